@@ -1,0 +1,61 @@
+# The two commands: `make notebooks` (or `make lab`) and `make test`. `make help` lists the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
+
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+.DEFAULT_GOAL := help
+.PHONY: help install notebooks lab test check samples readme wheel constraints repository clean
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+install: $(STAMP)  ## Create .venv with the pinned packages (the commands below do it themselves)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || { \
+	  echo "This project needs Python 3.10-3.13, but '$(PYTHON)' is: $$($(PYTHON) --version 2>&1)."; \
+	  echo "Name another one, for example: make notebooks PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $@
+
+notebooks: $(STAMP)  ## Execute every notebook in order, in place, and print the results
+	$(BIN)/python tools/run_notebooks.py $(NOTEBOOKS)
+	@$(BIN)/python -m captcha_helpers.results
+
+lab: $(STAMP)  ## Open JupyterLab
+	$(BIN)/jupyter lab --notebook-dir=. --LabApp.default_url=/lab/tree/notebooks
+
+test: $(STAMP) check  ## Everything that CI runs: lint, unit tests, doctests, all notebooks
+	rm -rf build/results
+	CAPTCHA_HELPERS_RESULTS="$(CURDIR)/build/results" $(BIN)/python -m pytest \
+	  --nbval --nbval-current-env --nbval-cell-timeout=1200 notebooks
+
+check: $(STAMP)  ## Lint, unit tests and doctests only (a minute)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest
+
+samples: $(STAMP)  ## Draw captcha_images/ again, pixel for pixel
+	$(BIN)/python -m captcha_helpers.samples captcha_images
+
+readme: $(STAMP)  ## Put results/*.json into the tables of both READMEs
+	$(BIN)/python tools/update_readme.py
+
+wheel: $(STAMP)  ## Build the package into dist/
+	rm -rf build/lib build/bdist.*
+	$(BIN)/python -m build --wheel --no-isolation
+
+constraints: $(STAMP)  ## Pin the newest versions anew (needs uv: pip install uv)
+	$(BIN)/python tools/pin.py
+
+repository: $(STAMP)  ## Set the public address everywhere: make repository REPO=owner/name
+	$(BIN)/python tools/set_repository.py "$(REPO)"
+
+clean:  ## Remove everything that the commands above made, but no notebook and no result
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
