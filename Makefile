@@ -50,8 +50,10 @@ wheel: $(STAMP)  ## Build the package into dist/
 	rm -rf build/lib build/bdist.*
 	$(BIN)/python -m build --wheel --no-isolation
 
-constraints: $(STAMP)  ## Pin the newest versions anew (needs uv: pip install uv)
-	$(BIN)/python tools/pin.py
+constraints:  ## Pin the newest versions anew (needs uv: pip install uv)
+	uv pip compile --universal --python-version 3.10 --all-extras --no-emit-index-url \
+	  --no-annotate --custom-compile-command "make constraints" --upgrade --quiet \
+	  pyproject.toml -o constraints.txt
 
 repository: $(STAMP)  ## Set the public address everywhere: make repository REPO=owner/name
 	$(BIN)/python tools/set_repository.py "$(REPO)"

@@ -1,0 +1,121 @@
+"""Generate, read and measure text CAPTCHAs.
+
+Every public name can be imported from here. The modules behind the names are loaded when a name
+is first used, so importing the package is quick and reading a picture never loads TensorFlow.
+
+Example:
+    >>> import captcha_helpers
+    >>> captcha_helpers.Charset(captcha_helpers.DIGITS).encode(["42"])
+    array([[5, 3]], dtype=int32)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from captcha_helpers.batches import ArrayBatches as ArrayBatches
+    from captcha_helpers.batches import GeneratedBatches as GeneratedBatches
+    from captcha_helpers.charset import ALPHANUMERIC as ALPHANUMERIC
+    from captcha_helpers.charset import BLANK_INDEX as BLANK_INDEX
+    from captcha_helpers.charset import DIGITS as DIGITS
+    from captcha_helpers.charset import LOWER as LOWER
+    from captcha_helpers.charset import UNAMBIGUOUS as UNAMBIGUOUS
+    from captcha_helpers.charset import UPPER as UPPER
+    from captcha_helpers.charset import UPPER_DIGITS as UPPER_DIGITS
+    from captcha_helpers.charset import Charset as Charset
+    from captcha_helpers.ctc import beam_search_decode as beam_search_decode
+    from captcha_helpers.ctc import frame_alignment as frame_alignment
+    from captcha_helpers.ctc import greedy_decode as greedy_decode
+    from captcha_helpers.data import LabeledImages as LabeledImages
+    from captcha_helpers.data import load_folder as load_folder
+    from captcha_helpers.data import split_by_label as split_by_label
+    from captcha_helpers.generator import draw as draw
+    from captcha_helpers.generator import generate as generate
+    from captcha_helpers.images import ImageError as ImageError
+    from captcha_helpers.images import load_image as load_image
+    from captcha_helpers.images import prepare as prepare
+    from captcha_helpers.images import prepare_batch as prepare_batch
+    from captcha_helpers.metrics import cer as cer
+    from captcha_helpers.metrics import confusions as confusions
+    from captcha_helpers.metrics import exact_match as exact_match
+    from captcha_helpers.metrics import per_position_accuracy as per_position_accuracy
+    from captcha_helpers.metrics import score as score
+    from captcha_helpers.metrics import wilson_interval as wilson_interval
+    from captcha_helpers.models import cnn_ctc as cnn_ctc
+    from captcha_helpers.models import crnn_ctc as crnn_ctc
+    from captcha_helpers.models import fixed_length_cnn as fixed_length_cnn
+    from captcha_helpers.models import multi_head as multi_head
+    from captcha_helpers.results import load_results as load_results
+    from captcha_helpers.results import save_result as save_result
+    from captcha_helpers.samples import write_samples as write_samples
+    from captcha_helpers.styles import STYLES as STYLES
+    from captcha_helpers.styles import Style as Style
+    from captcha_helpers.styles import classic as classic
+    from captcha_helpers.styles import get_style as get_style
+    from captcha_helpers.training import ExactMatch as ExactMatch
+    from captcha_helpers.training import compile_model as compile_model
+    from captcha_helpers.training import predict_labels as predict_labels
+
+__version__ = "0.1.0"
+
+_NAMES = {
+    "batches": ["ArrayBatches", "GeneratedBatches"],
+    "charset": [
+        "ALPHANUMERIC",
+        "BLANK_INDEX",
+        "Charset",
+        "DIGITS",
+        "LOWER",
+        "UNAMBIGUOUS",
+        "UPPER",
+        "UPPER_DIGITS",
+    ],
+    "ctc": ["beam_search_decode", "frame_alignment", "greedy_decode"],
+    "data": ["LabeledImages", "load_folder", "split_by_label"],
+    "generator": ["draw", "generate"],
+    "images": ["ImageError", "load_image", "prepare", "prepare_batch"],
+    "metrics": [
+        "cer",
+        "confusions",
+        "exact_match",
+        "per_position_accuracy",
+        "score",
+        "wilson_interval",
+    ],
+    "models": ["cnn_ctc", "crnn_ctc", "fixed_length_cnn", "multi_head"],
+    "plots": [],
+    "results": ["load_results", "save_result"],
+    "samples": ["write_samples"],
+    "styles": ["STYLES", "Style", "classic", "get_style"],
+    "training": ["ExactMatch", "compile_model", "predict_labels"],
+}
+_MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
+_TRAIN_EXTRA = {"cv2", "keras", "matplotlib", "tensorflow"}
+
+__all__ = ["__version__", *sorted(_MODULE_OF)]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the module that ``name`` comes from, or that it names (PEP 562)."""
+    if name not in _MODULE_OF and name not in _NAMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        module = import_module(f"{__name__}.{_MODULE_OF.get(name, name)}")
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in _TRAIN_EXTRA:
+            raise
+        raise ImportError(
+            f"{__name__}.{name} needs {missing}, which is not installed: "
+            'pip install "captcha-helpers[train]"'
+        ) from error
+    value = module if name in _NAMES else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names and the modules, loaded or not."""
+    return sorted({*globals(), *_MODULE_OF, *_NAMES})
