@@ -49,7 +49,6 @@ class Charset:
     characters: str
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be decoded again."""
         if not isinstance(self.characters, str):
             raise TypeError(
                 "characters must be one string such as 'abc', "
@@ -99,6 +98,29 @@ class Charset:
     def _lookup(self) -> np.ndarray:
         return np.array(["", *self.characters], dtype=object)
 
+    def problem(self, label: str, length: int | None = None) -> str | None:
+        """What keeps a label from being encoded, as the end of a sentence about it.
+
+        Args:
+            label: Any string.
+            length: The most characters that fit; any number by default.
+
+        Returns:
+            None if there is no problem.
+
+        Example:
+            >>> Charset("abc").problem("cat")
+            "has characters not in the charset: 't'"
+        """
+        if not label:
+            return "is empty"
+        strange = [c for c in dict.fromkeys(label) if c not in self._index]
+        if strange:
+            return f"has characters not in the charset: {_quoted(strange)}"
+        if length is not None and len(label) > length:
+            return f"is {len(label)} characters long, but only {length} fit"
+        return None
+
     def encode(
         self,
         labels: Iterable[str],
@@ -133,7 +155,7 @@ class Charset:
             length = max(map(len, labels), default=0)
         encoded = np.full((len(labels), length), BLANK_INDEX, dtype=np.int32)
         for row, label in enumerate(labels):
-            problem = self._problem(label, length)
+            problem = self.problem(label, length)
             if problem:
                 where = f"row {row}" if names is None else f"row {row}, {names[row]}"
                 raise ValueError(f"label {label!r} ({where}) {problem}")
@@ -174,17 +196,6 @@ class Charset:
                 f"are 0 (blank) to {len(self)}; was the model trained with another charset?"
             )
         return ["".join(row) for row in self._lookup[indices]]
-
-    def _problem(self, label: str, length: int) -> str | None:
-        """What keeps ``label`` from being encoded, as the end of a sentence."""
-        if not label:
-            return "is empty"
-        strange = [c for c in dict.fromkeys(label) if c not in self._index]
-        if strange:
-            return f"has characters not in the charset: {_quoted(strange)}"
-        if len(label) > length:
-            return f"is {len(label)} characters long, but only {length} fit"
-        return None
 
 
 def _several(labels: Iterable[str]) -> list[str]:
