@@ -24,7 +24,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 notebooks: $(STAMP)  ## Execute every notebook in order, in place, and print the results
-	$(BIN)/python tools/run_notebooks.py $(NOTEBOOKS)
+	$(BIN)/python -m tools.run_notebooks $(NOTEBOOKS)
 	@$(BIN)/python -m captcha_helpers.results
 
 lab: $(STAMP)  ## Open JupyterLab
@@ -44,7 +44,7 @@ samples: $(STAMP)  ## Draw captcha_images/ again, pixel for pixel
 	$(BIN)/python -m captcha_helpers.samples captcha_images
 
 readme: $(STAMP)  ## Put results/*.json into the tables of both READMEs
-	$(BIN)/python tools/update_readme.py
+	$(BIN)/python -m tools.update_readme
 
 wheel: $(STAMP)  ## Build the package into dist/
 	rm -rf build/lib build/bdist.*
@@ -56,7 +56,7 @@ constraints:  ## Pin the newest versions anew (needs uv: pip install uv)
 	  pyproject.toml -o constraints.txt
 
 repository: $(STAMP)  ## Set the public address everywhere: make repository REPO=owner/name
-	$(BIN)/python tools/set_repository.py "$(REPO)"
+	$(BIN)/python -m tools.set_repository "$(REPO)"
 
 clean:  ## Remove everything that the commands above made, but no notebook and no result
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis *.egg-info

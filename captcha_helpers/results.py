@@ -9,7 +9,6 @@ import json
 import os
 import platform
 import sys
-import tempfile
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -172,11 +171,11 @@ def format_table(
 def _check(row: Row) -> None:
     if missing := [key for key in REQUIRED if key not in row]:
         raise ValueError(f"a row of results lacks {', '.join(missing)}: {dict(row)}")
-    low, high = row["exact_match_ci95"]
-    if not 0 <= low <= row["exact_match"] <= high <= 1:
+    shares = [row["exact_match"], *row["exact_match_ci95"]]
+    if len(shares) != 3 or not all(0 <= share <= 1 for share in shares):
         raise ValueError(
-            "exact_match must be a share (0–1) inside its interval, received "
-            f"{row['exact_match']} and [{low}, {high}]"
+            "exact_match must be a share (0–1) and exact_match_ci95 two of them, received "
+            f"{row['exact_match']} and {row['exact_match_ci95']}"
         )
 
 
@@ -197,12 +196,9 @@ def _versions() -> dict[str, str]:
 
 def _write(path: Path, text: str) -> None:
     """Replace the file in one step, so that a reader never meets half of it."""
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=path.parent, suffix=".part", delete=False
-    ) as part:
-        part.write(text)
-    Path(part.name).chmod(0o644)
-    Path(part.name).replace(path)
+    part = path.with_suffix(".part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
 
 
 def _show(key: str, value: Any) -> str:

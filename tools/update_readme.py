@@ -1,0 +1,69 @@
+"""Put ``results/*.json`` into the tables of both READMEs.
+
+``make readme`` writes them between ``<!-- results:start -->`` and ``<!-- results:end -->``;
+``python -m tools.update_readme --check`` only says whether they are up to date.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from captcha_helpers.results import HEADINGS, format_table, load_results
+from tools.markers import fill
+
+CHINESE = {
+    "notebook": "笔记本",
+    "model": "模型",
+    "style": "样式",
+    "exact_match": "整串准确率",
+    "exact_match_ci95": "95 % 置信区间",
+    "cer": "字符错误率",
+    "n": "测试图片数",
+    "train_images": "训练图片数",
+    "parameters": "参数量",
+    "seconds": "训练秒数",
+}
+LANGUAGES = {"README.md": HEADINGS, "README_zh-CN.md": CHINESE}
+
+
+def outdated(root: Path) -> dict[Path, str]:
+    """Compare the READMEs of a clone with its results.
+
+    Args:
+        root: The clone's root.
+
+    Returns:
+        The files whose table is not what the results say, each with the text it should have.
+
+    Raises:
+        ValueError: If a README has no markers, or a results file is broken.
+    """
+    rows = load_results(root / "results")
+    stale = {}
+    for name, headings in LANGUAGES.items():
+        path = root / name
+        if path.exists():
+            text = path.read_text(encoding="utf-8")
+            table = format_table(rows, markdown=True, headings=headings)
+            if (new := fill(text, "results", table, name)) != text:
+                stale[path] = new
+    return stale
+
+
+def main() -> None:
+    """Run from the clone's root; ``--check`` writes nothing and exits 1 if a table is stale."""
+    try:
+        stale = outdated(Path.cwd())
+    except ValueError as error:
+        sys.exit(str(error))
+    names = ", ".join(path.name for path in stale)
+    if "--check" in sys.argv[1:] and stale:
+        sys.exit(f"out of date: {names}; run make readme")
+    for path, text in stale.items():
+        path.write_text(text, encoding="utf-8")
+    print("changed:", names or "nothing, the tables are up to date")
+
+
+if __name__ == "__main__":
+    main()
