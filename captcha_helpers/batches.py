@@ -1,0 +1,173 @@
+"""Batches for Keras' ``fit``: from arrays, or fresh from the generator without end."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+try:
+    import keras
+except ImportError as err:
+    raise ImportError(
+        'training needs Keras and TensorFlow: pip install "captcha-helpers[train]"'
+    ) from err
+
+from captcha_helpers.charset import Charset
+from captcha_helpers.generator import generate
+from captcha_helpers.images import prepare_batch
+from captcha_helpers.styles import Style
+
+
+class ArrayBatches(keras.utils.PyDataset):
+    """Batches of images that are in memory, in a new order every epoch.
+
+    The order depends on the seed and on the number of epochs that have ended, on nothing else.
+    The last batch of an epoch may be smaller.
+
+    Args:
+        images: ``(N, H, W, 1)`` uint8, 0 to 255.
+        labels: ``(N, L)`` int32, from :meth:`Charset.encode`.
+        batch_size: Images a batch.
+        shuffle: False keeps the order of the arrays, for validation.
+        seed: Another seed shuffles otherwise.
+        **kwargs: ``workers``, ``use_multiprocessing`` and ``max_queue_size`` of
+            :class:`keras.utils.PyDataset`.
+
+    Raises:
+        ValueError: If there are no images, the arrays differ in length, labels are not encoded or
+            ``batch_size`` is not positive.
+
+    Example:
+        >>> batches = ArrayBatches(np.zeros((5, 48, 144, 1), np.uint8), np.ones((5, 4), np.int32),
+        ...                        batch_size=2)
+        >>> [images.shape for images, labels in batches]
+        [(2, 48, 144, 1), (2, 48, 144, 1), (1, 48, 144, 1)]
+    """
+
+    def __init__(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        batch_size: int = 64,
+        *,
+        shuffle: bool = True,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        labels = np.asarray(labels)
+        if labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer):
+            raise ValueError("labels must be integers of shape (N, L); use Charset.encode")
+        if len(images) != len(labels) or len(images) == 0:
+            raise ValueError(f"got {len(images)} images and {len(labels)} labels")
+        _check_positive(batch_size=batch_size)
+        self.images = images
+        self.labels = labels
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.seed = seed
+        self._epoch = 0
+        self._order = self._new_order()
+
+    def __len__(self) -> int:
+        """Batches an epoch."""
+        return math.ceil(len(self.images) / self.batch_size)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Batch ``index`` of this epoch: images (B, H, W, 1) uint8, labels (B, L) int32."""
+        rows = self._order[index * self.batch_size : (index + 1) * self.batch_size]
+        return self.images[rows], self.labels[rows]
+
+    def on_epoch_end(self) -> None:
+        """Shuffle anew; Keras calls this, before the first epoch too."""
+        self._epoch += 1
+        self._order = self._new_order()
+
+    def _new_order(self) -> np.ndarray:
+        if not self.shuffle:
+            return np.arange(len(self.images))
+        return np.random.default_rng([self.seed, self._epoch]).permutation(len(self.images))
+
+
+class GeneratedBatches(keras.utils.PyDataset):
+    """Batches of freshly drawn images: no image is shown twice, however many epochs there are.
+
+    Batch ``i`` of epoch ``e`` holds the images ``(e * steps + i) * batch_size`` and following of
+    the endless stream that style and seed define, so the same seed gives the same images on any
+    number of workers. Keras draws the next batches in the background while the model trains.
+
+    For validation draw a set once (:func:`captcha_helpers.generator.generate`, with another seed)
+    and use :class:`ArrayBatches`.
+
+    Args:
+        style: What the images look like: a style, or the name of a preset.
+        charset: The characters of the model, all of the style's among them.
+        height: Rows of the prepared images.
+        width: Columns of the prepared images.
+        label_length: L, the width of the encoded labels; at least the style's longest label.
+        batch_size: Images a batch.
+        steps: Batches an epoch.
+        seed: Another seed gives other images.
+        **kwargs: ``workers``, ``use_multiprocessing`` and ``max_queue_size`` of
+            :class:`keras.utils.PyDataset`.
+
+    Raises:
+        ValueError: If ``label_length``, ``batch_size`` or ``steps`` is not positive. While drawing,
+            if a label does not fit the charset or ``label_length``.
+
+    Example:
+        >>> from captcha_helpers.charset import UPPER
+        >>> batches = GeneratedBatches("slanted", Charset(UPPER), height=48, width=144,
+        ...                            label_length=6, batch_size=3, steps=10)
+        >>> images, labels = batches[0]
+        >>> images.shape, labels.shape, len(batches)
+        ((3, 48, 144, 1), (3, 6), 10)
+    """
+
+    def __init__(
+        self,
+        style: Style | str,
+        charset: Charset,
+        *,
+        height: int,
+        width: int,
+        label_length: int,
+        batch_size: int = 64,
+        steps: int = 100,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        _check_positive(label_length=label_length, batch_size=batch_size, steps=steps)
+        self.style = style
+        self.charset = charset
+        self.height = height
+        self.width = width
+        self.label_length = label_length
+        self.batch_size = batch_size
+        self.steps = steps
+        self.seed = seed
+        self._epoch = 0
+
+    def __len__(self) -> int:
+        """Batches an epoch."""
+        return self.steps
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Batch ``index`` of this epoch: images (B, H, W, 1) uint8, labels (B, L) int32."""
+        start = (self._epoch * self.steps + index) * self.batch_size
+        images, labels = generate(self.style, self.batch_size, seed=self.seed, start=start)
+        encoded = self.charset.encode(labels, length=self.label_length)
+        return prepare_batch(images, self.height, self.width), encoded
+
+    def on_epoch_end(self) -> None:
+        """Go on to images not seen yet; Keras calls this, before the first epoch too."""
+        self._epoch += 1
+
+
+def _check_positive(**values: int) -> None:
+    for name, value in values.items():
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
