@@ -3,7 +3,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
@@ -15,16 +14,18 @@ help:  ## Show this list
 
 install: $(STAMP)  ## Create .venv with the pinned packages (the commands below do it themselves)
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt tools/ipython_kernel_config.py
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || { \
 	  echo "This project needs Python 3.10-3.13, but '$(PYTHON)' is: $$($(PYTHON) --version 2>&1)."; \
 	  echo "Name another one, for example: make notebooks PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[test]'
+	mkdir -p $(VENV)/etc/ipython && cp tools/ipython_kernel_config.py $(VENV)/etc/ipython/
 	@touch $@
 
-notebooks: $(STAMP)  ## Execute every notebook in order, in place, and print the results
-	$(BIN)/python -m tools.run_notebooks $(NOTEBOOKS)
+notebooks: $(STAMP)  ## Execute every notebook in order, in place; print the results
+	$(BIN)/python -m tools.run_notebooks
+	@$(BIN)/python -m tools.update_readme
 	@$(BIN)/python -m captcha_helpers.results
 
 lab: $(STAMP)  ## Open JupyterLab
