@@ -9,22 +9,22 @@ The same style, seed and number give the same pixels, whatever was drawn before:
 >>> bool((later[0] == images[1]).all())
 True
 
-Each character is kept as a signed distance field: for every pixel of a large drawing, how far inside
-(positive) or outside (negative) the nearest edge is. A field can be turned, bent and resized in one
-step, stays sharp, and makes strokes thicker or thinner by adding a number.
+Each character is kept as a distance field: for every pixel of a large drawing, how far inside or
+outside the letter it lies. A field can be turned, bent and resized in one step, stays sharp, and
+makes strokes thicker or thinner by adding a number.
 """
 
 from __future__ import annotations
 
 import importlib.util
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from captcha_helpers.styles import Range, Stroke, Style, Wave, get_style
+from captcha_helpers.styles import Stroke, Style, Wave, get_style
 
 try:
     import cv2
@@ -34,8 +34,9 @@ except ImportError as error:  # pragma: no cover
     ) from error
 
 _EM = 128  # size in pixels at which the distance fields are made
-_PAD = 16  # pixels around a character in its field
-_EDGE = 0.9  # pixels that OpenCV's antialiasing adds to a shape's thickness
+_PAD = 12  # pixels around a character in its field
+_REACH = 8  # a field tells distances of up to so many pixels
+_EDGE = 0.9  # pixels that OpenCV's antialiasing adds to a line's thickness
 _SHIFT = 4  # OpenCV takes coordinates in 1/2**4 pixel
 
 _STAR = np.array(
@@ -49,33 +50,33 @@ _STAR = np.array(
     dtype=bool,
 )
 
+Point = tuple[float, float]
+Rng = np.random.Generator
+
 
 class _Glyph(NamedTuple):
-    """A character, `_EM` pixels large."""
+    """A character as a distance field; its measures are in em (1 is the font's size)."""
 
-    field: np.ndarray  # (h, w) float32, pixels to the nearest edge, positive inside
-    bearing: float  # from the pen to the ink's left edge, in em
-    width: float  # of the ink, in em
-    top: float  # of the ink above the baseline, in em
-    bottom: float  # of the ink below the baseline, in em (negative: it ends above)
+    field: np.ndarray  # (h, w) uint8: 0 far outside, 127.5 on the edge, 255 deep inside
+    ends: np.ndarray  # (4, 2) float32: corners of the ink in the field
+    bearing: float  # from the pen to the ink's left edge
+    width: float  # of the ink
+    top: float  # of the ink above the baseline
+    bottom: float  # of the ink below the baseline; negative if it ends above
 
 
-@lru_cache(maxsize=1)
-def _font_folder() -> Path:
+@cache
+def _font(name: str) -> ImageFont.FreeTypeFont:
     spec = importlib.util.find_spec("matplotlib")
     if spec is None or not spec.submodule_search_locations:
         raise ImportError(
             "The fonts come from matplotlib, which is not installed. "
             "Install it with: pip install matplotlib"
         )
-    return Path(spec.submodule_search_locations[0]) / "mpl-data" / "fonts" / "ttf"
-
-
-@lru_cache(maxsize=None)
-def _font(name: str) -> ImageFont.FreeTypeFont:
-    path = _font_folder() / f"{name}.ttf"
+    folder = Path(spec.submodule_search_locations[0], "mpl-data", "fonts", "ttf")
+    path = folder / f"{name}.ttf"
     if not path.exists():
-        known = ", ".join(sorted(p.stem for p in path.parent.glob("*.ttf")))
+        known = ", ".join(sorted(p.stem for p in folder.glob("*.ttf")))
         raise ValueError(f"matplotlib has no font {name!r}; choose from: {known}.")
     return ImageFont.truetype(str(path), _EM)
 
@@ -83,39 +84,37 @@ def _font(name: str) -> ImageFont.FreeTypeFont:
 @lru_cache(maxsize=4096)
 def _glyph(font: str, char: str) -> _Glyph:
     image = Image.new("L", (4 * _EM, 4 * _EM))
-    pen = (_EM, 2 * _EM)
-    ImageDraw.Draw(image).text(pen, char, 255, _font(font), anchor="ls")
+    pen_x, pen_y = _EM, 2 * _EM
+    ImageDraw.Draw(image).text((pen_x, pen_y), char, 255, _font(font), anchor="ls")
     ink = np.asarray(image) > 127
     if not ink.any():
-        raise ValueError(f"Font {font!r} draws nothing for {char!r}; leave it out of the charset.")
-    ys, xs = np.where(ink)
+        raise ValueError(f"Font {font!r} draws nothing for {char!r}; take it out of the charset.")
+    ys, xs = np.nonzero(ink)
     left, right, top, bottom = xs.min(), xs.max() + 1, ys.min(), ys.max() + 1
     inside = ink[top - _PAD : bottom + _PAD, left - _PAD : right + _PAD].astype(np.uint8)
-    field = cv2.distanceTransform(inside, cv2.DIST_L2, 5)
-    field -= cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
+    distance = cv2.distanceTransform(inside, cv2.DIST_L2, 5)
+    distance -= cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
+    field = np.clip(127.5 * (1 + distance / _REACH), 0, 255).astype(np.uint8)
+    h, w = field.shape
+    ends = [[_PAD, _PAD], [w - _PAD, _PAD], [w - _PAD, h - _PAD], [_PAD, h - _PAD]]
     return _Glyph(
         field,
-        bearing=(left - pen[0]) / _EM,
-        width=(right - left) / _EM,
-        top=(pen[1] - top) / _EM,
-        bottom=(bottom - pen[1]) / _EM,
+        np.array(ends, np.float32) - 0.5,
+        bearing=float(left - pen_x) / _EM,
+        width=float(right - left) / _EM,
+        top=float(pen_y - top) / _EM,
+        bottom=float(bottom - pen_y) / _EM,
     )
 
 
-def _between(rng: np.random.Generator, bounds: Range, size: int | None = None) -> np.ndarray:
-    low, high = bounds
-    return low + (high - low) * rng.random(size)
-
-
-def sample_label(style: Style, rng: np.random.Generator) -> str:
+def sample_label(style: Style, rng: Rng) -> str:
     """Draw a label: its length, then each character, independently and uniformly.
 
-    >>> sample_label(get_style("stars"), np.random.default_rng(0))
-    '652305'
+    >>> len(sample_label(get_style("stars"), np.random.default_rng(0)))
+    6
     """
-    low, high = style.length
-    length = low if low == high else int(rng.integers(low, high + 1))
-    return "".join(style.charset[i] for i in rng.integers(len(style.charset), size=length))
+    places = rng.random(_count(style.length, rng)) * len(style.charset)
+    return "".join([style.charset[int(place)] for place in places])
 
 
 def generate(
@@ -150,7 +149,7 @@ def generate(
     return images, labels
 
 
-def draw(style: Style, label: str, rng: np.random.Generator) -> np.ndarray:
+def draw(style: Style, label: str, rng: Rng) -> np.ndarray:
     """Draw one image of a label.
 
     Args:
@@ -168,26 +167,27 @@ def draw(style: Style, label: str, rng: np.random.Generator) -> np.ndarray:
     (100, 120, 3)
     """
     _check_label(style, label)
-    image = _ground(style, rng)
-    ink = _between(rng, style.ink, 3)
-    _draw_stars(image, style, rng)
-    for stroke in style.strokes:
-        if stroke.behind:
-            _draw_strokes(image, stroke, ink, rng)
-    _draw_text(image, style, label, ink, rng)
+    ink = _colour(style.ink, rng)
+    # Two layers: where there is ink (`mask`), and of what colour (`paint`).
+    mask = np.zeros((style.height, style.width), np.uint8)
+    paint = None if style.transparent else _flat(style, ink)
+    _draw_text(mask, paint, style, label, rng)
     if not style.waves_move_strokes:
-        image = _displace(image, style.waves, rng)
+        mask = _displace(mask, style.waves, rng)
     for stroke in style.strokes:
-        if not stroke.behind:
-            _draw_strokes(image, stroke, ink, rng)
+        if stroke.colour is None:
+            _draw_strokes(mask, stroke, (255,), rng)
+    _draw_dots(mask, style, rng)
+    if paint is None:
+        return cv2.merge([np.zeros_like(mask)] * 3 + [mask])
+    ground = _ground(style, rng)
+    for stroke in style.strokes:
+        if stroke.colour is not None:
+            _draw_strokes(ground, stroke, _colour(stroke.colour, rng), rng)
+    image = _blend(ground, paint, mask)
     if style.waves_move_strokes:
         image = _displace(image, style.waves, rng)
-    _draw_dots(image, style, ink, rng)
-    image = _develop(image, style, rng)
-    if style.transparent:
-        alpha = 255 - image[..., :1]
-        return np.concatenate([np.zeros_like(image), alpha], axis=2)
-    return image
+    return _develop(image, style, rng)
 
 
 def _check_label(style: Style, label: str) -> None:
@@ -205,200 +205,31 @@ def _check_label(style: Style, label: str) -> None:
             )
 
 
-@lru_cache(maxsize=32)
-def _ramp(height: int, width: int) -> np.ndarray:
-    x = np.arange(width, dtype=np.float32) + np.arange(height, dtype=np.float32)[:, None]
-    return (x / x.max())[..., None]
+def _between(rng: Rng, bounds: tuple[float, float]) -> float:
+    low, high = bounds
+    return low + (high - low) * rng.random()
 
 
-def _ground(style: Style, rng: np.random.Generator) -> np.ndarray:
-    if style.gradient is not None:
-        first, last = _between(rng, style.gradient[0]), _between(rng, style.gradient[1])
-        grey = first + (last - first) * _ramp(style.height, style.width)
-        return np.repeat(grey.astype(np.uint8), 3, axis=2)
+def _count(bounds: tuple[int, int], rng: Rng) -> int:
+    low, high = bounds
+    return low + int((high - low + 1) * rng.random())
+
+
+def _colour(bounds: tuple[float, float], rng: Rng) -> tuple[float, ...]:
+    low, high = bounds
+    return tuple((low + (high - low) * rng.random(3)).tolist())
+
+
+def _flat(style: Style, colour: tuple[float, ...]) -> np.ndarray:
     image = np.empty((style.height, style.width, 3), np.uint8)
-    image[:] = _between(rng, style.background, 3).astype(np.uint8)
+    cv2.rectangle(image, (0, 0), (style.width, style.height), colour, cv2.FILLED)
     return image
 
 
-def _draw_text(
-    image: np.ndarray, style: Style, label: str, ink: np.ndarray, rng: np.random.Generator
-) -> None:
-    n = len(label)
-    font = style.fonts[rng.integers(len(style.fonts))]
-    glyphs = [_glyph(font, char) for char in label]
-    sizes = _between(rng, style.font_size) * _between(
-        rng, (1 - style.size_jitter, 1 + style.size_jitter), n
-    )
-    stretch = _between(rng, style.stretch)
-    widths = sizes * stretch * [g.width for g in glyphs]
-    lefts = _place(style, widths, rng) + sizes * stretch * [g.bearing for g in glyphs]
-    if style.baseline is None:
-        low = max(s * g.top for s, g in zip(sizes, glyphs, strict=True))
-        deep = max(s * g.bottom for s, g in zip(sizes, glyphs, strict=True))
-        baseline = (style.height + low - deep) / 2
-    else:
-        baseline = _between(rng, style.baseline)
-    baselines = baseline + _between(rng, (-style.rise, style.rise), n)
-    angles = _between(rng, (-style.rotation, style.rotation), n)
-    shears = np.tan(np.radians(_between(rng, (-style.shear, style.shear), n)))
-    weights = _between(rng, style.weight, n)
-    pulls = style.warp * rng.random((n, 4, 2)) if style.warp else [None] * n
-    for i, glyph in enumerate(glyphs):
-        colour = _between(rng, style.ink, 3) if style.ink_per_character else ink
-        top, bottom = baselines[i] - sizes[i] * glyph.top, baselines[i] + sizes[i] * glyph.bottom
-        corners = _corners(lefts[i], top, widths[i], bottom - top, angles[i], shears[i], pulls[i])
-        corners += _shift_inside(corners, style)
-        _draw_glyph(image, glyph, corners, sizes[i] / _EM, weights[i], colour)
-
-
-def _place(style: Style, widths: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Where the pen stands for each character, squeezed together if they would not fit."""
-    gaps = _between(rng, style.gap, len(widths))
-    gaps[-1] = 0.0
-    start = _between(rng, style.start) if style.start else None
-    room = style.width - 2 * max(style.margin, 0) - (start or 0)
-    excess = (widths + gaps).sum() - room
-    if excess > 0 and len(widths) > 1:
-        gaps[:-1] -= excess / (len(widths) - 1)
-    if start is None:
-        start = (style.width - (widths + gaps).sum()) / 2
-    return start + np.concatenate([[0.0], np.cumsum(widths + gaps)[:-1]])
-
-
-def _corners(
-    left: float,
-    top: float,
-    width: float,
-    height: float,
-    angle: float,
-    shear: float,
-    pull: np.ndarray | None,
-) -> np.ndarray:
-    """Corners (4, 2) of a character's tilted box: top left, top right, bottom right, bottom left."""
-    box = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
-    if pull is not None:
-        box -= np.sign(box) * pull
-    box *= (width, height)
-    box[:, 0] -= shear * box[:, 1]
-    cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
-    return box @ np.array([[cos, sin], [-sin, cos]]) + (left + width / 2, top + height / 2)
-
-
-def _shift_inside(corners: np.ndarray, style: Style) -> np.ndarray:
-    """How far (x, y) a character must move to keep the style's margin."""
-    size = np.array([style.width, style.height])
-    margin = np.array([max(style.margin, 0.0), style.margin])
-    under = np.maximum(margin - corners.min(axis=0), 0)
-    over = np.maximum(corners.max(axis=0) - (size - margin), 0)
-    return under - over
-
-
-def _draw_glyph(
-    image: np.ndarray,
-    glyph: _Glyph,
-    corners: np.ndarray,
-    scale: float,
-    weight: float,
-    ink: np.ndarray,
-) -> None:
-    h, w = glyph.field.shape
-    ends = np.array(
-        [[_PAD, _PAD], [w - _PAD, _PAD], [w - _PAD, h - _PAD], [_PAD, h - _PAD]], np.float32
-    )
-    low = np.maximum(np.floor(corners.min(axis=0) - 2), 0).astype(int)
-    high = np.minimum(np.ceil(corners.max(axis=0) + 2), image.shape[1::-1]).astype(int)
-    (x0, y0), (x1, y1) = low, high
-    matrix = cv2.getPerspectiveTransform(ends - 0.5, (corners - low - 0.5).astype(np.float32))
-    field = cv2.warpPerspective(
-        glyph.field, matrix, (x1 - x0, y1 - y0), borderMode=cv2.BORDER_CONSTANT, borderValue=-_PAD
-    )
-    mask = np.clip(field * scale + (0.5 + weight), 0, 1)[..., None]
-    part = image[y0:y1, x0:x1]
-    part += (mask * (ink - part)).astype(np.int16).astype(np.uint8)
-
-
-def _draw_stars(image: np.ndarray, style: Style, rng: np.random.Generator) -> None:
-    if style.stars[1] == 0:
-        return
-    count = rng.integers(style.stars[0], style.stars[1] + 1)
-    h, w = _STAR.shape
-    xs = rng.integers(-w // 2, style.width - w // 2, size=count)
-    ys = rng.integers(-h // 2, style.height - h // 2, size=count)
-    colours = _between(rng, style.star_colour, 3 * count).reshape(count, 3).astype(np.uint8)
-    for x, y, colour in zip(xs, ys, colours, strict=True):
-        x0, y0 = max(x, 0), max(y, 0)
-        part = image[y0 : y + h, x0 : x + w]
-        part[_STAR[y0 - y :, x0 - x :][: part.shape[0], : part.shape[1]]] = colour
-
-
-def _draw_dots(image: np.ndarray, style: Style, ink: np.ndarray, rng: np.random.Generator) -> None:
-    if style.dots[1] == 0:
-        return
-    count = rng.integers(style.dots[0], style.dots[1] + 1)
-    for x, y in rng.random((count, 2)) * (style.width, style.height):
-        cv2.circle(image, (int(x), int(y)), 1, ink.tolist(), -1)
-
-
-def _draw_strokes(
-    image: np.ndarray, stroke: Stroke, ink: np.ndarray, rng: np.random.Generator
-) -> None:
-    height, width = image.shape[:2]
-    low, high = stroke.count
-    ys = stroke.y if isinstance(stroke.y[0], tuple) else (stroke.y,) * len(stroke.x)
-    line_type = cv2.LINE_AA if stroke.smooth else cv2.LINE_8
-    for _ in range(low if low == high else int(rng.integers(low, high + 1))):
-        colour = ink if stroke.colour is None else _between(rng, stroke.colour, 3)
-        control = [
-            (_between(rng, x) * width, _between(rng, y) * height)
-            for x, y in zip(stroke.x, ys, strict=True)
-        ]
-        points = np.array(_flatten(control, stroke.flatness))
-        for i, (a, b) in enumerate(zip(points[:-1], points[1:], strict=True)):
-            if i < len(stroke.thickness):
-                thickness = _between(rng, stroke.thickness[i])
-            _draw_piece(image, a, b, thickness, colour, line_type)
-
-
-def _draw_piece(
-    image: np.ndarray,
-    a: np.ndarray,
-    b: np.ndarray,
-    thickness: float,
-    colour: np.ndarray,
-    line_type: int,
-) -> None:
-    along = (b - a) / max(np.hypot(*(b - a)), 1e-6) * (thickness - _EDGE) / 2
-    across = np.array([-along[1], along[0]])
-    a, b = a - along, b + along
-    corners = np.array([a + across, b + across, b - across, a - across]) - 0.5
-    corners = np.round(corners * 2**_SHIFT).astype(np.int32)
-    cv2.fillConvexPoly(image, corners, colour.tolist(), line_type, _SHIFT)
-
-
-Point = tuple[float, float]
-
-
-def _flatten(control: list[Point], flatness: float) -> list[Point]:
-    """A Bézier curve as points joined by straight pieces, halved until each is flat enough."""
-    (x0, y0), (x1, y1) = control[0], control[-1]
-    dx, dy = x1 - x0, y1 - y0
-    span = max(dx * dx + dy * dy, 1e-9)
-    stray = 0.0
-    for x, y in control[1:-1]:
-        t = min(max(((x - x0) * dx + (y - y0) * dy) / span, 0.0), 1.0)
-        stray = max(stray, (x - x0 - t * dx) ** 2 + (y - y0 - t * dy) ** 2)
-    if stray <= flatness**2:
-        return [control[0], control[-1]]
-    left, right, level = [control[0]], [control[-1]], control
-    while len(level) > 1:
-        level = [
-            ((ax + bx) / 2, (ay + by) / 2)
-            for (ax, ay), (bx, by) in zip(level[:-1], level[1:], strict=True)
-        ]
-        left.append(level[0])
-        right.append(level[-1])
-    return _flatten(left, flatness) + _flatten(right[::-1], flatness)[1:]
+def _blend(ground: np.ndarray, paint: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Put paint (H, W, 3) on a ground (H, W, 3) where the mask (H, W) is 255."""
+    share = cv2.cvtColor(mask, cv2.COLOR_GRAY2RGB).astype(np.uint16)
+    return ((ground * (255 - share) + paint * share + 127) // 255).astype(np.uint8)
 
 
 @lru_cache(maxsize=32)
@@ -407,50 +238,211 @@ def _grid(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     return x, y
 
 
-def _displace(image: np.ndarray, waves: tuple[Wave, ...], rng: np.random.Generator) -> np.ndarray:
-    """Move the pixels of an image (H, W, 3) by the sum of all waves."""
+def _ground(style: Style, rng: Rng) -> np.ndarray:
+    if style.gradient is None:
+        ground = _flat(style, _colour(style.background, rng))
+    else:
+        x, y = _grid(style.height, style.width)
+        first, last = _between(rng, style.gradient[0]), _between(rng, style.gradient[1])
+        grey = first + (x + y) * ((last - first) / (style.width + style.height))
+        ground = cv2.cvtColor(grey.astype(np.uint8), cv2.COLOR_GRAY2RGB)
+    _draw_stars(ground, style, rng)
+    return ground
+
+
+def _draw_text(
+    mask: np.ndarray, paint: np.ndarray | None, style: Style, label: str, rng: Rng
+) -> None:
+    font = style.fonts[_count((0, len(style.fonts) - 1), rng)]
+    glyphs = [_glyph(font, char) for char in label]
+    random = rng.random((6, len(label)))  # one row a property, one column a character
+    signed = 2 * random - 1
+    sizes = _between(rng, style.font_size) * (1 + style.size_jitter * signed[0])
+    boxes = _boxes(style, glyphs, sizes, signed, rng)
+    weights = style.weight[0] + (style.weight[1] - style.weight[0]) * random[4]
+    gains = sizes / _EM * 2 * _REACH
+    corners = _corners(style, boxes, signed[2], signed[5], rng)
+    lows = np.maximum(np.floor(corners.min(axis=1)) - 2, 0).astype(int)
+    highs = np.minimum(np.ceil(corners.max(axis=1)) + 2, (style.width, style.height)).astype(int)
+    ends = (corners - 0.5 - lows[:, None]).astype(np.float32)
+    parts = zip(lows.tolist(), highs.tolist(), strict=True)
+    for i, ((x0, y0), (x1, y1)) in enumerate(parts):
+        matrix = cv2.getPerspectiveTransform(glyphs[i].ends, ends[i])
+        field = cv2.warpPerspective(glyphs[i].field, matrix, (x1 - x0, y1 - y0))
+        ink = cv2.addWeighted(field, gains[i], field, 0, 127.5 * (1 - gains[i]) + 255 * weights[i])
+        part = mask[y0:y1, x0:x1]
+        cv2.max(part, ink, part)
+        if style.ink_per_character and paint is not None:
+            colour = np.array(_colour(style.ink, rng), np.uint8)
+            paint[y0:y1, x0:x1][ink > 0] = colour
+
+
+def _boxes(
+    style: Style, glyphs: list[_Glyph], sizes: np.ndarray, signed: np.ndarray, rng: Rng
+) -> np.ndarray:
+    """Where the ink of upright characters lies: left, top, width, height (4, n)."""
+    bearing, width, top, bottom = np.array([glyph[2:] for glyph in glyphs]).T * sizes
+    stretch = _between(rng, style.stretch)
+    width = width * stretch
+    gap_low, gap_high = style.gap
+    steps = width + (gap_low + gap_high) / 2 + (gap_high - gap_low) / 2 * signed[1]
+    steps[-1] = width[-1]
+    start = None if style.start is None else _between(rng, style.start)
+    room = style.width - 2 * max(style.margin, 0) - (start or 0)
+    excess = max(steps.sum() - room, 0)
+    if excess and len(steps) > 1:
+        steps[:-1] -= excess / (len(steps) - 1)
+    if start is None:
+        start = (style.width - steps.sum()) / 2
+    if style.baseline is None:
+        baseline = (style.height + top.max() - bottom.max()) / 2
+    else:
+        baseline = _between(rng, style.baseline)
+    left = start + np.cumsum(steps) - steps + bearing * stretch
+    return np.array([left, baseline + style.rise * signed[3] - top, width, top + bottom])
+
+
+def _corners(
+    style: Style, boxes: np.ndarray, turn: np.ndarray, slant: np.ndarray, rng: Rng
+) -> np.ndarray:
+    """Corners (n, 4, 2) of turned and bent boxes, moved into the canvas if need be."""
+    left, top, width, height = boxes[:, :, None]
+    u = np.array([[-0.5, 0.5, 0.5, -0.5]])
+    v = np.array([[-0.5, -0.5, 0.5, 0.5]])
+    if style.warp:
+        pull = 1 - style.warp * rng.random((2, boxes.shape[1], 4))
+        u, v = u * pull[0], v * pull[1]
+    x, y = u * width, v * height
+    if style.shear:
+        x = x - y * np.tan(np.radians(style.shear) * slant)[:, None]
+    if style.rotation:
+        angle = np.radians(style.rotation) * turn[:, None]
+        sin, cos = np.sin(angle), np.cos(angle)
+        x, y = cos * x - sin * y, sin * x + cos * y
+    x, y = x + (left + width / 2), y + (top + height / 2)
+    return np.stack(
+        [
+            _inside(x, style.width, max(style.margin, 0)),
+            _inside(y, style.height, style.margin),
+        ],
+        axis=2,
+    )
+
+
+def _inside(ends: np.ndarray, size: int, margin: float) -> np.ndarray:
+    """Move each row of coordinates (n, 4) to between `margin` and `size - margin`."""
+    ends = ends + np.maximum(margin - ends.min(axis=1, keepdims=True), 0)
+    return ends - np.maximum(ends.max(axis=1, keepdims=True) - size + margin, 0)
+
+
+def _draw_stars(ground: np.ndarray, style: Style, rng: Rng) -> None:
+    count = _count(style.stars, rng)
+    h, w = _STAR.shape
+    ends = rng.random((count, 2)) * (style.width + w - 2, style.height + h - 2)
+    for x1, y1 in (ends.astype(int) + 1).tolist():
+        part = ground[max(y1 - h, 0) : y1, max(x1 - w, 0) : x1]
+        star = _STAR[max(h - y1, 0) :, max(w - x1, 0) :][: part.shape[0], : part.shape[1]]
+        part[star] = _colour(style.star_colour, rng)
+
+
+def _draw_dots(mask: np.ndarray, style: Style, rng: Rng) -> None:
+    places = rng.random((_count(style.dots, rng), 2)) * (style.width, style.height)
+    for x, y in places.astype(int).tolist():
+        cv2.circle(mask, (x, y), 1, 255, cv2.FILLED)
+
+
+def _draw_strokes(image: np.ndarray, stroke: Stroke, colour: tuple[float, ...], rng: Rng) -> None:
+    height, width = image.shape[:2]
+    line = cv2.LINE_AA if stroke.smooth else cv2.LINE_8
+    for _ in range(_count(stroke.count, rng)):
+        control = [
+            (_between(rng, x) * width, _between(rng, y) * height)
+            for x, y in zip(stroke.x, stroke.y, strict=True)
+        ]
+        thickness = [_between(rng, bounds) - _EDGE for bounds in stroke.thickness]
+        points = _flatten(control, stroke.flatness)
+        for i, (a, b) in enumerate(zip(points, points[1:], strict=False)):
+            corners = _bar(a, b, thickness[min(i, len(thickness) - 1)])
+            cv2.fillConvexPoly(image, corners, colour, line, _SHIFT)
+
+
+def _bar(a: Point, b: Point, thickness: float) -> np.ndarray:
+    """Corners (4, 2) int32 of a straight line with square ends, in 1/2**_SHIFT pixel."""
+    dx, dy = b[0] - a[0], b[1] - a[1]
+    half = thickness / 2 / max((dx * dx + dy * dy) ** 0.5, 1e-6)
+    dx, dy = dx * half, dy * half
+    corners = [
+        (a[0] - dx - dy, a[1] - dy + dx),
+        (b[0] + dx - dy, b[1] + dy + dx),
+        (b[0] + dx + dy, b[1] + dy - dx),
+        (a[0] - dx + dy, a[1] - dy - dx),
+    ]
+    one = 1 << _SHIFT
+    return np.array([(int((x - 0.5) * one), int((y - 0.5) * one)) for x, y in corners], np.int32)
+
+
+def _flatten(control: list[Point], flatness: float) -> list[Point]:
+    """A straight line or cubic Bézier curve as points, halved until each piece is flat enough."""
+    if len(control) == 2:
+        return control
+    (ax, ay), (bx, by), (cx, cy), (dx, dy) = control
+    if max(_stray(ax, ay, dx, dy, bx, by), _stray(ax, ay, dx, dy, cx, cy)) <= flatness**2:
+        return [control[0], control[3]]
+    abx, aby, bcx, bcy = (ax + bx) / 2, (ay + by) / 2, (bx + cx) / 2, (by + cy) / 2
+    cdx, cdy = (cx + dx) / 2, (cy + dy) / 2
+    abcx, abcy, bcdx, bcdy = (abx + bcx) / 2, (aby + bcy) / 2, (bcx + cdx) / 2, (bcy + cdy) / 2
+    middle = ((abcx + bcdx) / 2, (abcy + bcdy) / 2)
+    first = _flatten([control[0], (abx, aby), (abcx, abcy), middle], flatness)
+    second = _flatten([middle, (bcdx, bcdy), (cdx, cdy), control[3]], flatness)
+    return first + second[1:]
+
+
+def _stray(ax: float, ay: float, bx: float, by: float, x: float, y: float) -> float:
+    """Squared distance from the point (x, y) to the straight line from a to b."""
+    dx, dy = bx - ax, by - ay
+    along = ((x - ax) * dx + (y - ay) * dy) / max(dx * dx + dy * dy, 1e-9)
+    along = min(max(along, 0.0), 1.0)
+    return (x - ax - along * dx) ** 2 + (y - ay - along * dy) ** 2
+
+
+def _displace(image: np.ndarray, waves: tuple[Wave, ...], rng: Rng) -> np.ndarray:
+    """Move the pixels of an image (H, W) or (H, W, 3) by the sum of all waves."""
     if not waves:
         return image
     height, width = image.shape[:2]
     x, y = _grid(height, width)
     map_x, map_y = x.copy(), y.copy()
     for wave in waves:
-        amplitude = np.float32(_between(rng, wave.amplitude))
-        turns = np.float32(2 * np.pi / _between(rng, wave.wavelength))
-        phase = np.float32(np.radians(_between(rng, wave.phase)))
+        amplitude = _between(rng, wave.amplitude)
+        pace = 2 * np.pi / _between(rng, wave.wavelength)
+        phase = np.radians(_between(rng, wave.phase))
         if wave.kind == "x":
-            map_x += amplitude * np.sin(turns * y[:, :1] + phase)
+            map_x += amplitude * np.sin(pace * y[:, :1] + phase)
         elif wave.kind == "y":
-            map_y += amplitude * np.sin(turns * x[:1] + phase)
+            map_y += amplitude * np.sin(pace * x[:1] + phase)
         else:
-            dx = x - np.float32(_between(rng, wave.centre[0]) * width)
-            dy = y - np.float32(_between(rng, wave.centre[1]) * height)
-            distance = np.sqrt(dx * dx + dy * dy) + np.float32(1e-3)
-            move = amplitude * np.sin(turns * distance + phase) / distance
+            dx = x - _between(rng, wave.centre[0]) * width
+            dy = y - _between(rng, wave.centre[1]) * height
+            distance = np.sqrt(dx * dx + dy * dy) + 1e-3
+            move = np.sin(pace * distance + phase) * amplitude / distance
             if wave.radius:
-                move *= np.maximum(1 - distance / np.float32(wave.radius), 0)
+                move *= np.maximum(1 - distance / wave.radius, 0)
             map_x += move * dx
             map_y += move * dy
     return cv2.remap(image, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _develop(image: np.ndarray, style: Style, rng: np.random.Generator) -> np.ndarray:
-    """Invert, outline, tint and compress an image (H, W, 3), as the style says."""
-    if style.negative and rng.random() < style.negative:
+_OUTLINE = np.array([[-1, 0, -1], [0, 4, 0], [-1, 0, -1]], np.float32)
+
+
+def _develop(image: np.ndarray, style: Style, rng: Rng) -> np.ndarray:
+    """Invert, outline, tint and change the contrast of an image (H, W, 3), as the style says."""
+    if rng.random() < style.negative:
         image = 255 - image
-    if style.outline and rng.random() < style.outline:
-        kernel = np.array([[-1, 0, -1], [0, 4, 0], [-1, 0, -1]], np.float32)
-        image = cv2.filter2D(image, -1, kernel, delta=127)
-    if style.contrast != (1.0, 1.0):
-        factor = _between(rng, style.contrast)
-        image = cv2.convertScaleAbs(
-            (image - 127.5).clip(-127.5 / factor, 127.5 / factor), alpha=factor, beta=127.5
-        )
-    if style.tinted and rng.random() < style.tinted:
-        shift = _between(rng, (-style.tint, style.tint), 3)
-        image = np.clip(image + shift, 0, 255).astype(np.uint8)
-    if style.jpeg_quality is not None:
-        quality = int(rng.integers(style.jpeg_quality[0], style.jpeg_quality[1] + 1))
-        _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]
-    return image
+    if rng.random() < style.outline:
+        image = cv2.filter2D(image, -1, _OUTLINE, delta=127)
+    tint = _colour((-style.tint, style.tint), rng) if rng.random() < style.tinted else (0, 0, 0)
+    if style.contrast == (1.0, 1.0) and not any(tint):
+        return image
+    values = (np.arange(256.0)[:, None] - 127.5) * _between(rng, style.contrast) + 127.5
+    return cv2.LUT(image, np.clip(values + tint, 0, 255).astype(np.uint8)[None])

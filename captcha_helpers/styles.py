@@ -1,20 +1,20 @@
 """The looks of CAPTCHAs, as data.
 
-A `Style` says how an image looks and nothing about how it is drawn: `captcha_helpers.generator` reads
-it. To try another look, change one number of a preset with `dataclasses.replace`:
+A `Style` says how an image looks and nothing about how it is drawn; `captcha_helpers.generator`
+draws it. To try another look, change a number of a preset with `dataclasses.replace`:
 
 >>> from dataclasses import replace
 >>> wide = replace(SLANTED, gap=(6.0, 8.0))
 >>> wide.gap, SLANTED.width
 ((6.0, 8.0), 280)
 
-Every pair `(low, high)` is a range that an image (or a character) draws from, uniformly. Lengths are
-pixels, angles are degrees, colours are channel values 0 (black) to 255 (white).
+Every pair `(low, high)` is a range that an image (or a character) draws from, uniformly. Lengths
+are pixels, angles are degrees, colours are channel values from 0 (black) to 255 (white).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 
 from captcha_helpers.charset import (
     ALPHANUMERIC,
@@ -29,30 +29,46 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class Stroke:
-    """A line across the image: a Bézier curve through randomly placed control points.
+    """A line across the image: a straight one, or a Bézier curve with random control points.
 
     Attributes:
         x: Range of each control point's x, as a fraction of the width. Two points make a straight
-            line, three or four a curve.
-        y: Range of every control point's y, as a fraction of the height; or one range a point.
-        thickness: Range of the line's thickness in pixels, one range for each of the first pieces of
+            line, four a curve.
+        y: Range of each control point's y, as a fraction of the height.
+        thickness: Range of the line's thickness in pixels, a range for each of the first pieces of
             the curve; the last range holds for all further pieces.
         count: Fewest and most such lines in an image.
-        colour: Range of each colour channel; None takes the ink of the text.
-        behind: Draw it under the text instead of over it.
+        colour: Range of each colour channel of a line that lies under the text; None for a line
+            over the text, in the colour of the ink.
         flatness: Curves are drawn as straight pieces that stray at most so many pixels from the
             curve: a large number gives kinks, a small one a smooth line.
         smooth: Antialias the line's edges.
     """
 
     x: tuple[Range, ...]
-    y: Range | tuple[Range, ...] = (0.0, 1.0)
+    y: tuple[Range, ...]
     thickness: tuple[Range, ...] = ((2.0, 2.0),)
     count: tuple[int, int] = (1, 1)
     colour: Range | None = None
-    behind: bool = False
     flatness: float = 1.0
     smooth: bool = True
+
+    def __post_init__(self) -> None:
+        if len(self.x) not in (2, 4) or len(self.y) != len(self.x):
+            raise ValueError(
+                f"A stroke has {len(self.x)} x and {len(self.y)} y ranges; give 2 of each for a "
+                "straight line or 4 of each for a curve."
+            )
+        if not self.thickness:
+            raise ValueError("A stroke needs a thickness, for example ((2.0, 3.0),).")
+        for name, ranges in (("x", self.x), ("y", self.y), ("thickness", self.thickness)):
+            for pair in ranges:
+                _check_range(f"A stroke's {name}", pair)
+        _check_range("A stroke's count", self.count, low=0)
+        if self.colour is not None:
+            _check_range("A stroke's colour", self.colour, low=0, high=255)
+        if self.flatness <= 0:
+            raise ValueError(f"A stroke's flatness is {self.flatness}; it must be above 0 pixels.")
 
 
 @dataclass(frozen=True)
@@ -78,6 +94,16 @@ class Wave:
     phase: Range = (0.0, 360.0)
     centre: tuple[Range, Range] = ((0.5, 0.5), (0.5, 0.5))
     radius: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("x", "y", "ring"):
+            raise ValueError(f"A wave's kind is {self.kind!r}; choose 'x', 'y' or 'ring'.")
+        _check_range("A wave's amplitude", self.amplitude)
+        _check_range("A wave's wavelength", self.wavelength)
+        if self.wavelength[0] <= 0:
+            raise ValueError(
+                f"A wave's wavelength is {self.wavelength}; it must be above 0 pixels."
+            )
 
 
 @dataclass(frozen=True)
@@ -120,7 +146,6 @@ class Style:
         outline: Share of the images of which only the edges are left, on grey.
         tint: Largest value added to or taken from a colour channel of a whole image.
         tinted: Share of the images that get a tint.
-        jpeg_quality: Range of the quality at which images went through JPEG; None leaves that out.
         transparent: Give the image an alpha channel: black ink on a fully transparent ground.
     """
 
@@ -157,9 +182,47 @@ class Style:
     outline: float = 0.0
     tint: float = 0.0
     tinted: float = 0.0
-    jpeg_quality: tuple[int, int] | None = None
     transparent: bool = False
 
+    def __post_init__(self) -> None:
+        def refuse(problem: str) -> None:
+            raise ValueError(f"Style {self.name!r}: {problem}.")
+
+        if not self.charset or len(set(self.charset)) < len(self.charset):
+            refuse(f"charset is {self.charset!r}; give each character once, and at least one")
+        if self.width < 8 or self.height < 8:
+            refuse(f"an image is {self.width} x {self.height} pixels; give 8 or more each way")
+        if not self.fonts:
+            refuse('fonts is empty; name at least one, for example ("DejaVuSans",)')
+        if self.length[0] < 1:
+            refuse(f"length is {self.length}; a label needs at least one character")
+        if not 0 <= self.warp < 0.5:
+            refuse(f"warp is {self.warp}; keep it from 0 to below 0.5, or characters collapse")
+        if not 0 <= self.size_jitter < 1:
+            refuse(f"size_jitter is {self.size_jitter}; keep it from 0 to below 1")
+        for name in ("negative", "outline", "tinted"):
+            if not 0 <= getattr(self, name) <= 1:
+                refuse(f"{name} is {getattr(self, name)}; a share lies between 0 and 1")
+        if self.transparent and (self.ink != (0, 0) or self.ink_per_character):
+            refuse("a transparent image has black ink; set ink=(0, 0) or transparent=False")
+        for name in ("length", "dots", "stars", "gap", "weight", "start", "baseline"):
+            if getattr(self, name) is not None:
+                _check_range(f"Style {self.name!r}: {name}", getattr(self, name))
+        for name in ("font_size", "stretch", "contrast"):
+            _check_range(f"Style {self.name!r}: {name}", getattr(self, name), low=0.01)
+        for name in ("ink", "background", "star_colour"):
+            _check_range(f"Style {self.name!r}: {name}", getattr(self, name), low=0, high=255)
+
+
+def _check_range(
+    name: str, pair: Range, low: float = float("-inf"), high: float = float("inf")
+) -> None:
+    if len(pair) != 2 or not low <= pair[0] <= pair[1] <= high:
+        limits = f" between {low} and {high}" if high < float("inf") else ""
+        raise ValueError(f"{name} is {pair}; give a pair (low, high){limits} with low <= high.")
+
+
+ANYWHERE: Range = (0.0, 1.0)
 
 SLANTED = Style(
     name="slanted",
@@ -176,6 +239,7 @@ SLANTED = Style(
     strokes=(
         Stroke(
             x=((0.1, 0.1), (0.1, 0.1), (0.25, 0.25), (0.9, 0.9)),
+            y=(ANYWHERE,) * 4,
             thickness=((2.6, 3.4),),
             flatness=2.0,
         ),
@@ -203,13 +267,9 @@ STARS = Style(
     stars=(8, 14),
 )
 
-STARS3 = Style(
-    **{
-        **{f.name: getattr(STARS, f.name) for f in fields(STARS)},
-        "name": "stars3",
-        "length": (3, 3),
-    }
-)
+STARS3 = replace(STARS, name="stars3", length=(3, 3))
+
+_THINNING = ((3.6, 3.6), (2.7, 2.7), (1.8, 1.8), (1.0, 1.2))
 
 GRADIENT = Style(
     name="gradient",
@@ -234,16 +294,27 @@ GRADIENT = Style(
     strokes=(
         Stroke(
             x=((0.1, 0.1), (0.1, 0.1), (0.25, 0.25), (0.25, 0.25)),
-            thickness=((3.6, 3.6), (2.7, 2.7), (1.8, 1.8), (1.0, 1.0)),
+            y=(ANYWHERE,) * 4,
+            thickness=_THINNING,
             flatness=2.0,
         ),
         Stroke(
             x=((0.1, 0.1), (0.25, 0.25), (0.5, 0.5), (0.9, 0.9)),
-            thickness=((3.6, 3.6), (2.7, 2.7), (1.8, 1.8), (1.0, 1.0)),
+            y=(ANYWHERE,) * 4,
+            thickness=_THINNING,
             flatness=2.0,
         ),
     ),
 )
+
+_ALONG = Stroke(
+    x=((0.0, 0.5), (0.5, 1.0)),
+    y=(ANYWHERE, ANYWHERE),
+    thickness=((1.0, 3.5),),
+    count=(0, 3),
+    smooth=False,
+)
+_DOWN = replace(_ALONG, x=(ANYWHERE, ANYWHERE), y=((0.0, 0.5), (0.5, 1.0)), count=(0, 1))
 
 MIXED = Style(
     name="mixed",
@@ -272,34 +343,13 @@ MIXED = Style(
     ink=(0.0, 150.0),
     background=(200.0, 255.0),
     strokes=(
-        Stroke(
-            x=((0.0, 0.5), (0.5, 1.0)),
-            thickness=((1.0, 3.0),),
-            count=(0, 3),
-            colour=(100.0, 255.0),
-            behind=True,
-            smooth=False,
-        ),
-        Stroke(
-            x=((0.0, 1.0), (0.0, 1.0)),
-            y=((0.0, 0.5), (0.5, 1.0)),
-            thickness=((1.0, 3.0),),
-            count=(0, 1),
-            colour=(100.0, 255.0),
-            behind=True,
-            smooth=False,
-        ),
-        Stroke(x=((0.0, 0.5), (0.5, 1.0)), thickness=((1.0, 3.0),), count=(0, 3), smooth=False),
-        Stroke(
-            x=((0.0, 1.0), (0.0, 1.0)),
-            y=((0.0, 0.5), (0.5, 1.0)),
-            thickness=((1.0, 3.0),),
-            count=(0, 1),
-            smooth=False,
-        ),
+        replace(_ALONG, colour=(100.0, 255.0)),
+        replace(_DOWN, colour=(100.0, 255.0)),
+        _ALONG,
+        _DOWN,
     ),
     waves=(
-        Wave("ring", (3.0, 4.5), (170.0, 200.0), phase=(0.0, 0.0), centre=((0.0, 1.0), (0.0, 1.0))),
+        Wave("ring", (3.0, 4.5), (170.0, 200.0), phase=(0.0, 0.0), centre=(ANYWHERE, ANYWHERE)),
         Wave("y", (1.0, 1.5), (28.0, 34.0)),
     ),
     waves_move_strokes=True,
@@ -308,7 +358,6 @@ MIXED = Style(
     outline=0.09,
     tint=60.0,
     tinted=0.2,
-    jpeg_quality=(86, 94),
 )
 
 
@@ -333,12 +382,13 @@ def classic(
     >>> style.width, style.height, len(style.charset)
     (140, 100, 36)
     """
-    charset = DIGITS * digits + LOWER * lower + UPPER * upper
+    if not (digits or lower or upper):
+        raise ValueError("No characters to draw: set at least one of digits, lower, upper to True.")
     return Style(
         name="classic",
         width=40 + 20 * length,
         height=100,
-        charset=charset,
+        charset=DIGITS * digits + LOWER * lower + UPPER * upper,
         length=(length, length),
         fonts=("DejaVuSansMono", "DejaVuSans", "DejaVuSerif"),
         font_size=(42.0, 56.0),
@@ -352,7 +402,8 @@ def classic(
         dots=(25, 35),
         strokes=(
             Stroke(
-                x=((0.0, 0.15), (0.3, 0.7), (0.85, 1.0)),
+                x=((0.0, 0.15), (0.2, 0.4), (0.6, 0.8), (0.85, 1.0)),
+                y=(ANYWHERE,) * 4,
                 thickness=((2.0, 3.0),),
                 flatness=0.3,
             ),
