@@ -14,13 +14,14 @@ help:  ## Show this list
 
 install: $(STAMP)  ## Create .venv with the pinned packages (the commands below do it themselves)
 
-$(STAMP): pyproject.toml constraints.txt tools/ipython_kernel_config.py
+# The last file keeps what TensorFlow's C++ code logs in the terminal and out of the notebooks.
+$(STAMP): pyproject.toml constraints.txt tools/ipython_kernel_config.json
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || { \
 	  echo "This project needs Python 3.10-3.13, but '$(PYTHON)' is: $$($(PYTHON) --version 2>&1)."; \
 	  echo "Name another one, for example: make notebooks PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[test]'
-	mkdir -p $(VENV)/etc/ipython && cp tools/ipython_kernel_config.py $(VENV)/etc/ipython/
+	mkdir -p $(VENV)/etc/ipython && cp tools/ipython_kernel_config.json $(VENV)/etc/ipython/
 	@touch $@
 
 notebooks: $(STAMP)  ## Execute every notebook in order, in place; print the results

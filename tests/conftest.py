@@ -1,0 +1,52 @@
+"""What several test files use."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The clone's root."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def tracked(root: Path) -> list[Path]:
+    """Every file that git keeps and that still exists."""
+    if not (root / ".git").exists():
+        pytest.skip("not a git clone")
+    names = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=root, capture_output=True, text=True, check=True
+    ).stdout
+    return [root / name for name in names.split("\0") if name and (root / name).is_file()]
+
+
+@pytest.fixture(scope="session")
+def site(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with nothing but the built wheel installed in it."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source, target = folder / "source", folder / "site"
+    shutil.copytree(
+        root / "captcha_helpers",
+        source / "captcha_helpers",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(root / name, source)
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, source]
+    subprocess.run(build, check=True, capture_output=True)
+    (wheel,) = folder.glob("captcha_helpers-*-py3-none-any.whl")
+    install = [sys.executable, "-m", "pip", "install", "--no-deps", "--target", target, wheel]
+    subprocess.run(install, check=True, capture_output=True)
+    return target

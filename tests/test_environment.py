@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+import captcha_helpers
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
+# In pieces, so that this file does not contain what it looks for.
+REGISTRIES = [
+    name + end
+    for name, end in [
+        ("pypi", ".org"),
+        ("pythonhosted", ".org"),
+        ("pypi", ".python.org"),
+        ("anaconda", ".org"),
+        ("anaconda", ".com"),
+        ("npmjs", ".org"),
+    ]
+]
+LOCAL_PATH = re.compile(
+    r"(?<![\w.:/~$}*-])/(home|root|Users|tmp|work|opt|private)/\w" + r"|\b[C-Z]:\\" + r"\w"
+)
+
+
+@pytest.fixture(scope="module")
+def project(root: Path) -> dict:
+    return tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+@pytest.fixture(scope="module")
+def pins(root: Path) -> list[Requirement]:
+    lines = (root / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    return [Requirement(line) for line in lines if line and not line.startswith("#")]
+
+
+def pinned(pins: list[Requirement], python: str) -> dict[str, str]:
+    """Return the versions that hold for one Python on this system."""
+    environment = default_environment() | {
+        "python_version": python,
+        "python_full_version": f"{python}.7",
+    }
+    versions: dict[str, str] = {}
+    for pin in pins:
+        if pin.marker is None or pin.marker.evaluate(environment):
+            name = canonicalize_name(pin.name)
+            assert name not in versions, f"{name} is pinned twice for Python {python}"
+            versions[name] = str(pin.specifier).removeprefix("==")
+    return versions
+
+
+def direct_dependencies(project: dict) -> list[Requirement]:
+    extras = project["optional-dependencies"].values()
+    lines = [*project["dependencies"], *(line for extra in extras for line in extra)]
+    return [Requirement(line) for line in lines if not line.startswith("captcha-helpers[")]
+
+
+def test_version_is_one(project: dict):
+    assert project["version"] == captcha_helpers.__version__
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_every_direct_dependency_is_pinned_within_its_range(
+    project: dict, pins: list[Requirement], python: str
+):
+    versions = pinned(pins, python)
+    for dependency in direct_dependencies(project):
+        if dependency.marker is None or dependency.marker.evaluate({"python_version": python}):
+            version = versions[canonicalize_name(dependency.name)]
+            assert version in dependency.specifier, dependency
+
+
+def test_every_pin_is_exact(pins: list[Requirement]):
+    for pin in pins:
+        assert re.fullmatch(r"==[\w.+]+", str(pin.specifier)), pin
+        assert pin.url is None
+
+
+def test_python_range(project: dict, root: Path):
+    allowed = SpecifierSet(project["requires-python"])
+    assert [f"3.{minor}" for minor in range(20) if f"3.{minor}.5" in allowed] == PYTHONS
+    named = [c.rpartition(" ")[2] for c in project["classifiers"] if ":: Python :: 3." in c]
+    assert named == PYTHONS
+    assert "3.10-3.13" in (root / "Makefile").read_text(encoding="utf-8")
+
+
+def test_base_install_is_small(project: dict):
+    names = {Requirement(line).name for line in project["dependencies"]}
+    assert names == {"numpy", "pillow", "rapidfuzz", "tqdm"}
+
+
+def test_conda_environment_is_the_same(project: dict, root: Path):
+    environment = yaml.safe_load((root / "environment.yml").read_text(encoding="utf-8"))
+    python, pip, from_pip = environment["dependencies"]
+    assert python.removeprefix("python=") in PYTHONS
+    assert pip == "pip"
+    assert from_pip == {"pip": ["-c constraints.txt", "-e .[test]"]}
+    assert "-c constraints.txt -e '.[test]'" in (root / "Makefile").read_text(encoding="utf-8")
+
+
+def test_ci_runs_make_test(root: Path):
+    script = root / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    commands = [
+        line
+        for line in script.read_text(encoding="utf-8").splitlines()
+        if not line.startswith(("#", "set ", "cd "))
+    ]
+    assert commands == ["make test"]
+
+
+def test_no_tracked_file_names_a_registry_or_a_local_path(tracked: list[Path], root: Path):
+    found = []
+    for path in tracked:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+        wrong = [name for name in REGISTRIES if name in text]
+        wrong += [match[0] for match in LOCAL_PATH.finditer(text)]
+        found += [f"{path.relative_to(root)}: {name}" for name in wrong]
+    assert found == []
