@@ -1,4 +1,8 @@
-"""Batches for Keras' ``fit``: from arrays, or fresh from the generator without end."""
+"""Batches for Keras' ``fit``: from arrays, or fresh from the generator without end.
+
+Call ``fit(batches, shuffle=False)``: these classes see to the order themselves, and without
+``shuffle=False`` Keras shuffles the batches of an epoch once more, by a seed of its own.
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,128 @@
+"""Keras gets every image once an epoch, in a seeded order, and never-ending fresh ones."""
+
+import os
+import pickle
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import pytest
+
+keras = pytest.importorskip("keras")
+
+from captcha_helpers.batches import ArrayBatches, GeneratedBatches  # noqa: E402
+from captcha_helpers.charset import DIGITS, Charset  # noqa: E402
+from captcha_helpers.generator import generate  # noqa: E402
+from captcha_helpers.images import prepare_batch  # noqa: E402
+
+IMAGES = np.arange(10, dtype=np.uint8).reshape(10, 1, 1, 1).repeat(48, axis=2).repeat(16, axis=1)
+LABELS = np.stack([np.arange(10), np.arange(10)], axis=1).astype(np.int32)
+
+
+def array_batches(**options) -> ArrayBatches:
+    return ArrayBatches(IMAGES, LABELS, 4, **options)
+
+
+def generated_batches(**options) -> GeneratedBatches:
+    options = {"batch_size": 4, "steps": 3, "label_length": 6, "seed": 5} | options
+    return GeneratedBatches("stars", Charset(DIGITS), height=16, width=48, **options)
+
+
+def an_epoch(batches) -> np.ndarray:
+    return np.concatenate([labels[:, 0] for _, labels in batches])
+
+
+def test_an_epoch_holds_every_image_once_beside_its_own_label():
+    batches = array_batches()
+    assert len(batches) == 3
+    assert [len(labels) for _, labels in batches] == [4, 4, 2]
+    assert sorted(an_epoch(batches)) == list(range(10))
+    for images, labels in batches:
+        assert images.shape[1:] == (16, 48, 1)
+        assert (images.dtype, labels.dtype) == (np.uint8, np.int32)
+        np.testing.assert_array_equal(images[:, 0, 0, 0], labels[:, 0])
+
+
+def test_every_epoch_has_another_order_which_the_seed_decides():
+    one, two, other = array_batches(seed=1), array_batches(seed=1), array_batches(seed=2)
+    assert an_epoch(one).tolist() != an_epoch(other).tolist()
+    orders = []
+    for _ in range(3):
+        assert an_epoch(one).tolist() == an_epoch(two).tolist()
+        orders.append(an_epoch(one).tolist())
+        one.on_epoch_end()
+        two.on_epoch_end()
+    assert orders[0] != orders[1] != orders[2]
+
+
+def test_validation_keeps_its_order():
+    batches = array_batches(shuffle=False)
+    batches.on_epoch_end()
+    assert an_epoch(batches).tolist() == list(range(10))
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "batch_size", "message"),
+    [
+        (IMAGES, LABELS[:9], 4, "10 images and 9 labels"),
+        (IMAGES[:0], LABELS[:0], 4, "0 images"),
+        (IMAGES, ["ab"] * 10, 4, "use Charset.encode"),
+        (IMAGES, LABELS, 0, "batch_size must be at least 1"),
+    ],
+)
+def test_bad_arrays(images, labels, batch_size, message):
+    with pytest.raises(ValueError, match=message):
+        ArrayBatches(images, labels, batch_size)
+
+
+def test_generated_batches_are_the_generators_own_stream():
+    batches = generated_batches()
+    images, labels = generate("stars", 36, seed=5)
+    expected_images = prepare_batch(images, 16, 48)
+    expected_labels = Charset(DIGITS).encode(labels)
+    for epoch in range(3):
+        for step in range(len(batches)):
+            rows = slice((epoch * 3 + step) * 4, (epoch * 3 + step + 1) * 4)
+            images, labels = batches[step]
+            np.testing.assert_array_equal(images, expected_images[rows])
+            np.testing.assert_array_equal(labels, expected_labels[rows])
+        batches.on_epoch_end()
+
+
+def test_a_copy_in_another_process_draws_the_same():
+    batches = generated_batches()
+    batches.on_epoch_end()
+    copy = pickle.loads(pickle.dumps(batches))
+    np.testing.assert_array_equal(copy[1][0], batches[1][0])
+
+
+def test_labels_have_one_width_whatever_their_lengths():
+    assert generated_batches(label_length=9)[0][1].shape == (4, 9)
+    with pytest.raises(ValueError, match="6 characters long, but only 5 fit"):
+        generated_batches(label_length=5)[0]
+
+
+@pytest.mark.parametrize("option", ["batch_size", "steps", "label_length"])
+def test_bad_counts(option):
+    with pytest.raises(ValueError, match=f"{option} must be at least 1"):
+        generated_batches(**{option: 0})
+
+
+@pytest.mark.parametrize("make", [array_batches, generated_batches])
+def test_fit_sees_the_same_stream_on_any_number_of_workers(make):
+    def seen(**options) -> list[list[int]]:
+        model = keras.Sequential([keras.Input((16, 48, 1)), keras.layers.Flatten()])
+        stream = []
+
+        def record(labels, _):
+            stream.append(np.asarray(labels).ravel().tolist())
+            return keras.ops.zeros(())
+
+        model.compile(loss=record, run_eagerly=True)
+        model.fit(make(**options), epochs=2, shuffle=False, verbose=0)
+        return stream
+
+    one = seen(workers=1)
+    assert len(one) == 6
+    assert one[:3] != one[3:]
+    assert seen(workers=2, max_queue_size=2) == one
