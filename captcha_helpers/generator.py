@@ -17,6 +17,7 @@ makes strokes thicker or thinner by adding a number.
 from __future__ import annotations
 
 import importlib.util
+import math
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -89,11 +90,12 @@ def _glyph(font: str, char: str) -> _Glyph:
     ink = np.asarray(image) > 127
     if not ink.any():
         raise ValueError(f"Font {font!r} draws nothing for {char!r}; take it out of the charset.")
-    ys, xs = np.nonzero(ink)
-    left, right, top, bottom = xs.min(), xs.max() + 1, ys.min(), ys.max() + 1
+    xs, ys = np.flatnonzero(ink.any(axis=0)), np.flatnonzero(ink.any(axis=1))
+    left, right, top, bottom = xs[0], xs[-1] + 1, ys[0], ys[-1] + 1
     inside = ink[top - _PAD : bottom + _PAD, left - _PAD : right + _PAD].astype(np.uint8)
-    distance = cv2.distanceTransform(inside, cv2.DIST_L2, 5)
-    distance -= cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
+    # OpenCV measures to the middle of the nearest other pixel; the edge is half a pixel closer.
+    distance = cv2.distanceTransform(inside, cv2.DIST_L2, 5) - inside
+    distance -= cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5) - 0.5
     field = np.clip(127.5 * (1 + distance / _REACH), 0, 255).astype(np.uint8)
     h, w = field.shape
     ends = [[_PAD, _PAD], [w - _PAD, _PAD], [w - _PAD, h - _PAD], [_PAD, h - _PAD]]
@@ -262,9 +264,9 @@ def _draw_text(
     weights = style.weight[0] + (style.weight[1] - style.weight[0]) * random[4]
     gains = sizes / _EM * 2 * _REACH
     corners = _corners(style, boxes, signed[2], signed[5], rng)
-    lows = np.maximum(np.floor(corners.min(axis=1)) - 2, 0).astype(int)
-    highs = np.minimum(np.ceil(corners.max(axis=1)) + 2, (style.width, style.height)).astype(int)
-    ends = (corners - 0.5 - lows[:, None]).astype(np.float32)
+    lows = np.maximum(corners.min(axis=1) - 2, 0).astype(int)
+    highs = np.minimum(corners.max(axis=1) + 3, (style.width, style.height)).astype(int)
+    ends = (corners - (lows[:, None] + 0.5)).astype(np.float32)
     parts = zip(lows.tolist(), highs.tolist(), strict=True)
     for i, ((x0, y0), (x1, y1)) in enumerate(parts):
         matrix = cv2.getPerspectiveTransform(glyphs[i].ends, ends[i])
@@ -314,25 +316,16 @@ def _corners(
         u, v = u * pull[0], v * pull[1]
     x, y = u * width, v * height
     if style.shear:
-        x = x - y * np.tan(np.radians(style.shear) * slant)[:, None]
+        x = x - y * np.tan(math.radians(style.shear) * slant)[:, None]
     if style.rotation:
-        angle = np.radians(style.rotation) * turn[:, None]
+        angle = math.radians(style.rotation) * turn[:, None]
         sin, cos = np.sin(angle), np.cos(angle)
         x, y = cos * x - sin * y, sin * x + cos * y
-    x, y = x + (left + width / 2), y + (top + height / 2)
-    return np.stack(
-        [
-            _inside(x, style.width, max(style.margin, 0)),
-            _inside(y, style.height, style.margin),
-        ],
-        axis=2,
-    )
-
-
-def _inside(ends: np.ndarray, size: int, margin: float) -> np.ndarray:
-    """Move each row of coordinates (n, 4) to between `margin` and `size - margin`."""
-    ends = ends + np.maximum(margin - ends.min(axis=1, keepdims=True), 0)
-    return ends - np.maximum(ends.max(axis=1, keepdims=True) - size + margin, 0)
+    corners = np.stack([x + (left + width / 2), y + (top + height / 2)], axis=2)
+    margin = np.array([max(style.margin, 0), style.margin])
+    move = np.maximum(margin - corners.min(axis=1), 0)
+    move += np.minimum((style.width, style.height) - margin - move - corners.max(axis=1), 0)
+    return corners + move[:, None]
 
 
 def _draw_stars(ground: np.ndarray, style: Style, rng: Rng) -> None:
@@ -369,7 +362,7 @@ def _draw_strokes(image: np.ndarray, stroke: Stroke, colour: tuple[float, ...], 
 def _bar(a: Point, b: Point, thickness: float) -> np.ndarray:
     """Corners (4, 2) int32 of a straight line with square ends, in 1/2**_SHIFT pixel."""
     dx, dy = b[0] - a[0], b[1] - a[1]
-    half = thickness / 2 / max((dx * dx + dy * dy) ** 0.5, 1e-6)
+    half = thickness / 2 / max(math.hypot(dx, dy), 1e-6)
     dx, dy = dx * half, dy * half
     corners = [
         (a[0] - dx - dy, a[1] - dy + dx),
@@ -386,7 +379,11 @@ def _flatten(control: list[Point], flatness: float) -> list[Point]:
     if len(control) == 2:
         return control
     (ax, ay), (bx, by), (cx, cy), (dx, dy) = control
-    if max(_stray(ax, ay, dx, dy, bx, by), _stray(ax, ay, dx, dy, cx, cy)) <= flatness**2:
+    ex, ey = dx - ax, dy - ay
+    allowed = flatness * math.hypot(ex, ey)
+    stray_b = abs((bx - ax) * ey - (by - ay) * ex)
+    stray_c = abs((cx - ax) * ey - (cy - ay) * ex)
+    if stray_b <= allowed and stray_c <= allowed:
         return [control[0], control[3]]
     abx, aby, bcx, bcy = (ax + bx) / 2, (ay + by) / 2, (bx + cx) / 2, (by + cy) / 2
     cdx, cdy = (cx + dx) / 2, (cy + dy) / 2
@@ -395,14 +392,6 @@ def _flatten(control: list[Point], flatness: float) -> list[Point]:
     first = _flatten([control[0], (abx, aby), (abcx, abcy), middle], flatness)
     second = _flatten([middle, (bcdx, bcdy), (cdx, cdy), control[3]], flatness)
     return first + second[1:]
-
-
-def _stray(ax: float, ay: float, bx: float, by: float, x: float, y: float) -> float:
-    """Squared distance from the point (x, y) to the straight line from a to b."""
-    dx, dy = bx - ax, by - ay
-    along = ((x - ax) * dx + (y - ay) * dy) / max(dx * dx + dy * dy, 1e-9)
-    along = min(max(along, 0.0), 1.0)
-    return (x - ax - along * dx) ** 2 + (y - ay - along * dy) ** 2
 
 
 def _displace(image: np.ndarray, waves: tuple[Wave, ...], rng: Rng) -> np.ndarray:
@@ -414,8 +403,8 @@ def _displace(image: np.ndarray, waves: tuple[Wave, ...], rng: Rng) -> np.ndarra
     map_x, map_y = x.copy(), y.copy()
     for wave in waves:
         amplitude = _between(rng, wave.amplitude)
-        pace = 2 * np.pi / _between(rng, wave.wavelength)
-        phase = np.radians(_between(rng, wave.phase))
+        pace = 2 * math.pi / _between(rng, wave.wavelength)
+        phase = math.radians(_between(rng, wave.phase))
         if wave.kind == "x":
             map_x += amplitude * np.sin(pace * y[:, :1] + phase)
         elif wave.kind == "y":
