@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,13 @@ ROOT = Path(__file__).resolve().parent.parent
 def root() -> Path:
     """The clone's root."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def local_path() -> re.Pattern[str]:
+    """What looks like a path of somebody's own machine."""
+    unix = r"(?<![\w.:/~$}*-])/(home|root|Users|tmp|work|opt|private)/\w"
+    return re.compile(unix + r"|\b[C-Z]:\\" + r"\w")
 
 
 @pytest.fixture(scope="session")
