@@ -61,7 +61,7 @@ class ArrayBatches(keras.utils.PyDataset):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        labels = np.asarray(labels)
+        images, labels = np.asarray(images), np.asarray(labels)
         if labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer):
             raise ValueError("labels must be integers of shape (N, L); use Charset.encode")
         if len(images) != len(labels) or len(images) == 0:

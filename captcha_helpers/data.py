@@ -153,8 +153,6 @@ def load_folder(
     if on_error not in ("raise", "skip"):
         raise ValueError(f"on_error must be 'raise' or 'skip', got {on_error!r}")
     pairs = read_labels(folder)
-    if charset is None:
-        charset = Charset.from_labels(label for _, label in pairs)
     images, labels, names, skipped = [], [], [], []
     hidden = None if progress is None else not progress  # None: tqdm looks for a terminal
     for path, label in tqdm(pairs, unit="image", delay=1, disable=hidden):
@@ -258,8 +256,10 @@ def _from_file_names(folder: Path) -> list[tuple[Path, str]]:
     ]
 
 
-def _read(path: Path, label: str, height: int, width: int, charset: Charset) -> np.ndarray:
-    problem = charset.problem(label)
+def _read(path: Path, label: str, height: int, width: int, charset: Charset | None) -> np.ndarray:
+    problem = None if label else "is empty"
+    if charset is not None:
+        problem = charset.problem(label)
     if problem:
         raise ImageError(str(path), f"its label {label!r} {problem}")
     return prepare(path, height, width)

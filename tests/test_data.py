@@ -169,9 +169,10 @@ def test_a_long_list_of_bad_files_is_cut(tmp_path):
     assert str(caught.value).endswith("... and 15 more")
 
 
-def test_skip_does_not_return_an_empty_set(tmp_path):
-    (tmp_path / "ab.png").touch()
-    with pytest.raises(ValueError, match="1 of 1 images"):
+@pytest.mark.parametrize("name", ["ab.png", "_ab.png"])
+def test_skip_does_not_return_an_empty_set(name, tmp_path):
+    (tmp_path / name).touch()
+    with pytest.raises(ValueError, match=f"1 of 1 images.*\n  {name}: "):
         load_folder(tmp_path, **SIZE, on_error="skip")
 
 
@@ -196,6 +197,13 @@ def test_missing_and_empty_folders(tmp_path):
 def test_on_error_must_be_known(tmp_path):
     with pytest.raises(ValueError, match="'raise' or 'skip', got 'ignore'"):
         load_folder(tmp_path, **SIZE, on_error="ignore")
+
+
+def test_without_a_charset_any_label_but_an_empty_one_will_do(mess):
+    with pytest.warns(UserWarning, match="5 of 9"):
+        data = load_folder(mess, **SIZE, on_error="skip")
+    assert "é1" in data.labels
+    assert dict(data.skipped)["_no label.png"] == "its label '' is empty"
 
 
 def test_nothing_is_printed_outside_a_terminal(tmp_path, capfd):
