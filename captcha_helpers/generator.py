@@ -181,7 +181,8 @@ def draw(style: Style, label: str, rng: Rng) -> np.ndarray:
             _draw_strokes(mask, stroke, (255,), rng)
     _draw_dots(mask, style, rng)
     if paint is None:
-        return cv2.merge([np.zeros_like(mask)] * 3 + [mask])
+        black = np.zeros_like(mask)
+        return cv2.merge([black, black, black, mask])
     ground = _ground(style, rng)
     for stroke in style.strokes:
         if stroke.colour is not None:
@@ -330,12 +331,14 @@ def _corners(
 
 def _draw_stars(ground: np.ndarray, style: Style, rng: Rng) -> None:
     count = _count(style.stars, rng)
+    low, high = style.star_colour
+    colours = (low + (high - low) * rng.random((count, 3))).astype(np.uint8)
     h, w = _STAR.shape
-    ends = rng.random((count, 2)) * (style.width + w - 2, style.height + h - 2)
-    for x1, y1 in (ends.astype(int) + 1).tolist():
+    ends = rng.random((count, 2)) * (style.width + w - 2, style.height + h - 2) + 1
+    for (x1, y1), colour in zip(ends.astype(int).tolist(), colours, strict=True):
         part = ground[max(y1 - h, 0) : y1, max(x1 - w, 0) : x1]
         star = _STAR[max(h - y1, 0) :, max(w - x1, 0) :][: part.shape[0], : part.shape[1]]
-        part[star] = _colour(style.star_colour, rng)
+        part[star] = colour
 
 
 def _draw_dots(mask: np.ndarray, style: Style, rng: Rng) -> None:
@@ -400,22 +403,24 @@ def _displace(image: np.ndarray, waves: tuple[Wave, ...], rng: Rng) -> np.ndarra
         return image
     height, width = image.shape[:2]
     x, y = _grid(height, width)
+    row, column = x[:1], y[:, :1]
     map_x, map_y = x.copy(), y.copy()
     for wave in waves:
         amplitude = _between(rng, wave.amplitude)
         pace = 2 * math.pi / _between(rng, wave.wavelength)
         phase = math.radians(_between(rng, wave.phase))
         if wave.kind == "x":
-            map_x += amplitude * np.sin(pace * y[:, :1] + phase)
+            map_x += amplitude * np.sin(pace * column + phase)
         elif wave.kind == "y":
-            map_y += amplitude * np.sin(pace * x[:1] + phase)
+            map_y += amplitude * np.sin(pace * row + phase)
         else:
-            dx = x - _between(rng, wave.centre[0]) * width
-            dy = y - _between(rng, wave.centre[1]) * height
-            distance = np.sqrt(dx * dx + dy * dy) + 1e-3
-            move = np.sin(pace * distance + phase) * amplitude / distance
+            dx = row - _between(rng, wave.centre[0]) * width
+            dy = column - _between(rng, wave.centre[1]) * height
+            distance = np.sqrt(dx * dx + (dy * dy + 1e-3))
+            move = np.sin(pace * distance + phase)
+            move *= amplitude / distance
             if wave.radius:
-                move *= np.maximum(1 - distance / wave.radius, 0)
+                move *= np.maximum(1 - distance * (1 / wave.radius), 0)
             map_x += move * dx
             map_y += move * dy
     return cv2.remap(image, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
