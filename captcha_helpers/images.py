@@ -87,8 +87,8 @@ def to_grey(image: ImageSource) -> np.ndarray:
         ImageError: As :func:`load_image`.
 
     Example:
-        >>> to_grey(np.full((4, 4, 3), (255, 0, 0), np.uint8))[0, 0]
-        np.uint8(76)
+        >>> int(to_grey(np.full((4, 4, 3), (255, 0, 0), np.uint8))[0, 0])
+        76
     """
     return np.array(_grey(image))
 
