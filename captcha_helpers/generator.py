@@ -258,9 +258,9 @@ def _draw_text(
 ) -> None:
     font = style.fonts[_count((0, len(style.fonts) - 1), rng)]
     glyphs = [_glyph(font, char) for char in label]
-    random = rng.random((6, len(label)))  # one row a property, one column a character
+    random = rng.random((7, len(label)))  # one row a property, one column a character
     signed = 2 * random - 1
-    sizes = _between(rng, style.font_size) * (1 + style.size_jitter * signed[0])
+    sizes = _between(rng, style.font_size) * (1 + style.size_jitter * signed[6])
     boxes = _boxes(style, glyphs, sizes, signed, rng)
     weights = style.weight[0] + (style.weight[1] - style.weight[0]) * random[4]
     gains = sizes / _EM * 2 * _REACH
@@ -287,21 +287,25 @@ def _boxes(
     bearing, width, top, bottom = np.array([glyph[2:] for glyph in glyphs]).T * sizes
     stretch = _between(rng, style.stretch)
     width = width * stretch
-    gap_low, gap_high = style.gap
-    steps = width + (gap_low + gap_high) / 2 + (gap_high - gap_low) / 2 * signed[1]
-    steps[-1] = width[-1]
+    if style.pitch is None:
+        steps = width + style.gap[0] + (style.gap[1] - style.gap[0]) * (1 + signed[1]) / 2
+        steps[-1] = width[-1]
+        offset = bearing * stretch
+    else:
+        steps = np.full(len(glyphs), _between(rng, style.pitch))
+        offset = (steps - width) / 2
     start = None if style.start is None else _between(rng, style.start)
     room = style.width - 2 * max(style.margin, 0) - (start or 0)
-    excess = max(steps.sum() - room, 0)
-    if excess and len(steps) > 1:
+    excess = steps.sum() - room
+    if excess > 0 and len(steps) > 1:
         steps[:-1] -= excess / (len(steps) - 1)
     if start is None:
         start = (style.width - steps.sum()) / 2
+    left = start + np.cumsum(steps) - steps + offset + style.drift * signed[0]
     if style.baseline is None:
         baseline = (style.height + top.max() - bottom.max()) / 2
     else:
         baseline = _between(rng, style.baseline)
-    left = start + np.cumsum(steps) - steps + bearing * stretch
     return np.array([left, baseline + style.rise * signed[3] - top, width, top + bottom])
 
 
@@ -334,11 +338,10 @@ def _draw_stars(ground: np.ndarray, style: Style, rng: Rng) -> None:
     low, high = style.star_colour
     colours = (low + (high - low) * rng.random((count, 3))).astype(np.uint8)
     h, w = _STAR.shape
-    ends = rng.random((count, 2)) * (style.width + w - 2, style.height + h - 2) + 1
-    for (x1, y1), colour in zip(ends.astype(int).tolist(), colours, strict=True):
-        part = ground[max(y1 - h, 0) : y1, max(x1 - w, 0) : x1]
-        star = _STAR[max(h - y1, 0) :, max(w - x1, 0) :][: part.shape[0], : part.shape[1]]
-        part[star] = colour
+    places = (rng.random((count, 2)) * (style.width, style.height)).astype(int)
+    for (x, y), colour in zip(places.tolist(), colours, strict=True):
+        part = ground[y : y + h, x : x + w]
+        part[_STAR[: part.shape[0], : part.shape[1]]] = colour
 
 
 def _draw_dots(mask: np.ndarray, style: Style, rng: Rng) -> None:

@@ -124,6 +124,9 @@ class Style:
         start: Where the text's ink starts, in pixels from the left edge; None centres the text.
         baseline: Where the letters stand, in pixels from the top edge; None centres the text.
         gap: Pixels between one character's ink and the next one's; negative lets them overlap.
+        pitch: Pixels from one character's middle to the next one's; takes the place of `gap`. The
+            first character's middle is half a pitch from where the text starts.
+        drift: Most pixels that a character moves to the left or right.
         rise: Most pixels that a character jumps up or down.
         rotation: Most degrees that a character tilts to either side.
         shear: Most degrees that a character slants, on top of what its font does.
@@ -162,6 +165,8 @@ class Style:
     start: Range | None = None
     baseline: Range | None = None
     gap: Range = (0.0, 0.0)
+    pitch: Range | None = None
+    drift: float = 0.0
     rise: float = 0.0
     rotation: float = 0.0
     shear: float = 0.0
@@ -205,7 +210,7 @@ class Style:
                 refuse(f"{name} is {getattr(self, name)}; a share lies between 0 and 1")
         if self.transparent and (self.ink != (0, 0) or self.ink_per_character):
             refuse("a transparent image has black ink; set ink=(0, 0) or transparent=False")
-        for name in ("length", "dots", "stars", "gap", "weight", "start", "baseline"):
+        for name in ("length", "dots", "stars", "gap", "weight", "start", "pitch", "baseline"):
             if getattr(self, name) is not None:
                 _check_range(f"Style {self.name!r}: {name}", getattr(self, name))
         for name in ("font_size", "stretch", "contrast"):
@@ -253,21 +258,24 @@ STARS = Style(
     height=32,
     charset=DIGITS,
     length=(6, 6),
-    fonts=("DejaVuSans",),
-    font_size=(23.0, 23.0),
-    size_jitter=0.2,
-    weight=(-0.4, 0.5),
-    start=(1.0, 7.0),
-    gap=(3.0, 6.0),
+    fonts=("DejaVuSans", "cmss10"),
+    font_size=(23.0, 24.5),
+    size_jitter=0.18,
+    weight=(-0.25, 0.5),
+    stretch=(0.85, 1.0),
+    start=(1.0, 3.5),
+    pitch=(15.7, 16.3),
+    drift=2.0,
     rise=7.0,
     rotation=10.0,
     margin=-1.0,
-    ink=(0.0, 150.0),
+    ink=(0.0, 155.0),
     ink_per_character=True,
-    stars=(8, 14),
+    stars=(8, 15),
+    star_colour=(155.0, 255.0),
 )
 
-STARS3 = replace(STARS, name="stars3", length=(3, 3))
+STARS3 = replace(STARS, name="stars3", length=(3, 3), start=(1.0, 20.0), pitch=(15.7, 30.0))
 
 _THINNING = ((3.6, 3.6), (2.7, 2.7), (1.8, 1.8), (1.0, 1.2))
 
@@ -334,8 +342,8 @@ MIXED = Style(
         "cmss10",
         "cmr10",
     ),
-    font_size=(24.0, 32.0),
-    weight=(-0.2, 0.4),
+    font_size=(25.0, 33.0),
+    weight=(-0.1, 0.4),
     stretch=(0.9, 1.0),
     gap=(-1.0, 2.0),
     rise=5.0,
