@@ -205,6 +205,9 @@ class Style:
             refuse(f"warp is {self.warp}; keep it from 0 to below 0.5, or characters collapse")
         if not 0 <= self.size_jitter < 1:
             refuse(f"size_jitter is {self.size_jitter}; keep it from 0 to below 1")
+        for name in ("drift", "rise", "rotation", "shear", "tint"):
+            if getattr(self, name) < 0:
+                refuse(f"{name} is {getattr(self, name)}; give 0 or more, it goes either way")
         for name in ("negative", "outline", "tinted"):
             if not 0 <= getattr(self, name) <= 1:
                 refuse(f"{name} is {getattr(self, name)}; a share lies between 0 and 1")
@@ -215,6 +218,8 @@ class Style:
                 _check_range(f"Style {self.name!r}: {name}", getattr(self, name))
         for name in ("font_size", "stretch", "contrast"):
             _check_range(f"Style {self.name!r}: {name}", getattr(self, name), low=0.01)
+        for pair in self.gradient or ():
+            _check_range(f"Style {self.name!r}: gradient", pair, low=0, high=255)
         for name in ("ink", "background", "star_colour"):
             _check_range(f"Style {self.name!r}: {name}", getattr(self, name), low=0, high=255)
 
@@ -348,6 +353,7 @@ MIXED = Style(
     gap=(-1.0, 2.0),
     rise=5.0,
     rotation=8.0,
+    margin=3.0,
     ink=(0.0, 150.0),
     background=(200.0, 255.0),
     strokes=(
