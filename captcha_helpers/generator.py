@@ -31,7 +31,7 @@ try:
     import cv2
 except ImportError as error:  # pragma: no cover
     raise ImportError(
-        "Drawing images needs OpenCV. Install it with: pip install opencv-python-headless"
+        'Drawing images needs OpenCV, which is not installed: pip install "captcha-helpers[train]"'
     ) from error
 
 _EM = 128  # size in pixels at which the distance fields are made
@@ -66,13 +66,25 @@ class _Glyph(NamedTuple):
     bottom: float  # of the ink below the baseline; negative if it ends above
 
 
+class _Jitter(NamedTuple):
+    """How each character differs from its neighbours: n numbers from -1 to 1 a property."""
+
+    drift: np.ndarray
+    gap: np.ndarray
+    turn: np.ndarray
+    rise: np.ndarray
+    weight: np.ndarray
+    slant: np.ndarray
+    size: np.ndarray
+
+
 @cache
 def _font(name: str) -> ImageFont.FreeTypeFont:
     spec = importlib.util.find_spec("matplotlib")
     if spec is None or not spec.submodule_search_locations:
         raise ImportError(
-            "The fonts come from matplotlib, which is not installed. "
-            "Install it with: pip install matplotlib"
+            "Drawing images needs the fonts of matplotlib, which is not installed: "
+            'pip install "captcha-helpers[train]"'
         )
     folder = Path(spec.submodule_search_locations[0], "mpl-data", "fonts", "ttf")
     path = folder / f"{name}.ttf"
@@ -112,8 +124,9 @@ def _glyph(font: str, char: str) -> _Glyph:
 def sample_label(style: Style, rng: Rng) -> str:
     """Draw a label: its length, then each character, independently and uniformly.
 
-    >>> len(sample_label(get_style("stars"), np.random.default_rng(0)))
-    6
+    Example:
+        >>> len(sample_label(get_style("stars"), np.random.default_rng(0)))
+        6
     """
     places = rng.random(_count(style.length, rng)) * len(style.charset)
     return "".join([style.charset[int(place)] for place in places])
@@ -136,6 +149,11 @@ def generate(
 
     Raises:
         ValueError: The style has an unknown name, or a number is negative.
+
+    Example:
+        >>> images, labels = generate("gradient", 4, seed=3)
+        >>> images.shape, len(labels)
+        ((4, 50, 200, 3), 4)
     """
     if isinstance(style, str):
         style = get_style(style)
@@ -163,10 +181,11 @@ def draw(style: Style, label: str, rng: Rng) -> np.ndarray:
         The image (H, W, C) uint8; C is 4 (RGBA) for transparent styles and else 3 (RGB).
 
     Raises:
-        ValueError: The label is empty, too short or long, or has characters that the style lacks.
+        ValueError: The label is empty, too long, or has characters that the style lacks.
 
-    >>> draw(get_style("classic"), "2031", np.random.default_rng(0)).shape
-    (100, 120, 3)
+    Example:
+        >>> draw(get_style("classic"), "2031", np.random.default_rng(0)).shape
+        (100, 120, 3)
     """
     _check_label(style, label)
     ink = _colour(style.ink, rng)
@@ -194,11 +213,11 @@ def draw(style: Style, label: str, rng: Rng) -> np.ndarray:
 
 
 def _check_label(style: Style, label: str) -> None:
-    low, high = style.length
-    if not low <= len(label) <= high:
-        wanted = str(low) if low == high else f"{low} to {high}"
+    most = style.length[1]
+    if not 0 < len(label) <= most:
         raise ValueError(
-            f"Label {label!r} has {len(label)} characters; style {style.name!r} draws {wanted}."
+            f"Label {label!r} has {len(label)} characters; style {style.name!r} draws 1 to {most}. "
+            "For another length use dataclasses.replace(style, length=(..., ...))."
         )
     for char in label:
         if char not in style.charset:
@@ -258,13 +277,13 @@ def _draw_text(
 ) -> None:
     font = style.fonts[_count((0, len(style.fonts) - 1), rng)]
     glyphs = [_glyph(font, char) for char in label]
-    random = rng.random((7, len(label)))  # one row a property, one column a character
-    signed = 2 * random - 1
-    sizes = _between(rng, style.font_size) * (1 + style.size_jitter * signed[6])
-    boxes = _boxes(style, glyphs, sizes, signed, rng)
-    weights = style.weight[0] + (style.weight[1] - style.weight[0]) * random[4]
+    jitter = _Jitter(*(2 * rng.random((len(_Jitter._fields), len(label))) - 1))
+    sizes = _between(rng, style.font_size) * (1 + style.size_jitter * jitter.size)
+    boxes = _boxes(style, glyphs, sizes, jitter, rng)
+    corners = _corners(style, boxes, jitter, rng)
+    weights = _spread(style.weight, jitter.weight)
+    # A field's slope, times this, is 255 a pixel: from paper to ink within one pixel of the edge.
     gains = sizes / _EM * 2 * _REACH
-    corners = _corners(style, boxes, signed[2], signed[5], rng)
     lows = np.maximum(corners.min(axis=1) - 2, 0).astype(int)
     highs = np.minimum(corners.max(axis=1) + 3, (style.width, style.height)).astype(int)
     ends = (corners - (lows[:, None] + 0.5)).astype(np.float32)
@@ -280,15 +299,21 @@ def _draw_text(
             paint[y0:y1, x0:x1][ink > 0] = colour
 
 
+def _spread(bounds: tuple[float, float], jitter: np.ndarray) -> np.ndarray:
+    """Values of a range, from numbers that run from -1 to 1."""
+    low, high = bounds
+    return low + (high - low) * (1 + jitter) / 2
+
+
 def _boxes(
-    style: Style, glyphs: list[_Glyph], sizes: np.ndarray, signed: np.ndarray, rng: Rng
+    style: Style, glyphs: list[_Glyph], sizes: np.ndarray, jitter: _Jitter, rng: Rng
 ) -> np.ndarray:
     """Where the ink of upright characters lies: left, top, width, height (4, n)."""
     bearing, width, top, bottom = np.array([glyph[2:] for glyph in glyphs]).T * sizes
     stretch = _between(rng, style.stretch)
     width = width * stretch
     if style.pitch is None:
-        steps = width + style.gap[0] + (style.gap[1] - style.gap[0]) * (1 + signed[1]) / 2
+        steps = width + _spread(style.gap, jitter.gap)
         steps[-1] = width[-1]
         offset = bearing * stretch
     else:
@@ -301,17 +326,15 @@ def _boxes(
         steps[:-1] -= excess / (len(steps) - 1)
     if start is None:
         start = (style.width - steps.sum()) / 2
-    left = start + np.cumsum(steps) - steps + offset + style.drift * signed[0]
+    left = start + np.cumsum(steps) - steps + offset + style.drift * jitter.drift
     if style.baseline is None:
         baseline = (style.height + top.max() - bottom.max()) / 2
     else:
         baseline = _between(rng, style.baseline)
-    return np.array([left, baseline + style.rise * signed[3] - top, width, top + bottom])
+    return np.array([left, baseline + style.rise * jitter.rise - top, width, top + bottom])
 
 
-def _corners(
-    style: Style, boxes: np.ndarray, turn: np.ndarray, slant: np.ndarray, rng: Rng
-) -> np.ndarray:
+def _corners(style: Style, boxes: np.ndarray, jitter: _Jitter, rng: Rng) -> np.ndarray:
     """Corners (n, 4, 2) of turned and bent boxes, moved into the canvas if need be."""
     left, top, width, height = boxes[:, :, None]
     u = np.array([[-0.5, 0.5, 0.5, -0.5]])
@@ -321,9 +344,9 @@ def _corners(
         u, v = u * pull[0], v * pull[1]
     x, y = u * width, v * height
     if style.shear:
-        x = x - y * np.tan(math.radians(style.shear) * slant)[:, None]
+        x = x - y * np.tan(math.radians(style.shear) * jitter.slant)[:, None]
     if style.rotation:
-        angle = math.radians(style.rotation) * turn[:, None]
+        angle = math.radians(style.rotation) * jitter.turn[:, None]
         sin, cos = np.sin(angle), np.cos(angle)
         x, y = cos * x - sin * y, sin * x + cos * y
     corners = np.stack([x + (left + width / 2), y + (top + height / 2)], axis=2)
@@ -358,7 +381,7 @@ def _draw_strokes(image: np.ndarray, stroke: Stroke, colour: tuple[float, ...], 
             (_between(rng, x) * width, _between(rng, y) * height)
             for x, y in zip(stroke.x, stroke.y, strict=True)
         ]
-        thickness = [_between(rng, bounds) - _EDGE for bounds in stroke.thickness]
+        thickness = [max(_between(rng, pair) - _EDGE, 0.1) for pair in stroke.thickness]
         points = _flatten(control, stroke.flatness)
         for i, (a, b) in enumerate(zip(points, points[1:], strict=False)):
             corners = _bar(a, b, thickness[min(i, len(thickness) - 1)])

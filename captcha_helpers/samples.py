@@ -55,11 +55,12 @@ def write_samples(
         ValueError: There is no such style, a number is negative, or a label has characters other
             than letters and digits.
 
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     paths = write_samples(folder, count=2, styles=["slanted"])
-    >>> len(paths), paths[0].parent.name, paths[0].suffix
-    (2, 'slanted', '.png')
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     paths = write_samples(folder, count=2, styles=["slanted"])
+        >>> len(paths), paths[0].parent.name, paths[0].suffix
+        (2, 'slanted', '.png')
     """
     paths: list[Path] = []
     for style in styles:

@@ -121,7 +121,7 @@ class Style:
         size_jitter: How much larger or smaller a single character may be, as a fraction.
         weight: Pixels added to (or taken from) each side of a character's strokes.
         stretch: Range of the characters' width, as a factor.
-        start: Where the text's ink starts, in pixels from the left edge; None centres the text.
+        start: Where the text starts, in pixels from the left edge; None centres the text.
         baseline: Where the letters stand, in pixels from the top edge; None centres the text.
         gap: Pixels between one character's ink and the next one's; negative lets them overlap.
         pitch: Pixels from one character's middle to the next one's; takes the place of `gap`. The
@@ -392,9 +392,10 @@ def classic(
     Raises:
         ValueError: No kind of character was asked for, or the length is below 1.
 
-    >>> style = classic(length=5, lower=True)
-    >>> style.width, style.height, len(style.charset)
-    (140, 100, 36)
+    Example:
+        >>> style = classic(length=5, lower=True)
+        >>> style.width, style.height, len(style.charset)
+        (140, 100, 36)
     """
     if not (digits or lower or upper):
         raise ValueError("No characters to draw: set at least one of digits, lower, upper to True.")
@@ -433,11 +434,18 @@ STYLES: dict[str, Style] = {
 def get_style(name: str) -> Style:
     """The preset of that name.
 
+    Args:
+        name: One of the keys of `STYLES`.
+
+    Returns:
+        The style.
+
     Raises:
         ValueError: There is no such preset; the message lists the names.
 
-    >>> get_style("slanted").length
-    (6, 6)
+    Example:
+        >>> get_style("slanted").length
+        (6, 6)
     """
     if name not in STYLES:
         raise ValueError(f"No style is called {name!r}; choose one of {', '.join(STYLES)}.")

@@ -176,10 +176,17 @@ def test_an_unknown_character_is_named() -> None:
         draw(SLANTED, "CAPTcH", rng())
 
 
-@pytest.mark.parametrize("label", ["", "ABC", "ABCDEFG"])
-def test_a_label_of_the_wrong_length_is_named(label: str) -> None:
-    with pytest.raises(ValueError, match=f"Label '{label}' has {len(label)} characters.* 6"):
+@pytest.mark.parametrize("label", ["", "ABCDEFG"])
+def test_an_empty_or_too_long_label_is_named(label: str) -> None:
+    with pytest.raises(ValueError, match=f"Label '{label}' has {len(label)} characters.* 1 to 6"):
         draw(SLANTED, label, rng())
+
+
+def test_a_long_label_is_squeezed_into_the_canvas() -> None:
+    style = replace(bare(SLANTED), length=(12, 12))
+    ink = draw(style, "W" * 12, rng())[..., 0] < 128
+    assert not ink[:, [0, -1]].any()
+    assert ink[:, -20:].any()
 
 
 def test_an_unknown_font_lists_the_known_ones() -> None:
@@ -198,3 +205,12 @@ def test_a_character_that_a_font_lacks_is_named() -> None:
 def test_a_negative_number_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} is -1"):
         generate("stars", **{"count": 1, **{name: -1}})
+
+
+def test_without_matplotlib_the_message_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("captcha_helpers.generator.importlib.util.find_spec", lambda name: None)
+    style = replace(SLANTED, fonts=("DejaVuSans-Never-Loaded",))
+    with pytest.raises(ImportError, match="matplotlib, which is not installed: pip install"):
+        draw(style, "ABCDEF", rng())
