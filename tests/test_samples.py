@@ -119,12 +119,21 @@ def test_the_committed_images_stay_small() -> None:
 
 
 @pytest.mark.parametrize("name", SAMPLE_STYLES)
-def test_the_command_gives_the_committed_pixels_again(name: str, tmp_path: Path) -> None:
+def test_the_command_gives_the_committed_images_again(name: str, tmp_path: Path) -> None:
+    """The same pixels with the same versions; nearly the same ones with others.
+
+    Processors without AVX2 round single edge pixels of one image in a hundred differently, hence
+    the 90 percent.
+    """
     readme = (FOLDER / "README.md").read_text(encoding="utf-8")
-    drawn_with = dict(re.findall(r"^\| (\S+) \| (\S+) \|$", readme, re.MULTILINE))
-    for package in ("numpy", "pillow", "opencv-python-headless"):
-        if importlib.metadata.version(package) != drawn_with[package]:
-            pytest.skip(f"the committed images were drawn with {package} {drawn_with[package]}")
+    drawn_with = re.findall(r"^\| (numpy|pillow|opencv\S+) \| (\S+) \|$", readme, re.MULTILINE)
+    assert len(drawn_with) == 3
+    same_versions = all(importlib.metadata.version(p) == version for p, version in drawn_with)
+    differences = []
     for path in write_samples(tmp_path, count=40, styles=[name]):
         with Image.open(path) as again, Image.open(FOLDER / name / path.name) as committed:
-            np.testing.assert_array_equal(np.asarray(again), np.asarray(committed))
+            difference = np.asarray(again).astype(float) - np.asarray(committed)
+        differences.append(np.abs(difference).mean())
+    assert max(differences) < (0.05 if same_versions else 3)
+    if same_versions:
+        assert np.mean(np.array(differences) == 0) >= 0.9
