@@ -242,7 +242,7 @@ SLANTED = Style(
     length=(6, 6),
     fonts=("DejaVuSans-Oblique",),
     font_size=(53.5, 56.0),
-    weight=(-0.15, 0.35),
+    weight=(-0.3, 0.15),
     start=(12.5, 15.5),
     baseline=(58.5, 61.5),
     gap=(-1.5, 1.0),
@@ -250,7 +250,7 @@ SLANTED = Style(
         Stroke(
             x=((0.1, 0.1), (0.1, 0.1), (0.25, 0.25), (0.9, 0.9)),
             y=(ANYWHERE,) * 4,
-            thickness=((2.6, 3.4),),
+            thickness=((2.3, 3.1),),
             flatness=2.0,
         ),
     ),
