@@ -5,6 +5,11 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
+# glibc: keep freed memory instead of handing every large tensor back to the system and faulting it
+# in again. On two cores that took a fifth of the training time. Ignored where there is no glibc.
+export MALLOC_MMAP_THRESHOLD_ ?= 4294967296
+export MALLOC_TRIM_THRESHOLD_ ?= 17179869184
+export MALLOC_TOP_PAD_ ?= 268435456
 
 .DEFAULT_GOAL := help
 .PHONY: help install notebooks lab test check samples readme wheel constraints repository clean

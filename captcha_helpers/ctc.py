@@ -1,0 +1,180 @@
+"""Connectionist temporal classification (CTC): from a model's frames to characters.
+
+A CTC model says, for each of T frames from left to right, how likely each class is. Class 0 is the
+*blank* ("no new character here"); characters start at 1. A string is read by merging repeated
+classes and then dropping the blanks, so ``5 5 - 5 3 3`` (``-`` is the blank) reads ``553``.
+
+Source: Graves et al., *Connectionist Temporal Classification*, ICML 2006. The loss is
+``keras.losses.CTC``, which follows the same convention and wants logits, not probabilities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from captcha_helpers.charset import BLANK_INDEX
+
+
+def _as_frames(logits: ArrayLike) -> NDArray[np.floating]:
+    frames = np.asarray(logits)
+    if frames.ndim != 3 or 0 in frames.shape[1:]:
+        raise ValueError(
+            f"logits must have the shape (B, T, V) with T and V above 0, received {frames.shape}; "
+            "for one image use logits[None]"
+        )
+    return frames
+
+
+def required_time_steps(label: Sequence[object]) -> int:
+    """Count the frames that CTC needs at least to write a label.
+
+    One frame a character, and one blank between two equal neighbours.
+
+    Args:
+        label: A string, or its class indices.
+
+    Returns:
+        The least number of frames T.
+
+    Example:
+        >>> required_time_steps("5335"), required_time_steps("5353")
+        (5, 4)
+    """
+    return len(label) + sum(a == b for a, b in zip(label, label[1:], strict=False))
+
+
+def greedy_decode(logits: ArrayLike) -> NDArray[np.int32]:
+    """Read the best class of each frame, merge repeats, drop blanks.
+
+    Args:
+        logits: ``(B, T, V)`` scores of any kind that grows with likelihood (logits,
+            log-probabilities or probabilities); class 0 is the blank.
+
+    Returns:
+        ``(B, T)`` int32 class indices, written from the left and padded with 0.
+        ``Charset.decode`` turns them into strings.
+
+    Raises:
+        ValueError: If ``logits`` does not have three axes.
+
+    Example:
+        >>> frames = np.eye(3)[[1, 1, 0, 1, 2, 2]]  # 1 1 - 1 2 2
+        >>> greedy_decode(frames[None])
+        array([[1, 1, 2, 0, 0, 0]], dtype=int32)
+    """
+    best = _as_frames(logits).argmax(axis=-1).astype(np.int32)  # (B, T)
+    previous = np.pad(best, ((0, 0), (1, 0)), constant_values=BLANK_INDEX)[:, :-1]
+    keep = (best != BLANK_INDEX) & (best != previous)
+    decoded = np.zeros_like(best)
+    rows, frames = np.nonzero(keep)
+    decoded[rows, keep.cumsum(axis=1)[rows, frames] - 1] = best[rows, frames]
+    return decoded
+
+
+def beam_search_decode(logits: ArrayLike, *, beam_width: int = 50) -> NDArray[np.int32]:
+    """Read the most likely strings with Keras' beam search, which adds up a string's many paths.
+
+    Args:
+        logits: ``(B, T, V)`` logits. Not probabilities: the search would read them wrongly.
+        beam_width: How many strings are followed at a time.
+
+    Returns:
+        ``(B, T)`` int32 class indices, written from the left and padded with 0.
+
+    Raises:
+        ValueError: If ``logits`` does not have three axes, or look like probabilities.
+
+    Example:
+        >>> frames = 9.0 * np.eye(3)[[1, 1, 0, 1, 2, 2]]
+        >>> beam_search_decode(frames[None])
+        array([[1, 1, 2, 0, 0, 0]], dtype=int32)
+    """
+    import keras
+
+    frames = _as_frames(logits).astype("float32")
+    if (frames >= 0).all() and np.allclose(frames.sum(axis=-1), 1, atol=1e-3):
+        raise ValueError("these are probabilities (each frame adds up to 1): pass the logits")
+    batch, time_steps, _ = frames.shape
+    paths, _ = keras.ops.ctc_decode(
+        frames,
+        np.full(batch, time_steps, "int32"),
+        strategy="beam_search",
+        beam_width=beam_width,
+        top_paths=1,
+        mask_index=BLANK_INDEX,
+    )
+    found = np.asarray(keras.ops.convert_to_numpy(paths))[0]  # (B, up to T); padded with 0 or -1
+    decoded = np.zeros((batch, time_steps), "int32")
+    decoded[:, : found.shape[1]] = np.maximum(found, 0)
+    return decoded
+
+
+@dataclass(frozen=True)
+class FrameSpan:
+    """Where one decoded character stands on the time axis.
+
+    Attributes:
+        index: Class index, 1 or above.
+        start: First frame.
+        stop: One past the last frame.
+        confidence: Highest probability of the class within the span, 0–1.
+    """
+
+    index: int
+    start: int
+    stop: int
+    confidence: float
+
+
+def frame_alignment(logits: ArrayLike) -> list[list[FrameSpan]]:
+    """Say for each character of the greedy reading which frames it came from.
+
+    Frame ``t`` of T covers the columns ``t * width / T`` to ``(t + 1) * width / T`` of the image.
+
+    Args:
+        logits: ``(B, T, V)`` logits; class 0 is the blank.
+
+    Returns:
+        For each image, its characters from left to right.
+
+    Example:
+        >>> frames = 9.0 * np.eye(3)[[1, 1, 0, 2]]
+        >>> [(span.index, span.start, span.stop) for span in frame_alignment(frames[None])[0]]
+        [(1, 0, 2), (2, 3, 4)]
+    """
+    probabilities = softmax(_as_frames(logits))
+    aligned = []
+    for row in probabilities:
+        best = row.argmax(axis=-1)
+        edges = np.flatnonzero(np.diff(best)) + 1
+        bounds = np.concatenate([[0], edges, [len(best)]])
+        aligned.append(
+            [
+                FrameSpan(int(best[a]), int(a), int(b), float(row[a:b, best[a]].max()))
+                for a, b in zip(bounds[:-1], bounds[1:], strict=True)
+                if best[a] != BLANK_INDEX
+            ]
+        )
+    return aligned
+
+
+def softmax(logits: ArrayLike) -> NDArray[np.float64]:
+    """Turn logits into probabilities over the last axis.
+
+    Args:
+        logits: ``(..., V)`` logits.
+
+    Returns:
+        ``(..., V)`` float64 in 0–1, each row adding up to 1.
+
+    Example:
+        >>> softmax([0.0, 0.0])
+        array([0.5, 0.5])
+    """
+    scores = np.asarray(logits, dtype="float64")
+    scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return scores / scores.sum(axis=-1, keepdims=True)

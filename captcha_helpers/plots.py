@@ -1,0 +1,267 @@
+"""Pictures that explain: galleries, training curves, confusions, and where CTC reads what.
+
+Every function returns the matplotlib figure and shows nothing by itself, so it works in a notebook
+and in a script.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import ceil
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+try:
+    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure
+except ImportError as error:  # pragma: no cover - depends on the installation
+    raise ImportError(
+        'captcha_helpers.plots needs matplotlib: pip install "captcha-helpers[train]"'
+    ) from error
+
+from captcha_helpers.charset import Charset
+from captcha_helpers.ctc import frame_alignment, softmax
+from captcha_helpers.metrics import confusions
+
+RIGHT, WRONG = "#1b7837", "#c51b29"  # told apart by brightness too, and errors are marked in text
+
+
+def _show(axes: plt.Axes, image: ArrayLike, **options: object) -> None:
+    """Show ``(H, W)``, ``(H, W, 1)``, ``(H, W, 3)`` or ``(H, W, 4)`` uint8 without ticks."""
+    pixels = np.asarray(image)
+    if pixels.ndim == 3 and pixels.shape[-1] == 1:
+        pixels = pixels[..., 0]
+    axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, **options)
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+def gallery(
+    images: Sequence[NDArray[np.uint8]],
+    labels: Sequence[str] | None = None,
+    predictions: Sequence[str] | None = None,
+    *,
+    columns: int = 4,
+    title: str | None = None,
+) -> Figure:
+    """Show images with what is written on them, and what was read.
+
+    Args:
+        images: B images, each ``(H, W)``, ``(H, W, 1)``, ``(H, W, 3)`` or ``(H, W, 4)`` uint8.
+        labels: What is written, B strings.
+        predictions: What was read, B strings; errors stand in red as ``written → read``.
+        columns: Images in a row.
+        title: A line above them all.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: If there is no image, or not one string for each.
+
+    Example:
+        >>> figure = gallery(np.zeros((2, 8, 24, 1), "uint8"), ["12", "34"], ["12", "94"])
+        >>> [axes.get_title() for axes in figure.axes[:2]]
+        ['12', '34 → 94']
+    """
+    for name, texts in (("labels", labels), ("predictions", predictions)):
+        if texts is not None and len(texts) != len(images):
+            raise ValueError(f"{len(images)} images but {len(texts)} {name}")
+    if len(images) == 0:
+        raise ValueError("a gallery needs at least one image")
+    columns = min(columns, len(images))
+    rows = ceil(len(images) / columns)
+    aspect = images[0].shape[0] / images[0].shape[1]
+    cell = 11 / columns
+    size = (11, rows * (cell * aspect + 0.45) + (0.5 if title else 0))
+    figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+    for i, axes in enumerate(grid.flat):
+        if i >= len(images):
+            axes.set_axis_off()
+            continue
+        _show(axes, images[i])
+        text, colour = labels[i] if labels is not None else "", "black"
+        if predictions is not None:
+            wrong = labels is not None and labels[i] != predictions[i]
+            text = f"{text} → {predictions[i] or 'nothing'}" if wrong else predictions[i]
+            colour = WRONG if wrong else RIGHT
+        axes.set_title(text, fontsize=13, family="monospace", color=colour)
+    if title:
+        figure.suptitle(title, fontsize=15)
+    return figure
+
+
+def worst_errors(
+    images: NDArray[np.uint8],
+    labels: Sequence[str],
+    predictions: Sequence[str],
+    *,
+    count: int = 12,
+    title: str | None = "The worst errors",
+) -> Figure | None:
+    """Show the readings that need the most edits to be mended.
+
+    Args:
+        images: ``(B, H, W, C)`` uint8.
+        labels: What is written, B strings.
+        predictions: What was read, B strings.
+        count: Show at most so many.
+        title: A line above them.
+
+    Returns:
+        The figure, or None if every reading is right.
+
+    Example:
+        >>> images = np.zeros((2, 8, 24, 1), "uint8")
+        >>> worst_errors(images, ["12", "34"], ["12", "34"]) is None
+        True
+    """
+    edits = [
+        sum(confusions([label], [text]).values())
+        for label, text in zip(labels, predictions, strict=True)
+    ]
+    worst = [i for i in np.argsort(edits, kind="stable")[::-1] if edits[i]][:count]
+    if not worst:
+        return None
+    return gallery(
+        [images[i] for i in worst],
+        [labels[i] for i in worst],
+        [predictions[i] for i in worst],
+        title=title,
+    )
+
+
+def history(
+    curves: Mapping[str, Sequence[float]],
+    *,
+    loss: str = "loss",
+    match: str = "val_exact_match",
+    plateau: float | None = None,
+) -> Figure:
+    """Plot the loss and the validation exact match of each epoch.
+
+    Args:
+        curves: ``fit(...).history``, or the histories of several ``fit`` calls joined.
+        loss: Key of the loss.
+        match: Key of the exact match, 0–1.
+        plateau: Draw a line at this loss, for CTC's plateau.
+
+    Returns:
+        The figure.
+
+    Example:
+        >>> figure = history({"loss": [2.0, 1.0], "val_exact_match": [0.1, 0.6]})
+        >>> [axes.get_ylabel() for axes in figure.axes]
+        ['training loss', 'exact match, validation']
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.6), layout="constrained")
+    epochs = np.arange(1, len(curves[loss]) + 1)
+    left.plot(epochs, curves[loss], marker="o")
+    left.set(xlabel="epoch", ylabel="training loss", ylim=(0, None))
+    if plateau is not None:
+        left.axhline(plateau, color="grey", linestyle="--", label=f"plateau: {plateau:.1f}")
+        left.legend()
+    right.plot(epochs[-len(curves[match]) :], curves[match], marker="o", color=RIGHT)
+    right.set(xlabel="epoch", ylabel="exact match, validation", ylim=(0, 1.02))
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    return figure
+
+
+def confusion_heatmap(
+    labels: Sequence[str], predictions: Sequence[str], *, top: int = 15
+) -> Figure:
+    """Plot which characters were taken for which; right readings are left out.
+
+    Args:
+        labels: What is written, B strings.
+        predictions: What was read, B strings.
+        top: Show the characters of so many most frequent confusions.
+
+    Returns:
+        The figure. ``∅`` stands for no character: one that was missed, or one too many.
+
+    Example:
+        >>> figure = confusion_heatmap(["208", "2084"], ["20", "2O84"])
+        >>> [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
+        ['0', '8']
+    """
+    counts = confusions(labels, predictions).most_common(top)
+    figure, axes = plt.subplots(figsize=(7, 5.5), layout="constrained")
+    if not counts:
+        axes.text(0.5, 0.5, "no confusions: every string is right", ha="center", fontsize=14)
+        axes.set_axis_off()
+        return figure
+    written = sorted({pair[0] for pair, _ in counts})
+    read = sorted({pair[1] for pair, _ in counts})
+    table = np.zeros((len(written), len(read)), int)
+    for (a, b), count in counts:
+        table[written.index(a), read.index(b)] = count
+    axes.imshow(table, cmap="Reds", vmin=0)
+    for row, column in zip(*np.nonzero(table), strict=True):
+        dark = table[row, column] > table.max() / 2
+        axes.text(
+            column, row, table[row, column], ha="center", va="center",
+            color="white" if dark else "black", fontsize=12,
+        )  # fmt: skip
+    axes.set_xticks(range(len(read)), [c or "∅" for c in read], fontsize=13, family="monospace")
+    axes.set_yticks(
+        range(len(written)), [c or "∅" for c in written], fontsize=13, family="monospace"
+    )
+    axes.set(xlabel="read", ylabel="written", title=f"The {len(counts)} most frequent confusions")
+    return figure
+
+
+def alignment(
+    image: NDArray[np.uint8], logits: ArrayLike, charset: Charset, *, title: str | None = None
+) -> Figure:
+    """Plot over an image what a CTC model says frame by frame, and where it reads each character.
+
+    Args:
+        image: ``(H, W)`` or ``(H, W, C)`` uint8, as the model saw it or as it was drawn.
+        logits: ``(T, V)`` logits of this one image.
+        charset: The model's characters.
+        title: A line above the image.
+
+    Returns:
+        The figure: the image with its characters on top, the probabilities per frame below.
+
+    Raises:
+        ValueError: If ``logits`` does not have two axes or not the charset's classes.
+
+    Example:
+        >>> frames = 9.0 * np.eye(3)[[0, 1, 0, 2]]
+        >>> figure = alignment(np.zeros((8, 24), "uint8"), frames, Charset("ab"))
+        >>> [text.get_text() for text in figure.axes[0].texts]
+        ['a', 'b']
+    """
+    logits = np.asarray(logits)
+    if logits.ndim != 2 or logits.shape[1] != charset.num_classes:
+        raise ValueError(
+            f"logits must be (T, {charset.num_classes}) for this charset, received {logits.shape}; "
+            "take one image's row of the batch"
+        )
+    height = len(image)
+    figure, (above, below) = plt.subplots(
+        2, 1, figsize=(11, 5.2), layout="constrained", height_ratios=(3, 2)
+    )
+    _show(above, image, extent=(0, len(logits), height, 0), aspect="auto")
+    above.set_title(title or "", fontsize=14)
+    probabilities = softmax(logits)
+    centres = np.arange(len(logits)) + 0.5
+    below.plot(centres, probabilities[:, 0], color="grey", label="blank")
+    for number, span in enumerate(frame_alignment(logits[None])[0]):
+        colour = f"C{number % 10}"
+        character = charset.characters[span.index - 1]
+        above.axvspan(span.start, span.stop, color=colour, alpha=0.35)
+        above.text(
+            (span.start + span.stop) / 2, -0.04 * height, character, ha="center", va="bottom",
+            fontsize=18, family="monospace", color=colour, weight="bold",
+        )  # fmt: skip
+        below.plot(centres, probabilities[:, span.index], color=colour, marker=".", label=character)
+    below.set(xlabel="frame, from left to right", ylabel="probability", ylim=(-0.03, 1.03))
+    below.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=11)
+    below.set_xlim(0, len(logits))
+    return figure
