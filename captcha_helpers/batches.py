@@ -7,6 +7,7 @@ Call ``fit(batches, shuffle=False)``: these classes see to the order themselves,
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -114,6 +115,7 @@ class GeneratedBatches(keras.utils.PyDataset):
         batch_size: Images a batch.
         steps: Batches an epoch.
         seed: Another seed gives other images.
+        exclude: Labels that are never drawn: those of the validation and test images.
         **kwargs: ``workers``, ``use_multiprocessing`` and ``max_queue_size`` of
             :class:`keras.utils.PyDataset`.
 
@@ -141,6 +143,7 @@ class GeneratedBatches(keras.utils.PyDataset):
         batch_size: int = 64,
         steps: int = 100,
         seed: int = 0,
+        exclude: Collection[str] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -153,6 +156,7 @@ class GeneratedBatches(keras.utils.PyDataset):
         self.batch_size = batch_size
         self.steps = steps
         self.seed = seed
+        self.exclude = frozenset(exclude)
         self._epoch = 0
 
     def __len__(self) -> int:
@@ -162,7 +166,9 @@ class GeneratedBatches(keras.utils.PyDataset):
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Batch ``index`` of this epoch: images (B, H, W, 1) uint8, labels (B, L) int32."""
         start = (self._epoch * self.steps + index) * self.batch_size
-        images, labels = generate(self.style, self.batch_size, seed=self.seed, start=start)
+        images, labels = generate(
+            self.style, self.batch_size, seed=self.seed, start=start, exclude=self.exclude
+        )
         encoded = self.charset.encode(labels, length=self.label_length)
         return prepare_batch(images, self.height, self.width), encoded
 

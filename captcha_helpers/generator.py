@@ -12,13 +12,19 @@ True
 Each character is kept as a distance field: for every pixel of a large drawing, how far inside or
 outside the letter it lies. A field can be turned, bent and resized in one step, stays sharp, and
 makes strokes thicker or thinner by adding a number.
+
+Geometry is done with complex numbers, x + y·1j: there are only a few points an image, and Python
+turns, moves and halves them faster than NumPy does.
 """
 
 from __future__ import annotations
 
+import cmath
 import importlib.util
 import math
+from collections.abc import Collection
 from functools import cache, lru_cache
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,18 +46,20 @@ _REACH = 8  # a field tells distances of up to so many pixels
 _EDGE = 0.9  # pixels that OpenCV's antialiasing adds to a line's thickness
 _SHIFT = 4  # OpenCV takes coordinates in 1/2**4 pixel
 
-_STAR = np.array(
+_STAR_Y, _STAR_X = np.nonzero(
     [
         [0, 1, 1, 0, 1, 1, 0],
         [0, 0, 1, 1, 1, 0, 0],
         [1, 1, 1, 1, 1, 1, 1],
         [0, 0, 1, 1, 1, 0, 0],
         [0, 1, 1, 0, 1, 1, 0],
-    ],
-    dtype=bool,
+    ]
 )
+_CORNERS = (-0.5 - 0.5j, 0.5 - 0.5j, 0.5 + 0.5j, -0.5 + 0.5j)  # of a box of size 1, see _Glyph.ends
+_DOT = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
+_OUTLINE = np.array([[-1, 0, -1], [0, 4, 0], [-1, 0, -1]], np.float32)
+_LEVELS = np.arange(256.0)[:, None] - 127.5  # every channel value, from middle grey
 
-Point = tuple[float, float]
 Rng = np.random.Generator
 
 
@@ -69,13 +77,22 @@ class _Glyph(NamedTuple):
 class _Jitter(NamedTuple):
     """How each character differs from its neighbours: n numbers from -1 to 1 a property."""
 
-    drift: np.ndarray
-    gap: np.ndarray
-    turn: np.ndarray
-    rise: np.ndarray
-    weight: np.ndarray
-    slant: np.ndarray
-    size: np.ndarray
+    drift: list[float]
+    gap: list[float]
+    turn: list[float]
+    rise: list[float]
+    weight: list[float]
+    slant: list[float]
+    size: list[float]
+
+
+class _Box(NamedTuple):
+    """The ink of a character that is still upright, in pixels."""
+
+    left: float
+    top: float
+    width: float
+    height: float
 
 
 @cache
@@ -129,11 +146,16 @@ def sample_label(style: Style, rng: Rng) -> str:
         6
     """
     places = rng.random(_count(style.length, rng)) * len(style.charset)
-    return "".join([style.charset[int(place)] for place in places])
+    return "".join([style.charset[place] for place in places.astype(int).tolist()])
 
 
 def generate(
-    style: Style | str, count: int, *, seed: int = 0, start: int = 0
+    style: Style | str,
+    count: int,
+    *,
+    seed: int = 0,
+    start: int = 0,
+    exclude: Collection[str] = (),
 ) -> tuple[np.ndarray, list[str]]:
     """Draw images number `start` to `start + count - 1` of an endless data set.
 
@@ -142,13 +164,16 @@ def generate(
         count: How many images.
         seed: Which data set; another seed gives other images.
         start: Number of the first image.
+        exclude: Labels that are never drawn. Give the test labels here when you draw training
+            images, and no string is on both sides.
 
     Returns:
         Images (B, H, W, C) uint8, where C is 4 for transparent styles and else 3, and B labels.
-        Image i depends on the style, the seed and `start + i` only.
+        Image i depends on the style, the seed, `start + i` and `exclude` only.
 
     Raises:
-        ValueError: The style has an unknown name, or a number is negative.
+        ValueError: The style has an unknown name, a number is negative, or nearly every label
+            is excluded.
 
     Example:
         >>> images, labels = generate("gradient", 4, seed=3)
@@ -160,13 +185,25 @@ def generate(
     for name, value in (("count", count), ("seed", seed), ("start", start)):
         if value < 0:
             raise ValueError(f"{name} is {value}; it must be 0 or more.")
+    exclude = frozenset(exclude)
     images = np.empty((count, style.height, style.width, 4 if style.transparent else 3), np.uint8)
     labels = []
     for i in range(count):
         rng = np.random.default_rng([seed, start + i])
-        labels.append(sample_label(style, rng))
+        labels.append(_sample_allowed(style, rng, exclude))
         images[i] = draw(style, labels[-1], rng)
     return images, labels
+
+
+def _sample_allowed(style: Style, rng: Rng, exclude: Collection[str]) -> str:
+    for _ in range(1000):
+        label = sample_label(style, rng)
+        if label not in exclude:
+            return label
+    raise ValueError(
+        f"1000 labels of the style {style.name!r} in a row were among the {len(exclude)} excluded "
+        "ones: exclude fewer"
+    )
 
 
 def draw(style: Style, label: str, rng: Rng) -> np.ndarray:
@@ -191,7 +228,7 @@ def draw(style: Style, label: str, rng: Rng) -> np.ndarray:
     ink = _colour(style.ink, rng)
     # Two layers: where there is ink (`mask`), and of what colour (`paint`).
     mask = np.zeros((style.height, style.width), np.uint8)
-    paint = None if style.transparent else _flat(style, ink)
+    paint = None if style.transparent else _flat(style.height, style.width, ink)
     _draw_text(mask, paint, style, label, rng)
     if not style.waves_move_strokes:
         mask = _displace(mask, style.waves, rng)
@@ -239,12 +276,12 @@ def _count(bounds: tuple[int, int], rng: Rng) -> int:
 
 def _colour(bounds: tuple[float, float], rng: Rng) -> tuple[float, ...]:
     low, high = bounds
-    return tuple((low + (high - low) * rng.random(3)).tolist())
+    return tuple([low + (high - low) * share for share in rng.random(3).tolist()])
 
 
-def _flat(style: Style, colour: tuple[float, ...]) -> np.ndarray:
-    image = np.empty((style.height, style.width, 3), np.uint8)
-    cv2.rectangle(image, (0, 0), (style.width, style.height), colour, cv2.FILLED)
+def _flat(height: int, width: int, colour: tuple[float, ...]) -> np.ndarray:
+    image = np.empty((height, width, 3), np.uint8)
+    cv2.rectangle(image, (0, 0), (width, height), colour, cv2.FILLED)
     return image
 
 
@@ -262,7 +299,7 @@ def _grid(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _ground(style: Style, rng: Rng) -> np.ndarray:
     if style.gradient is None:
-        ground = _flat(style, _colour(style.background, rng))
+        ground = _flat(style.height, style.width, _colour(style.background, rng))
     else:
         x, y = _grid(style.height, style.width)
         first, last = _between(rng, style.gradient[0]), _between(rng, style.gradient[1])
@@ -277,100 +314,145 @@ def _draw_text(
 ) -> None:
     font = style.fonts[_count((0, len(style.fonts) - 1), rng)]
     glyphs = [_glyph(font, char) for char in label]
-    jitter = _Jitter(*(2 * rng.random((len(_Jitter._fields), len(label))) - 1))
-    sizes = _between(rng, style.font_size) * (1 + style.size_jitter * jitter.size)
+    jitter = _Jitter(*(2 * rng.random((len(_Jitter._fields), len(label))) - 1).tolist())
+    size = _between(rng, style.font_size)
+    sizes = [size * (1 + style.size_jitter * change) for change in jitter.size]
     boxes = _boxes(style, glyphs, sizes, jitter, rng)
-    corners = _corners(style, boxes, jitter, rng)
-    weights = _spread(style.weight, jitter.weight)
-    # A field's slope, times this, is 255 a pixel: from paper to ink within one pixel of the edge.
-    gains = sizes / _EM * 2 * _REACH
-    lows = np.maximum(corners.min(axis=1) - 2, 0).astype(int)
-    highs = np.minimum(corners.max(axis=1) + 3, (style.width, style.height)).astype(int)
-    ends = (corners - (lows[:, None] + 0.5)).astype(np.float32)
-    parts = zip(lows.tolist(), highs.tolist(), strict=True)
-    for i, ((x0, y0), (x1, y1)) in enumerate(parts):
-        matrix = cv2.getPerspectiveTransform(glyphs[i].ends, ends[i])
-        field = cv2.warpPerspective(glyphs[i].field, matrix, (x1 - x0, y1 - y0))
-        ink = cv2.addWeighted(field, gains[i], field, 0, 127.5 * (1 - gains[i]) + 255 * weights[i])
+    quads = _quads(style, boxes, jitter, rng)
+    for i, glyph in enumerate(glyphs):
+        quad, (x0, y0, x1, y1) = _move_inside(quads[i], style)
+        origin = complex(x0 + 0.5, y0 + 0.5)
+        ends = np.array([corner - origin for corner in quad], np.complex64).view(np.float32)
+        matrix = cv2.getPerspectiveTransform(glyph.ends, ends.reshape(4, 2))
+        field = cv2.warpPerspective(glyph.field, matrix, (x1 - x0, y1 - y0))
+        # The field's slope, times this, is 255 a pixel: from paper to ink within one pixel.
+        gain = sizes[i] / _EM * 2 * _REACH
+        weight = _spread(style.weight, jitter.weight[i])
+        ink = cv2.addWeighted(field, gain, field, 0, 127.5 * (1 - gain) + 255 * weight)
         part = mask[y0:y1, x0:x1]
         cv2.max(part, ink, part)
         if style.ink_per_character and paint is not None:
-            colour = np.array(_colour(style.ink, rng), np.uint8)
-            paint[y0:y1, x0:x1][ink > 0] = colour
+            colour = tuple(map(int, _colour(style.ink, rng)))
+            cv2.copyTo(_flat(y1 - y0, x1 - x0, colour), ink, paint[y0:y1, x0:x1])
 
 
-def _spread(bounds: tuple[float, float], jitter: np.ndarray) -> np.ndarray:
-    """Values of a range, from numbers that run from -1 to 1."""
+def _spread(bounds: tuple[float, float], jitter: float) -> float:
+    """A value of a range, from a number between -1 and 1."""
     low, high = bounds
     return low + (high - low) * (1 + jitter) / 2
 
 
 def _boxes(
-    style: Style, glyphs: list[_Glyph], sizes: np.ndarray, jitter: _Jitter, rng: Rng
-) -> np.ndarray:
-    """Where the ink of upright characters lies: left, top, width, height (4, n)."""
-    bearing, width, top, bottom = np.array([glyph[2:] for glyph in glyphs]).T * sizes
+    style: Style, glyphs: list[_Glyph], sizes: list[float], jitter: _Jitter, rng: Rng
+) -> list[_Box]:
+    """Where the ink of upright characters lies."""
     stretch = _between(rng, style.stretch)
-    width = width * stretch
+    widths = [glyph.width * size * stretch for glyph, size in zip(glyphs, sizes, strict=True)]
+    tops = [glyph.top * size for glyph, size in zip(glyphs, sizes, strict=True)]
+    bottoms = [glyph.bottom * size for glyph, size in zip(glyphs, sizes, strict=True)]
     if style.pitch is None:
-        steps = width + _spread(style.gap, jitter.gap)
-        steps[-1] = width[-1]
-        offset = bearing * stretch
+        gaps = [_spread(style.gap, change) for change in jitter.gap[:-1]]
+        steps = [width + gap for width, gap in zip(widths, [*gaps, 0], strict=True)]
+        offsets = [glyph.bearing * size * stretch for glyph, size in zip(glyphs, sizes, strict=True)]
     else:
-        steps = np.full(len(glyphs), _between(rng, style.pitch))
-        offset = (steps - width) / 2
+        steps = [_between(rng, style.pitch)] * len(glyphs)
+        offsets = [(step - width) / 2 for step, width in zip(steps, widths, strict=True)]
     start = None if style.start is None else _between(rng, style.start)
-    room = style.width - 2 * max(style.margin, 0) - (start or 0)
-    excess = steps.sum() - room
-    if excess > 0 and len(steps) > 1:
-        steps[:-1] -= excess / (len(steps) - 1)
+    steps = _squeeze(steps, style.width - 2 * max(style.margin, 0) - (start or 0))
+    ends = list(accumulate(steps))
     if start is None:
-        start = (style.width - steps.sum()) / 2
-    left = start + np.cumsum(steps) - steps + offset + style.drift * jitter.drift
+        start = (style.width - ends[-1]) / 2
     if style.baseline is None:
-        baseline = (style.height + top.max() - bottom.max()) / 2
+        baseline = (style.height + max(tops) - max(bottoms)) / 2
     else:
         baseline = _between(rng, style.baseline)
-    return np.array([left, baseline + style.rise * jitter.rise - top, width, top + bottom])
+    return [
+        _Box(
+            left=start + ends[i] - steps[i] + offsets[i] + style.drift * jitter.drift[i],
+            top=baseline + style.rise * jitter.rise[i] - tops[i],
+            width=widths[i],
+            height=tops[i] + bottoms[i],
+        )
+        for i in range(len(glyphs))
+    ]
 
 
-def _corners(style: Style, boxes: np.ndarray, jitter: _Jitter, rng: Rng) -> np.ndarray:
-    """Corners (n, 4, 2) of turned and bent boxes, moved into the canvas if need be."""
-    left, top, width, height = boxes[:, :, None]
-    u = np.array([[-0.5, 0.5, 0.5, -0.5]])
-    v = np.array([[-0.5, -0.5, 0.5, 0.5]])
+def _squeeze(steps: list[float], room: float) -> list[float]:
+    """Shorten all steps but the last, so that together they fit into the room."""
+    excess = sum(steps) - room
+    if excess <= 0 or len(steps) == 1:
+        return steps
+    return [step - excess / (len(steps) - 1) for step in steps[:-1]] + steps[-1:]
+
+
+def _quads(style: Style, boxes: list[_Box], jitter: _Jitter, rng: Rng) -> list[list[complex]]:
+    """The corners of each box after it was bent, slanted and turned."""
+    pulls = np.ones((2, len(boxes), 4))
     if style.warp:
-        pull = 1 - style.warp * rng.random((2, boxes.shape[1], 4))
-        u, v = u * pull[0], v * pull[1]
-    x, y = u * width, v * height
-    if style.shear:
-        x = x - y * np.tan(math.radians(style.shear) * jitter.slant)[:, None]
-    if style.rotation:
-        angle = math.radians(style.rotation) * jitter.turn[:, None]
-        sin, cos = np.sin(angle), np.cos(angle)
-        x, y = cos * x - sin * y, sin * x + cos * y
-    corners = np.stack([x + (left + width / 2), y + (top + height / 2)], axis=2)
-    margin = np.array([max(style.margin, 0), style.margin])
-    move = np.maximum(margin - corners.min(axis=1), 0)
-    move += np.minimum((style.width, style.height) - margin - move - corners.max(axis=1), 0)
-    return corners + move[:, None]
+        pulls -= style.warp * rng.random(pulls.shape)
+    quads = []
+    for i, (box, *pull) in enumerate(zip(boxes, *pulls.tolist(), strict=True)):
+        middle = complex(box.left + box.width / 2, box.top + box.height / 2)
+        slant = math.tan(math.radians(style.shear) * jitter.slant[i])
+        turn = cmath.rect(1, math.radians(style.rotation) * jitter.turn[i])
+        quad = []
+        for corner, pull_x, pull_y in zip(_CORNERS, *pull, strict=True):
+            y = corner.imag * pull_y * box.height
+            x = corner.real * pull_x * box.width - y * slant
+            quad.append(turn * complex(x, y) + middle)
+        quads.append(quad)
+    return quads
+
+
+def _move_inside(
+    quad: list[complex], style: Style
+) -> tuple[list[complex], tuple[int, int, int, int]]:
+    """Move corners into the canvas if need be.
+
+    Returns:
+        The moved corners, and the part of the canvas that they take up: its left, top, right and
+        bottom pixel, with room for a thicker stroke.
+    """
+    xs, ys = [corner.real for corner in quad], [corner.imag for corner in quad]
+    left, right, top, bottom = min(xs), max(xs), min(ys), max(ys)
+    move_x = _move(left, right, style.width, max(style.margin, 0))
+    move_y = _move(top, bottom, style.height, style.margin)
+    part = (
+        int(max(left + move_x - 2, 0)),
+        int(max(top + move_y - 2, 0)),
+        int(min(right + move_x + 3, style.width)),
+        int(min(bottom + move_y + 3, style.height)),
+    )
+    move = complex(move_x, move_y)
+    return [corner + move for corner in quad], part
+
+
+def _move(low: float, high: float, size: float, margin: float) -> float:
+    """How far an interval has to move to lie between margin and size - margin."""
+    move = max(margin - low, 0)
+    return move + min(size - margin - move - high, 0)
 
 
 def _draw_stars(ground: np.ndarray, style: Style, rng: Rng) -> None:
     count = _count(style.stars, rng)
+    if count == 0:
+        return
     low, high = style.star_colour
-    colours = (low + (high - low) * rng.random((count, 3))).astype(np.uint8)
-    h, w = _STAR.shape
+    colours = (low + (high - low) * rng.random((count, 1, 3))).astype(np.uint8)
     places = (rng.random((count, 2)) * (style.width, style.height)).astype(int)
-    for (x, y), colour in zip(places.tolist(), colours, strict=True):
-        part = ground[y : y + h, x : x + w]
-        part[_STAR[: part.shape[0], : part.shape[1]]] = colour
+    x, y = places[:, :1] + _STAR_X, places[:, 1:] + _STAR_Y
+    seen = (x < style.width) & (y < style.height)
+    ground[y[seen], x[seen]] = np.broadcast_to(colours, (*seen.shape, 3))[seen]
 
 
 def _draw_dots(mask: np.ndarray, style: Style, rng: Rng) -> None:
-    places = rng.random((_count(style.dots, rng), 2)) * (style.width, style.height)
-    for x, y in places.astype(int).tolist():
-        cv2.circle(mask, (x, y), 1, 255, cv2.FILLED)
+    count = _count(style.dots, rng)
+    if count == 0:
+        return
+    x, y = (rng.random((count, 2)) * (style.width, style.height)).astype(int).T
+    dots = np.zeros_like(mask)
+    dots[y, x] = 255
+    cv2.max(mask, cv2.dilate(dots, _DOT), mask)
 
 
 def _draw_strokes(image: np.ndarray, stroke: Stroke, colour: tuple[float, ...], rng: Rng) -> None:
@@ -378,49 +460,53 @@ def _draw_strokes(image: np.ndarray, stroke: Stroke, colour: tuple[float, ...], 
     line = cv2.LINE_AA if stroke.smooth else cv2.LINE_8
     for _ in range(_count(stroke.count, rng)):
         control = [
-            (_between(rng, x) * width, _between(rng, y) * height)
+            complex(_between(rng, x) * width, _between(rng, y) * height)
             for x, y in zip(stroke.x, stroke.y, strict=True)
         ]
         thickness = [max(_between(rng, pair) - _EDGE, 0.1) for pair in stroke.thickness]
-        points = _flatten(control, stroke.flatness)
-        for i, (a, b) in enumerate(zip(points, points[1:], strict=False)):
-            corners = _bar(a, b, thickness[min(i, len(thickness) - 1)])
-            cv2.fillConvexPoly(image, corners, colour, line, _SHIFT)
+        for bar in _bars(_flatten(control, stroke.flatness), thickness):
+            cv2.fillConvexPoly(image, bar, colour, line, _SHIFT)
 
 
-def _bar(a: Point, b: Point, thickness: float) -> np.ndarray:
-    """Corners (4, 2) int32 of a straight line with square ends, in 1/2**_SHIFT pixel."""
-    dx, dy = b[0] - a[0], b[1] - a[1]
-    half = thickness / 2 / max(math.hypot(dx, dy), 1e-6)
-    dx, dy = dx * half, dy * half
-    corners = [
-        (a[0] - dx - dy, a[1] - dy + dx),
-        (b[0] + dx - dy, b[1] + dy + dx),
-        (b[0] + dx + dy, b[1] + dy - dx),
-        (a[0] - dx + dy, a[1] - dy - dx),
-    ]
-    one = 1 << _SHIFT
-    return np.array([(int((x - 0.5) * one), int((y - 0.5) * one)) for x, y in corners], np.int32)
+def _bars(points: list[complex], thickness: list[float]) -> np.ndarray:
+    """Corners (n, 4, 2) int32, in 1/2**_SHIFT pixel, of lines with square ends between points."""
+    corners = []
+    for i, (a, b) in enumerate(pairwise(points)):
+        half = thickness[min(i, len(thickness) - 1)] / 2
+        along = (b - a) * (half / max(abs(b - a), 1e-6))
+        across = 1j * along
+        first, last = a - along, b + along
+        corners += [first + across, last + across, last - across, first - across]
+    places = np.array(corners).view(np.float64).reshape(-1, 4, 2)
+    return ((places - 0.5) * (1 << _SHIFT)).astype(np.int32)
 
 
-def _flatten(control: list[Point], flatness: float) -> list[Point]:
+def _flatten(control: list[complex], flatness: float) -> list[complex]:
     """A straight line or cubic Bézier curve as points, halved until each piece is flat enough."""
     if len(control) == 2:
         return control
-    (ax, ay), (bx, by), (cx, cy), (dx, dy) = control
-    ex, ey = dx - ax, dy - ay
-    allowed = flatness * math.hypot(ex, ey)
-    stray_b = abs((bx - ax) * ey - (by - ay) * ex)
-    stray_c = abs((cx - ax) * ey - (cy - ay) * ex)
-    if stray_b <= allowed and stray_c <= allowed:
-        return [control[0], control[3]]
-    abx, aby, bcx, bcy = (ax + bx) / 2, (ay + by) / 2, (bx + cx) / 2, (by + cy) / 2
-    cdx, cdy = (cx + dx) / 2, (cy + dy) / 2
-    abcx, abcy, bcdx, bcdy = (abx + bcx) / 2, (aby + bcy) / 2, (bcx + cdx) / 2, (bcy + cdy) / 2
-    middle = ((abcx + bcdx) / 2, (abcy + bcdy) / 2)
-    first = _flatten([control[0], (abx, aby), (abcx, abcy), middle], flatness)
-    second = _flatten([middle, (bcdx, bcdy), (cdx, cdy), control[3]], flatness)
-    return first + second[1:]
+    a, b, c, d = control
+    chord = d - a
+    allowed = flatness * abs(chord)
+    across = chord.conjugate()  # the imaginary part of `across * v` is how far v leads off the chord
+    if abs((across * (b - a)).imag) <= allowed and abs((across * (c - a)).imag) <= allowed:
+        return [a, d]
+    ab, bc, cd = (a + b) / 2, (b + c) / 2, (c + d) / 2
+    abc, bcd = (ab + bc) / 2, (bc + cd) / 2
+    middle = (abc + bcd) / 2
+    return _flatten([a, ab, abc, middle], flatness)[:-1] + _flatten([middle, bcd, cd, d], flatness)
+
+
+@lru_cache(maxsize=8)
+def _ring(
+    height: int, width: int, centre_x: float, centre_y: float, radius: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | float]:
+    """Of a ring wave: every pixel's x, y and distance from the centre, and how much is left of it."""
+    x, y = _grid(height, width)
+    dx, dy = x[:1] - centre_x, y[:, :1] - centre_y
+    distance = np.sqrt(dx * dx + (dy * dy + 1e-3))
+    left = np.maximum(1 - distance * (1 / radius), 0) if radius else 1.0
+    return dx, dy, distance, left
 
 
 def _displace(image: np.ndarray, waves: tuple[Wave, ...], rng: Rng) -> np.ndarray:
@@ -440,19 +526,14 @@ def _displace(image: np.ndarray, waves: tuple[Wave, ...], rng: Rng) -> np.ndarra
         elif wave.kind == "y":
             map_y += amplitude * np.sin(pace * row + phase)
         else:
-            dx = row - _between(rng, wave.centre[0]) * width
-            dy = column - _between(rng, wave.centre[1]) * height
-            distance = np.sqrt(dx * dx + (dy * dy + 1e-3))
+            centre = _between(rng, wave.centre[0]) * width, _between(rng, wave.centre[1]) * height
+            dx, dy, distance, left = _ring(height, width, *centre, wave.radius)
             move = np.sin(pace * distance + phase)
             move *= amplitude / distance
-            if wave.radius:
-                move *= np.maximum(1 - distance * (1 / wave.radius), 0)
+            move *= left
             map_x += move * dx
             map_y += move * dy
     return cv2.remap(image, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-
-
-_OUTLINE = np.array([[-1, 0, -1], [0, 4, 0], [-1, 0, -1]], np.float32)
 
 
 def _develop(image: np.ndarray, style: Style, rng: Rng) -> np.ndarray:
@@ -464,5 +545,5 @@ def _develop(image: np.ndarray, style: Style, rng: Rng) -> np.ndarray:
     tint = _colour((-style.tint, style.tint), rng) if rng.random() < style.tinted else (0, 0, 0)
     if style.contrast == (1.0, 1.0) and not any(tint):
         return image
-    values = (np.arange(256.0)[:, None] - 127.5) * _between(rng, style.contrast) + 127.5
+    values = _LEVELS * _between(rng, style.contrast) + 127.5
     return cv2.LUT(image, np.clip(values + tint, 0, 255).astype(np.uint8)[None])

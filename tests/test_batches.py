@@ -2,6 +2,7 @@
 
 import os
 import pickle
+from dataclasses import replace
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -14,6 +15,7 @@ from captcha_helpers.batches import ArrayBatches, GeneratedBatches  # noqa: E402
 from captcha_helpers.charset import DIGITS, Charset  # noqa: E402
 from captcha_helpers.generator import generate  # noqa: E402
 from captcha_helpers.images import prepare_batch  # noqa: E402
+from captcha_helpers.styles import STARS  # noqa: E402
 
 IMAGES = np.arange(10, dtype=np.uint8).reshape(10, 1, 1, 1).repeat(48, axis=2).repeat(16, axis=1)
 LABELS = np.stack([np.arange(10), np.arange(10)], axis=1).astype(np.int32)
@@ -127,3 +129,23 @@ def test_fit_sees_the_same_stream_on_any_number_of_workers(make):
     assert len(one) == 6
     assert one[:3] != one[3:]
     assert seen(workers=2, max_queue_size=2) == one
+
+
+def test_excluded_labels_are_never_drawn_and_the_others_stay():
+    """Test strings are kept out of endless training images, and only those are redrawn."""
+    style = replace(STARS, length=(2, 2))
+    _, labels = generate(style, 300, seed=5)
+    exclude = set(labels[:20])
+    images, kept = generate(style, 300, seed=5, exclude=exclude)
+    assert not exclude & set(kept)
+    same = [a == b for a, b in zip(labels, kept, strict=True)]
+    assert same == [label not in exclude for label in labels]
+    batches = GeneratedBatches(
+        style, Charset(style.charset), height=32, width=104, label_length=2, batch_size=30,
+        steps=10, seed=5, exclude=exclude,
+    )  # fmt: skip
+    drawn = np.concatenate([batches[i][0] for i in range(10)])
+    np.testing.assert_array_equal(drawn, prepare_batch(images, 32, 104))
+    everything = {f"{number:02d}" for number in range(100)}
+    with pytest.raises(ValueError, match="exclude fewer"):
+        generate(style, 1, exclude=everything)
