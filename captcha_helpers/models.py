@@ -51,13 +51,19 @@ def _columns(x: keras.KerasTensor) -> keras.KerasTensor:
     return layers.Reshape((width, height * channels), name="columns")(x)
 
 
-def fixed_length_cnn(
-    charset: Charset, *, length: int, height: int = 50, width: int = 120
-) -> keras.Model:
-    """Build the classic small baseline: two conv blocks, cut into `length` slices, one answer each.
+def _conv_block(x: keras.KerasTensor, name: str, filters: int, **conv: object) -> keras.KerasTensor:
+    x = layers.Conv2D(filters, padding="same", use_bias=False, name=f"conv_{name}", **conv)(x)
+    x = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name=f"normalise_{name}")(x)
+    return layers.Activation("relu", name=f"relu_{name}")(x)
 
-    The picture is cut into as many vertical slices as there are characters, and a small network
-    reads every slice alone. It knows nothing of a character that strays into its neighbour's slice.
+
+def fixed_length_cnn(
+    charset: Charset, *, length: int, height: int = 32, width: int = 64
+) -> keras.Model:
+    """Build the small baseline: two conv blocks, reshaped to `length` steps, one answer each.
+
+    A dense layer looks at the whole picture and writes 64 numbers for each character; a second one,
+    the same for all, names it. The model expects its characters where they were in training.
 
     Args:
         charset: The characters to read; V is ``charset.num_classes``.
@@ -69,8 +75,7 @@ def fixed_length_cnn(
         A model from ``(B, height, width, 1)`` in 0–255 to logits ``(B, L, V)``.
 
     Raises:
-        ValueError: If the image is smaller than 16 pixels or ``length`` below 1, or has too few
-            columns for that many slices.
+        ValueError: If the image is smaller than 16 pixels or ``length`` below 1.
 
     Example:
         >>> model = fixed_length_cnn(Charset("0123456789"), length=4)
@@ -79,21 +84,16 @@ def fixed_length_cnn(
     """
     image = _image_input(height, width, length)
     x = layers.Rescaling(1 / 255, name="to_0_1")(image)
-    for number, filters in enumerate((32, 64), start=1):
-        x = layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"conv_{number}")(x)
-        x = layers.MaxPooling2D(2, name=f"pool_{number}")(x)
-    columns = x.shape[2]
-    if columns < length:
-        raise ValueError(
-            f"{columns} columns cannot be cut into {length} slices: use a width of at least "
-            f"{4 * length} pixels"
-        )
-    missing = -columns % length
-    x = layers.ZeroPadding2D(((0, 0), (missing // 2, missing - missing // 2)), name="even_out")(x)
-    x = _columns(x)  # (B, W / 4, H / 4 * 64)
-    x = layers.Reshape((length, -1), name="slices")(x)  # (B, L, slice)
-    x = layers.Dense(64, activation="relu", name="dense")(x)
+    for block, filters in enumerate((24, 48), start=1):
+        x = _conv_block(x, f"{block}a", filters, kernel_size=3)
+        x = _conv_block(x, f"{block}b", filters, kernel_size=3)
+        x = layers.MaxPooling2D(2, name=f"pool_{block}")(x)
+    x = layers.Flatten(name="flat")(x)  # (B, H / 4 * W / 4 * 48)
     x = layers.Dropout(0.2, name="dropout")(x)
+    x = layers.Dense(64 * length, use_bias=False, name="dense")(x)
+    x = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name="normalise_dense")(x)
+    x = layers.Activation("relu", name="relu_dense")(x)
+    x = layers.Reshape((length, 64), name="steps")(x)  # (B, L, 64)
     logits = layers.Dense(charset.num_classes, name="logits")(x)
     return keras.Model(image, logits, name="fixed_length_cnn")
 
@@ -141,14 +141,6 @@ def crnn_ctc(charset: Charset, *, length: int, height: int = 80, width: int = 28
     return keras.Model(image, logits, name="crnn_ctc")
 
 
-def _conv_block(
-    x: keras.KerasTensor, number: int, filters: int, **conv: object
-) -> keras.KerasTensor:
-    x = layers.Conv2D(filters, padding="same", use_bias=False, name=f"conv_{number}", **conv)(x)
-    x = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name=f"normalise_{number}")(x)
-    return layers.Activation("relu", name=f"relu_{number}")(x)
-
-
 def _conv_columns(image: keras.KerasTensor) -> keras.KerasTensor:
     """Shrink ``(B, H, W, 1)`` to a sequence ``(B, W / 4, H / 16 * 96)``.
 
@@ -156,9 +148,9 @@ def _conv_columns(image: keras.KerasTensor) -> keras.KerasTensor:
     much time again and reads no better.
     """
     x = layers.Rescaling(1 / 255, name="to_0_1")(image)
-    x = _conv_block(x, 1, 24, kernel_size=5, strides=2)
+    x = _conv_block(x, "1", 24, kernel_size=5, strides=2)
     for number, (filters, pool) in enumerate(((48, (2, 2)), (64, (2, 1)), (96, (2, 1))), start=2):
-        x = _conv_block(x, number, filters, kernel_size=3)
+        x = _conv_block(x, str(number), filters, kernel_size=3)
         x = layers.MaxPooling2D(pool, name=f"pool_{number}")(x)
     return _columns(x)
 

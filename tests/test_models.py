@@ -83,11 +83,6 @@ def test_too_narrow_for_ctc_is_an_error_and_not_a_large_loss(name):
         build(name, length=8, width=56)
 
 
-def test_too_many_slices_is_explained():
-    with pytest.raises(ValueError, match="width of at least 80"):
-        build("fixed_length_cnn", length=20)
-
-
 def test_small_or_empty_sizes_are_explained(name):
     with pytest.raises(ValueError, match="at least 16 pixels, received 8 x 64"):
         build(name, height=8)
