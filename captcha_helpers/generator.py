@@ -24,7 +24,7 @@ import importlib.util
 import math
 from collections.abc import Collection
 from functools import cache, lru_cache
-from itertools import accumulate, pairwise
+from itertools import accumulate, chain, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,7 +46,7 @@ _REACH = 8  # a field tells distances of up to so many pixels
 _EDGE = 0.9  # pixels that OpenCV's antialiasing adds to a line's thickness
 _SHIFT = 4  # OpenCV takes coordinates in 1/2**4 pixel
 
-_STAR_Y, _STAR_X = np.nonzero(
+_STAR = np.array(
     [
         [0, 1, 1, 0, 1, 1, 0],
         [0, 0, 1, 1, 1, 0, 0],
@@ -55,7 +55,9 @@ _STAR_Y, _STAR_X = np.nonzero(
         [0, 1, 1, 0, 1, 1, 0],
     ]
 )
+_STAR_Y, _STAR_X = _STAR.nonzero()
 _CORNERS = (-0.5 - 0.5j, 0.5 - 0.5j, 0.5 + 0.5j, -0.5 + 0.5j)  # of a box of size 1, see _Glyph.ends
+_NO_PULL = (1.0,) * 4
 _DOT = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 _OUTLINE = np.array([[-1, 0, -1], [0, 4, 0], [-1, 0, -1]], np.float32)
 _LEVELS = np.arange(256.0)[:, None] - 127.5  # every channel value, from middle grey
@@ -269,14 +271,18 @@ def _between(rng: Rng, bounds: tuple[float, float]) -> float:
     return low + (high - low) * rng.random()
 
 
+def _all_between(rng: Rng, ranges: list[tuple[float, float]]) -> list[float]:
+    shares = rng.random(len(ranges)).tolist()
+    return [low + (high - low) * share for (low, high), share in zip(ranges, shares, strict=True)]
+
+
 def _count(bounds: tuple[int, int], rng: Rng) -> int:
     low, high = bounds
     return low + int((high - low + 1) * rng.random())
 
 
 def _colour(bounds: tuple[float, float], rng: Rng) -> tuple[float, ...]:
-    low, high = bounds
-    return tuple([low + (high - low) * share for share in rng.random(3).tolist()])
+    return tuple(_all_between(rng, [bounds] * 3))
 
 
 def _flat(height: int, width: int, colour: tuple[float, ...]) -> np.ndarray:
@@ -305,8 +311,7 @@ def _ground(style: Style, rng: Rng) -> np.ndarray:
         first, last = _between(rng, style.gradient[0]), _between(rng, style.gradient[1])
         grey = first + (x + y) * ((last - first) / (style.width + style.height))
         ground = cv2.cvtColor(grey.astype(np.uint8), cv2.COLOR_GRAY2RGB)
-    _draw_stars(ground, style, rng)
-    return ground
+    return _draw_stars(ground, style, rng)
 
 
 def _draw_text(
@@ -320,10 +325,8 @@ def _draw_text(
     boxes = _boxes(style, glyphs, sizes, jitter, rng)
     quads = _quads(style, boxes, jitter, rng)
     for i, glyph in enumerate(glyphs):
-        quad, (x0, y0, x1, y1) = _move_inside(quads[i], style)
-        origin = complex(x0 + 0.5, y0 + 0.5)
-        ends = np.array([corner - origin for corner in quad], np.complex64).view(np.float32)
-        matrix = cv2.getPerspectiveTransform(glyph.ends, ends.reshape(4, 2))
+        ends, (x0, y0, x1, y1) = _place(quads[i], style)
+        matrix = cv2.getPerspectiveTransform(glyph.ends, ends)
         field = cv2.warpPerspective(glyph.field, matrix, (x1 - x0, y1 - y0))
         # The field's slope, times this, is 255 a pixel: from paper to ink within one pixel.
         gain = sizes[i] / _EM * 2 * _REACH
@@ -353,7 +356,9 @@ def _boxes(
     if style.pitch is None:
         gaps = [_spread(style.gap, change) for change in jitter.gap[:-1]]
         steps = [width + gap for width, gap in zip(widths, [*gaps, 0], strict=True)]
-        offsets = [glyph.bearing * size * stretch for glyph, size in zip(glyphs, sizes, strict=True)]
+        offsets = [
+            glyph.bearing * size * stretch for glyph, size in zip(glyphs, sizes, strict=True)
+        ]
     else:
         steps = [_between(rng, style.pitch)] * len(glyphs)
         offsets = [(step - width) / 2 for step, width in zip(steps, widths, strict=True)]
@@ -387,11 +392,11 @@ def _squeeze(steps: list[float], room: float) -> list[float]:
 
 def _quads(style: Style, boxes: list[_Box], jitter: _Jitter, rng: Rng) -> list[list[complex]]:
     """The corners of each box after it was bent, slanted and turned."""
-    pulls = np.ones((2, len(boxes), 4))
+    pulls = [[_NO_PULL] * len(boxes)] * 2
     if style.warp:
-        pulls -= style.warp * rng.random(pulls.shape)
+        pulls = (1 - style.warp * rng.random((2, len(boxes), 4))).tolist()
     quads = []
-    for i, (box, *pull) in enumerate(zip(boxes, *pulls.tolist(), strict=True)):
+    for i, (box, *pull) in enumerate(zip(boxes, *pulls, strict=True)):
         middle = complex(box.left + box.width / 2, box.top + box.height / 2)
         slant = math.tan(math.radians(style.shear) * jitter.slant[i])
         turn = cmath.rect(1, math.radians(style.rotation) * jitter.turn[i])
@@ -404,45 +409,44 @@ def _quads(style: Style, boxes: list[_Box], jitter: _Jitter, rng: Rng) -> list[l
     return quads
 
 
-def _move_inside(
-    quad: list[complex], style: Style
-) -> tuple[list[complex], tuple[int, int, int, int]]:
-    """Move corners into the canvas if need be.
+def _place(quad: list[complex], style: Style) -> tuple[np.ndarray, tuple[int, int, int, int]]:
+    """Move a character into the canvas if need be.
 
     Returns:
-        The moved corners, and the part of the canvas that they take up: its left, top, right and
-        bottom pixel, with room for a thicker stroke.
+        The part of the canvas that it takes up, with room for a thicker stroke, as left, top, right
+        and bottom pixel; before it the corners (4, 2) float32, counted from that part's corner.
     """
     xs, ys = [corner.real for corner in quad], [corner.imag for corner in quad]
     left, right, top, bottom = min(xs), max(xs), min(ys), max(ys)
     move_x = _move(left, right, style.width, max(style.margin, 0))
     move_y = _move(top, bottom, style.height, style.margin)
-    part = (
-        int(max(left + move_x - 2, 0)),
-        int(max(top + move_y - 2, 0)),
-        int(min(right + move_x + 3, style.width)),
-        int(min(bottom + move_y + 3, style.height)),
-    )
-    move = complex(move_x, move_y)
-    return [corner + move for corner in quad], part
+    x0, y0 = int(max(left + move_x - 2, 0)), int(max(top + move_y - 2, 0))
+    x1 = int(min(right + move_x + 3, style.width))
+    y1 = int(min(bottom + move_y + 3, style.height))
+    move, origin = complex(move_x, move_y), complex(x0 + 0.5, y0 + 0.5)
+    ends = np.array([corner + move - origin for corner in quad], np.complex64)
+    return ends.view(np.float32).reshape(4, 2), (x0, y0, x1, y1)
 
 
 def _move(low: float, high: float, size: float, margin: float) -> float:
     """How far an interval has to move to lie between margin and size - margin."""
-    move = max(margin - low, 0)
-    return move + min(size - margin - move - high, 0)
+    move = margin - low if low < margin else 0
+    beyond = size - margin - move - high
+    return move + beyond if beyond < 0 else move
 
 
-def _draw_stars(ground: np.ndarray, style: Style, rng: Rng) -> None:
+def _draw_stars(ground: np.ndarray, style: Style, rng: Rng) -> np.ndarray:
     count = _count(style.stars, rng)
     if count == 0:
-        return
+        return ground
     low, high = style.star_colour
     colours = (low + (high - low) * rng.random((count, 1, 3))).astype(np.uint8)
     places = (rng.random((count, 2)) * (style.width, style.height)).astype(int)
-    x, y = places[:, :1] + _STAR_X, places[:, 1:] + _STAR_Y
-    seen = (x < style.width) & (y < style.height)
-    ground[y[seen], x[seen]] = np.broadcast_to(colours, (*seen.shape, 3))[seen]
+    # A star may stick out at the right and at the bottom: draw on a larger sheet and cut it.
+    h, w = _STAR.shape
+    sheet = cv2.copyMakeBorder(ground, 0, h, 0, w, cv2.BORDER_CONSTANT)
+    sheet[places[:, 1:] + _STAR_Y, places[:, :1] + _STAR_X] = colours
+    return sheet[: style.height, : style.width]
 
 
 def _draw_dots(mask: np.ndarray, style: Style, rng: Rng) -> None:
@@ -458,12 +462,11 @@ def _draw_dots(mask: np.ndarray, style: Style, rng: Rng) -> None:
 def _draw_strokes(image: np.ndarray, stroke: Stroke, colour: tuple[float, ...], rng: Rng) -> None:
     height, width = image.shape[:2]
     line = cv2.LINE_AA if stroke.smooth else cv2.LINE_8
+    ranges = [*chain(*zip(stroke.x, stroke.y, strict=True)), *stroke.thickness]
     for _ in range(_count(stroke.count, rng)):
-        control = [
-            complex(_between(rng, x) * width, _between(rng, y) * height)
-            for x, y in zip(stroke.x, stroke.y, strict=True)
-        ]
-        thickness = [max(_between(rng, pair) - _EDGE, 0.1) for pair in stroke.thickness]
+        values = iter(_all_between(rng, ranges))
+        control = [complex(next(values) * width, next(values) * height) for _ in stroke.x]
+        thickness = [max(value - _EDGE, 0.1) for value in values]
         for bar in _bars(_flatten(control, stroke.flatness), thickness):
             cv2.fillConvexPoly(image, bar, colour, line, _SHIFT)
 
@@ -488,7 +491,7 @@ def _flatten(control: list[complex], flatness: float) -> list[complex]:
     a, b, c, d = control
     chord = d - a
     allowed = flatness * abs(chord)
-    across = chord.conjugate()  # the imaginary part of `across * v` is how far v leads off the chord
+    across = chord.conjugate()  # the imaginary part of across * v: how far v leads off the chord
     if abs((across * (b - a)).imag) <= allowed and abs((across * (c - a)).imag) <= allowed:
         return [a, d]
     ab, bc, cd = (a + b) / 2, (b + c) / 2, (c + d) / 2
@@ -497,16 +500,26 @@ def _flatten(control: list[complex], flatness: float) -> list[complex]:
     return _flatten([a, ab, abc, middle], flatness)[:-1] + _flatten([middle, bcd, cd, d], flatness)
 
 
+class _Ring(NamedTuple):
+    """The columns of an image that a ring wave moves, and where their pixels lie."""
+
+    columns: slice
+    dx: np.ndarray  # (1, w) from the centre
+    dy: np.ndarray  # (h, 1)
+    distance: np.ndarray  # (h, w)
+    strength: np.ndarray | float  # from 1 in the centre to 0 where the wave has died out
+
+
 @lru_cache(maxsize=8)
-def _ring(
-    height: int, width: int, centre_x: float, centre_y: float, radius: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | float]:
-    """Of a ring wave: every pixel's x, y and distance from the centre, and how much is left of it."""
+def _ring(height: int, width: int, centre: tuple[float, float], radius: float) -> _Ring:
+    columns = slice(0, width)
+    if radius:
+        columns = slice(max(0, int(centre[0] - radius)), math.ceil(centre[0] + radius) + 1)
     x, y = _grid(height, width)
-    dx, dy = x[:1] - centre_x, y[:, :1] - centre_y
+    dx, dy = x[:1, columns] - centre[0], y[:, :1] - centre[1]
     distance = np.sqrt(dx * dx + (dy * dy + 1e-3))
-    left = np.maximum(1 - distance * (1 / radius), 0) if radius else 1.0
-    return dx, dy, distance, left
+    strength = np.maximum(1 - distance * (1 / radius), 0) if radius else 1.0
+    return _Ring(columns, dx, dy, distance, strength)
 
 
 def _displace(image: np.ndarray, waves: tuple[Wave, ...], rng: Rng) -> np.ndarray:
@@ -527,13 +540,16 @@ def _displace(image: np.ndarray, waves: tuple[Wave, ...], rng: Rng) -> np.ndarra
             map_y += amplitude * np.sin(pace * row + phase)
         else:
             centre = _between(rng, wave.centre[0]) * width, _between(rng, wave.centre[1]) * height
-            dx, dy, distance, left = _ring(height, width, *centre, wave.radius)
-            move = np.sin(pace * distance + phase)
-            move *= amplitude / distance
-            move *= left
-            map_x += move * dx
-            map_y += move * dy
-    return cv2.remap(image, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            ring = _ring(height, width, centre, wave.radius)
+            move = np.sin(pace * ring.distance + phase)
+            move *= amplitude / ring.distance
+            move *= ring.strength
+            map_x[:, ring.columns] += move * ring.dx
+            map_y[:, ring.columns] += move * ring.dy
+    if image.ndim == 3:  # OpenCV moves four channels in half the time that it needs for three
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2RGBA)
+    image = cv2.remap(image, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGBA2RGB)
 
 
 def _develop(image: np.ndarray, style: Style, rng: Rng) -> np.ndarray:
@@ -545,5 +561,7 @@ def _develop(image: np.ndarray, style: Style, rng: Rng) -> np.ndarray:
     tint = _colour((-style.tint, style.tint), rng) if rng.random() < style.tinted else (0, 0, 0)
     if style.contrast == (1.0, 1.0) and not any(tint):
         return image
-    values = _LEVELS * _between(rng, style.contrast) + 127.5
-    return cv2.LUT(image, np.clip(values + tint, 0, 255).astype(np.uint8)[None])
+    levels = _LEVELS * _between(rng, style.contrast) + 127.5
+    if any(tint):
+        levels = levels + tint
+    return cv2.LUT(image, np.clip(levels, 0, 255).astype(np.uint8)[None])
