@@ -97,7 +97,9 @@ def wilson_interval(successes: int, n: int, z: float = 1.959964) -> tuple[float,
     centre = share + z * z / (2 * n)
     half = z * sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     scale = 1 + z * z / n
-    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
+    low = 0.0 if successes == 0 else (centre - half) / scale  # exact ends, free of rounding
+    high = 1.0 if successes == n else (centre + half) / scale
+    return low, high
 
 
 def per_position_accuracy(labels: Sequence[str], predictions: Sequence[str]) -> NDArray[np.float64]:

@@ -84,12 +84,11 @@ def fixed_length_cnn(
     """
     image = _image_input(height, width, length)
     x = layers.Rescaling(1 / 255, name="to_0_1")(image)
-    for block, filters in enumerate((24, 48), start=1):
+    for block, filters in enumerate((16, 48), start=1):
         x = _conv_block(x, f"{block}a", filters, kernel_size=3)
         x = _conv_block(x, f"{block}b", filters, kernel_size=3)
         x = layers.MaxPooling2D(2, name=f"pool_{block}")(x)
     x = layers.Flatten(name="flat")(x)  # (B, H / 4 * W / 4 * 48)
-    x = layers.Dropout(0.2, name="dropout")(x)
     x = layers.Dense(64 * length, use_bias=False, name="dense")(x)
     x = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name="normalise_dense")(x)
     x = layers.Activation("relu", name="relu_dense")(x)

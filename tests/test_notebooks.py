@@ -194,13 +194,13 @@ def test_training_notebooks_save_their_results(path: Path, root: Path, notebook:
 
 WATCH = """
 import os, sys
-written = set()
-def watch(event, args):
+_audit_written = set()
+def _audit_watch(event, args):
     if event == "open" and isinstance(args[0], str) and args[2] & (os.O_WRONLY | os.O_RDWR):
-        written.add(os.path.abspath(args[0]))
-sys.addaudithook(watch)
+        _audit_written.add(os.path.abspath(args[0]))
+sys.addaudithook(_audit_watch)
 """
-REPORT = "print(*sorted(written), sep='\\n')"
+REPORT = "print(*sorted(_audit_written), sep='\\n')"
 WHERE = "import captcha_helpers; print(captcha_helpers.__file__)"
 
 

@@ -20,7 +20,9 @@ if importlib.util.find_spec("captcha_helpers") is None:
     url = f"git+https://github.com/{REPOSITORY}" if REPOSITORY else wheels[-1].as_uri()
     package = f"captcha-helpers[notebooks] @ {url}"
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", package], check=True)
-    importlib.invalidate_caches()"""
+    importlib.invalidate_caches()
+
+import captcha_helpers  # noqa: F401 - before TensorFlow, whose quick kernels it switches on"""
 
 
 def setup_cell(repository: str = "") -> str:
