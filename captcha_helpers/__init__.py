@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from captcha_helpers.ctc import beam_search_decode as beam_search_decode
     from captcha_helpers.ctc import frame_alignment as frame_alignment
     from captcha_helpers.ctc import greedy_decode as greedy_decode
+    from captcha_helpers.ctc import required_time_steps as required_time_steps
     from captcha_helpers.data import LabeledImages as LabeledImages
     from captcha_helpers.data import load_folder as load_folder
+    from captcha_helpers.data import read_labels as read_labels
     from captcha_helpers.data import split_by_label as split_by_label
     from captcha_helpers.generator import draw as draw
     from captcha_helpers.generator import generate as generate
@@ -61,9 +63,11 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# TensorFlow leaves its oneDNN kernels off on CPUs without AVX-512; with them our models train half
-# as fast again. It reads this when it is first imported.
+# TensorFlow reads both when it is first imported. It leaves its oneDNN kernels off on CPUs without
+# AVX-512; with them our models train half as fast again. The second silences most of what its C++
+# code logs (instruction sets, a missing GPU), and no Python warning or exception.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 _NAMES = {
     "batches": ["ArrayBatches", "GeneratedBatches"],
@@ -77,8 +81,8 @@ _NAMES = {
         "UPPER",
         "UPPER_DIGITS",
     ],
-    "ctc": ["beam_search_decode", "frame_alignment", "greedy_decode"],
-    "data": ["LabeledImages", "load_folder", "split_by_label"],
+    "ctc": ["beam_search_decode", "frame_alignment", "greedy_decode", "required_time_steps"],
+    "data": ["LabeledImages", "load_folder", "read_labels", "split_by_label"],
     "generator": ["draw", "generate"],
     "images": ["ImageError", "load_image", "prepare", "prepare_batch"],
     "metrics": [
@@ -97,7 +101,6 @@ _NAMES = {
     "training": ["ExactMatch", "compile_model", "predict_labels"],
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
-_TRAIN_EXTRA = {"cv2", "keras", "matplotlib", "tensorflow"}
 
 __all__ = ["__version__", *sorted(_MODULE_OF)]
 
@@ -106,16 +109,7 @@ def __getattr__(name: str) -> Any:
     """Load the module that ``name`` comes from, or that it names (PEP 562)."""
     if name not in _MODULE_OF and name not in _NAMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        module = import_module(f"{__name__}.{_MODULE_OF.get(name, name)}")
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing not in _TRAIN_EXTRA:
-            raise
-        raise ImportError(
-            f"{__name__}.{name} needs {missing}, which is not installed: "
-            'pip install "captcha-helpers[train]"'
-        ) from error
+    module = import_module(f"{__name__}.{_MODULE_OF.get(name, name)}")
     value = module if name in _NAMES else getattr(module, name)
     globals()[name] = value
     return value

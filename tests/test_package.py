@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -69,8 +70,49 @@ def test_type_checkers_see_the_same_names():
     }
 
 
-def test_star_import_has_no_name_twice():
-    assert len(set(captcha_helpers.__all__)) == len(captcha_helpers.__all__)
+def test_no_name_stands_for_two_things():
+    modules = captcha_helpers._NAMES
+    names = [*modules, *(name for names in modules.values() for name in names)]
+    assert sorted(names) == sorted(set(names))
+
+
+def imports(tree: ast.AST) -> set[str]:
+    """Return the dotted names that are imported anywhere in the tree."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {f"{node.module}.{name.name}" for name in node.names}
+    return names
+
+
+def test_imports_run_downwards_as_the_design_says(root: Path):
+    design = (root / "docs" / "design.md").read_text(encoding="utf-8")
+    floors = {
+        module: int(floor)
+        for floor, modules in re.findall(r"^floor (\d) +(.+)$", design, re.MULTILINE)
+        for module in re.findall(r"(\w+)\.py", modules)
+    }
+    assert set(floors) == set(captcha_helpers._NAMES)
+    for module, floor in floors.items():
+        tree = ast.parse((root / "captcha_helpers" / f"{module}.py").read_text(encoding="utf-8"))
+        needed = {
+            name.split(".")[1] for name in imports(tree) if name.startswith("captcha_helpers.")
+        }
+        assert all(floors[name] < floor for name in needed & set(floors)), (module, needed)
+
+
+def test_only_training_needs_keras_at_once(root: Path):
+    eager = set()
+    for path in (root / "captcha_helpers").glob("*.py"):
+        body = ast.parse(path.read_text(encoding="utf-8")).body
+        outside = [node for node in body if not isinstance(node, (ast.FunctionDef, ast.ClassDef))]
+        if any(
+            re.match(r"(keras|tensorflow)\b", name) for node in outside for name in imports(node)
+        ):
+            eager.add(path.stem)
+    assert eager == {"batches", "models", "training"}
 
 
 def test_unknown_name():
