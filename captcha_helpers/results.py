@@ -56,7 +56,8 @@ def save_result(
     """Write what a notebook measured to ``<folder>/<notebook>.json``, replacing it at once.
 
     Args:
-        notebook: The notebook's file name without ``.ipynb``, for example ``"03_crnn_ctc"``.
+        notebook: The notebook's file name without ``.ipynb``, for example ``"03_crnn_ctc"``. Only
+            names that start with two digits and an underscore are in the table.
         rows: One dictionary a model, or a single one, with at least ``model``, ``style``, ``n``,
             ``exact_match``, ``exact_match_ci95`` and ``cer``. NumPy numbers are fine. Of further
             keys, ``seconds``, ``parameters`` and ``train_images`` are shown in the table.
@@ -99,6 +100,8 @@ def save_result(
 def load_results(folder: str | os.PathLike[str] | None = None) -> list[dict[str, Any]]:
     """Read all rows of a folder, each with its ``notebook``, in the order of the file names.
 
+    Files whose name does not start with two digits and an underscore are not looked at.
+
     Args:
         folder: Where from; `results_folder` unless told.
 
@@ -110,7 +113,7 @@ def load_results(folder: str | os.PathLike[str] | None = None) -> list[dict[str,
     """
     folder = results_folder() if folder is None else Path(folder)
     rows = []
-    for path in sorted(folder.glob("*.json")):
+    for path in sorted(folder.glob("[0-9][0-9]_*.json")):
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             found = [{"notebook": content["notebook"], **row} for row in content["rows"]]

@@ -90,6 +90,12 @@ def test_broken_file_is_named(tmp_path: Path, text: str):
         load_results(tmp_path)
 
 
+def test_files_of_other_kinds_are_not_looked_at(tmp_path: Path):
+    save_result("02_cnn", row(), tmp_path)
+    (tmp_path / "generator_speed.json").write_text("{}", encoding="utf-8")
+    assert [r["notebook"] for r in load_results(tmp_path)] == ["02_cnn"]
+
+
 def test_missing_folder_has_no_results(tmp_path: Path):
     assert load_results(tmp_path / "none") == []
 
