@@ -141,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             options.styles,
             overwrite=options.overwrite,
         )
-    except (FileExistsError, ValueError) as error:
+    except (OSError, ValueError) as error:
         parser.exit(1, f"{error}\n")
     print(f"{len(paths)} images are in {options.folder}.")
 

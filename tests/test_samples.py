@@ -102,6 +102,18 @@ def test_the_command_explains_a_wrong_style(
     assert "choose one of slanted" in capsys.readouterr().err
 
 
+def test_the_command_explains_a_folder_that_is_a_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("mine", encoding="utf-8")
+    with pytest.raises(SystemExit) as stop:
+        main([str(file), "--count", "1", "--styles", "stars"])
+    said = capsys.readouterr().err
+    assert stop.value.code == 1 and "notes.txt" in said and said.count("\n") == 1
+    assert file.read_text(encoding="utf-8") == "mine"
+
+
 @pytest.mark.parametrize("name", SAMPLE_STYLES)
 def test_the_committed_images_are_complete(name: str) -> None:
     files = sorted(path for path in (FOLDER / name).iterdir() if not path.name.startswith("."))
