@@ -4,7 +4,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-export TF_CPP_MIN_LOG_LEVEL ?= 3
 # glibc: keep freed memory instead of handing every large tensor back to the system and faulting it
 # in again. On two cores that took a fifth of the training time. Ignored where there is no glibc.
 export MALLOC_MMAP_THRESHOLD_ ?= 4294967296
@@ -12,7 +11,7 @@ export MALLOC_TRIM_THRESHOLD_ ?= 17179869184
 export MALLOC_TOP_PAD_ ?= 268435456
 
 .DEFAULT_GOAL := help
-.PHONY: help install notebooks lab test check samples readme wheel constraints repository clean
+.PHONY: help install notebooks lab test check samples readme benchmark wheel constraints repository clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -52,6 +51,9 @@ samples: $(STAMP)  ## Draw captcha_images/ again, pixel for pixel
 
 readme: $(STAMP)  ## Put results/*.json into the tables of both READMEs
 	$(BIN)/python -m tools.update_readme
+
+benchmark: $(STAMP)  ## Time the generator, images a second on one core (a minute, idle machine)
+	$(BIN)/python benchmarks/generator_speed.py --json benchmarks/generator_speed.json
 
 wheel: $(STAMP)  ## Build the package into dist/
 	rm -rf build/lib build/bdist.*

@@ -106,7 +106,10 @@ def test_conda_environment_is_the_same(project: dict, root: Path):
     assert python.removeprefix("python=") in PYTHONS
     assert pip == "pip"
     assert from_pip == {"pip": ["-c constraints.txt", "-e .[test]"]}
-    assert "-c constraints.txt -e '.[test]'" in (root / "Makefile").read_text(encoding="utf-8")
+    makefile = (root / "Makefile").read_text(encoding="utf-8")
+    assert "-c constraints.txt -e '.[test]'" in makefile
+    exported = dict(re.findall(r"^export (\w+) \?= (\S+)$", makefile, re.MULTILINE))
+    assert environment["variables"] == exported and len(exported) == 3
 
 
 def test_ci_runs_make_test(root: Path):

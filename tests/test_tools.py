@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -8,7 +9,9 @@ import nbformat
 import pytest
 from nbformat import v4
 
+from benchmarks import generator_speed
 from captcha_helpers.results import save_result
+from captcha_helpers.styles import STYLES
 from tools.markers import fill
 from tools.run_notebooks import execute, find_notebooks
 from tools.set_repository import get_repository, set_repository
@@ -16,6 +19,7 @@ from tools.setup_cell import setup_cell
 from tools.update_readme import CHINESE, outdated
 
 READMES = ("README.md", "README_zh-CN.md")
+STYLES_TIMED = ["slanted", "stars", "stars3"]
 MARKERS = "".join(f"<!-- {n}:start -->\n<!-- {n}:end -->\n" for n in ("colab", "results"))
 BADGE = (
     "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
@@ -163,6 +167,23 @@ def test_readme_tables_follow_the_results(clone: Path):
 
 def test_readmes_of_the_clone_are_up_to_date(root: Path):
     assert [path.name for path in outdated(root)] == [], "run make readme"
+
+
+def test_benchmark_names_the_styles_that_are_too_slow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    report = tmp_path / "speed.json"
+    monkeypatch.setattr(generator_speed.cv2, "setNumThreads", lambda count: None)
+    monkeypatch.setattr(generator_speed, "TARGETS", {"slanted": 10**9, "stars": 1, "stars3": 10**9})
+    monkeypatch.setattr(generator_speed, "STYLES", {name: STYLES[name] for name in STYLES_TIMED})
+    options = ["--rounds", "1", "--batch", "2", "--json", str(report)]
+    monkeypatch.setattr(sys, "argv", ["generator_speed.py", *options])
+    with pytest.raises(SystemExit, match="^slower than the target: slanted, stars3$"):
+        generator_speed.main()
+    assert "to a batch" in capsys.readouterr().out
+    speeds = json.loads(report.read_text(encoding="utf-8"))["images_per_second_per_core"]
+    assert list(speeds) == STYLES_TIMED
+    assert all(speed["to_a_batch"] > 0 and speed["median"] > 0 for speed in speeds.values())
 
 
 def test_find_notebooks(tmp_path: Path):
