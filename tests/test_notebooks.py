@@ -24,6 +24,7 @@ CLOSING = ["summary", "exercises", "what comes next"]
 LONGEST_CELL = 25
 EXERCISES = range(3, 6)
 UNCHECKED = {"nbval-ignore-output", "nbval-skip"}
+PLACEHOLDER = re.compile(r"@[A-Z0-9]+@")
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 
@@ -62,9 +63,46 @@ def syntax(cell: NotebookNode) -> ast.Module:
     return ast.parse(re.sub(r"^\s*[%!].*", "pass", cell.source, flags=re.MULTILINE))
 
 
-def trains(cell: NotebookNode) -> bool:
-    calls = [node.func for node in ast.walk(syntax(cell)) if isinstance(node, ast.Call)]
-    return any(isinstance(call, ast.Attribute) and call.attr == "fit" for call in calls)
+def fits(node: ast.AST, trainers: set[str]) -> bool:
+    """Say whether `.fit(` or one of the functions that train is called anywhere in the node."""
+    calls = [inner.func for inner in ast.walk(node) if isinstance(inner, ast.Call)]
+    return any(
+        (isinstance(call, ast.Attribute) and call.attr == "fit")
+        or (isinstance(call, ast.Name) and call.id in trainers)
+        for call in calls
+    )
+
+
+def trainings(notebook: NotebookNode) -> list[bool]:
+    """Say of each code cell whether it trains; defining a function that does is no training."""
+    trainers: set[str] = set()
+    found = []
+    for cell in code_cells(notebook):
+        training = False
+        for statement in syntax(cell).body:
+            if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
+                if fits(statement, trainers):
+                    trainers.add(statement.name)
+            else:
+                training |= fits(statement, trainers)
+        found.append(training)
+    return found
+
+
+def check_trainings(notebook: NotebookNode) -> None:
+    """Fail unless the next checked cell after n training cells prints n times '...: True'."""
+    cells, waiting, trained = code_cells(notebook), 0, False
+    for cell, training in zip(cells, trainings(notebook), strict=True):
+        if training:
+            waiting, trained = waiting + 1, True
+        elif trained and not UNCHECKED & set(cell.metadata.get("tags", [])):
+            printed = "".join(text for output in cell.outputs for text in texts(output))
+            answers = re.findall(r": (True|False)$", printed, re.MULTILINE)
+            assert "False" not in answers, printed
+            if answers:
+                assert len(answers) >= waiting, f"{waiting} trainings, checked by:\n{cell.source}"
+                waiting = 0
+    assert not waiting, "no cell after the last training prints '...: True'"
 
 
 def texts(output: NotebookNode) -> list[str]:
@@ -117,7 +155,7 @@ def test_starts_with_a_picture(path: Path, notebook: NotebookNode):
 
 def test_sections_are_there_and_in_order(notebook: NotebookNode):
     found = headings(notebook)
-    trained = any(map(trains, code_cells(notebook)))
+    trained = any(trainings(notebook))
     for words in [*OPENING, *(AFTER_TRAINING if trained else []), *CLOSING]:
         places = [i for i, title in enumerate(found) if words in title]
         assert places, f"no heading with {words!r} (in this order) in {found}"
@@ -157,6 +195,16 @@ def test_no_absolute_path(notebook: NotebookNode, local_path: re.Pattern[str]):
             assert not local_path.search(text), text
 
 
+def test_no_placeholder_is_left(notebook: NotebookNode):
+    words = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    assert PLACEHOLDER.findall("\n".join(words)) == []
+
+
+@pytest.mark.parametrize("name", ["README.md", "README_zh-CN.md"])
+def test_no_placeholder_is_left_in_the_readmes(root: Path, name: str):
+    assert PLACEHOLDER.findall((root / name).read_text(encoding="utf-8")) == []
+
+
 def test_cells_are_short(notebook: NotebookNode):
     for cell in code_cells(notebook):
         assert len(cell.source.splitlines()) <= LONGEST_CELL, cell.source
@@ -173,22 +221,56 @@ def test_uses_the_helpers_and_defines_none_of_them_again(notebook: NotebookNode)
 
 
 def test_each_training_is_followed_by_a_checked_threshold(notebook: NotebookNode):
-    answers = None  # what the cells since the last training printed; none before the first
-    for cell in code_cells(notebook):
-        if trains(cell):
-            assert answers != [], f"no cell prints '...: True' before this training:\n{cell.source}"
-            answers = []
-        elif answers is not None and not UNCHECKED & set(cell.metadata.get("tags", [])):
-            printed = "".join(text for output in cell.outputs for text in texts(output))
-            answers += re.findall(r": (True|False)$", printed, re.MULTILINE)
-            assert "False" not in answers, printed
-    assert answers != [], "no cell after the last training prints '...: True'"
+    check_trainings(notebook)
+
+
+DEFINE = "def train(model):\n    model.fit(1)"
+CALL = "runs = {'a': train(model)}"
+FIT = "model.fit(1)\nmodel.fit(2)"
+
+
+def made_of(*cells: str | int) -> NotebookNode:
+    """Build a notebook: code, or a number n for a cell that prints n times '...: True'."""
+    notebook = v4.new_notebook()
+    for cell in cells:
+        lines = [] if isinstance(cell, str) else [v4.new_output("stream", text="a: True\n" * cell)]
+        notebook.cells.append(v4.new_code_cell(str(cell), outputs=lines))
+    return notebook
+
+
+def test_defining_is_no_training_and_calling_is():
+    helper = "def helper():\n    return train(1)"
+    notebook = made_of(
+        "train = 1", "train(1)", DEFINE, CALL, helper, "x = [helper()]", FIT, "len(x)"
+    )
+    assert trainings(notebook) == [False, False, False, True, False, True, True, False]
+
+
+@pytest.mark.parametrize(
+    "cells", [(FIT, 1, FIT, 2), (DEFINE, CALL, 0, 1, CALL, CALL, CALL, 3), (FIT, 1, 0), ("x = 1",)]
+)
+def test_checked_trainings(cells: tuple[str | int, ...]):
+    check_trainings(made_of(*cells))
+
+
+@pytest.mark.parametrize(
+    "cells", [(FIT,), (1, FIT), (FIT, 1, FIT), (DEFINE, CALL, CALL, CALL, 2, 1), (FIT, FIT, 1)]
+)
+def test_unchecked_trainings(cells: tuple[str | int, ...]):
+    with pytest.raises(AssertionError, match="training"):
+        check_trainings(made_of(*cells))
+
+
+def test_false_is_found():
+    notebook = made_of(FIT, 1)
+    notebook.cells[1].outputs[0].text += "b: False\n"
+    with pytest.raises(AssertionError, match="False"):
+        check_trainings(notebook)
 
 
 def test_training_notebooks_save_their_results(path: Path, root: Path, notebook: NotebookNode):
-    cells = code_cells(notebook)
-    if any(map(trains, cells)):
-        assert any("save_result(" in cell.source for cell in cells)
+    if any(trainings(notebook)):
+        assert any("save_result(" in cell.source for cell in code_cells(notebook))
         assert (root / "results" / f"{path.stem}.json").is_file()
 
 
