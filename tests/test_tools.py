@@ -114,7 +114,7 @@ def test_the_clone_carries_its_own_address_everywhere(root: Path, tmp_path: Path
 def test_set_up_cell_is_python_and_short():
     text = setup_cell("owner/name")
     compile(text, "set-up", "exec")
-    assert len(text.splitlines()) <= 15
+    assert len(text.splitlines()) <= 18
     assert max(map(len, text.splitlines())) <= 100
 
 
