@@ -87,7 +87,8 @@ def read_labels(folder: str | os.PathLike[str]) -> list[tuple[Path, str]]:
     Raises:
         FileNotFoundError: If there is no such folder.
         NotADirectoryError: If it is a file.
-        ValueError: If there are no images, or ``labels.csv`` is malformed (with the line number).
+        ValueError: If there are no images, or ``labels.csv`` is malformed (with the line number)
+            or a folder.
 
     Example:
         >>> import tempfile
@@ -117,6 +118,7 @@ def load_folder(
     height: int,
     width: int,
     charset: Charset | None = None,
+    length: int | tuple[int, int] | None = None,
     on_error: str = "raise",
     progress: bool | None = None,
 ) -> LabeledImages:
@@ -127,9 +129,11 @@ def load_folder(
         height: Rows of the prepared images.
         width: Columns of the prepared images.
         charset: The characters that labels may have. By default any.
-        on_error: What to do about unreadable images and labels that are empty or have strange
-            characters: ``"raise"`` reads on and then raises one error that lists them, ``"skip"``
-            leaves them out, records them in ``skipped`` and warns once.
+        length: Characters that every label must have, or the fewest and the most. By default any
+            number.
+        on_error: What to do about unreadable images and labels that are empty, have strange
+            characters or another length: ``"raise"`` reads on and then raises one error that lists
+            them, ``"skip"`` leaves them out, records them in ``skipped`` and warns once.
         progress: Whether to show a progress bar. By default in a terminal, after the first second.
 
     Returns:
@@ -138,8 +142,8 @@ def load_folder(
     Raises:
         FileNotFoundError: As :func:`read_labels`.
         NotADirectoryError: As :func:`read_labels`.
-        ValueError: If files cannot be used and ``on_error`` is ``"raise"``, if none can, or as
-            :func:`read_labels`.
+        ValueError: If files cannot be used and ``on_error`` is ``"raise"``, if none can, if
+            ``on_error`` or ``length`` is not as above, or as :func:`read_labels`.
 
     Example:
         >>> import tempfile
@@ -152,17 +156,21 @@ def load_folder(
     """
     if on_error not in ("raise", "skip"):
         raise ValueError(f"on_error must be 'raise' or 'skip', got {on_error!r}")
+    limits = _limits(length)
     pairs = read_labels(folder)
     images, labels, names, skipped = [], [], [], []
     hidden = None if progress is None else not progress  # None: tqdm looks for a terminal
     for path, label in tqdm(pairs, unit="image", delay=1, disable=hidden):
         name = os.path.relpath(path, folder)
+        problem = _label_problem(label, charset, limits)
+        if problem:
+            skipped.append((name, f"its label {label!r} {problem}"))
+            continue
         try:
-            image = _read(path, label, height, width, charset)
+            images.append(prepare(path, height, width))
         except ImageError as err:
             skipped.append((name, err.reason))
             continue
-        images.append(image)
         labels.append(label)
         names.append(name)
     if skipped:
@@ -216,6 +224,11 @@ def split_by_label(
 
 
 def _from_csv(listing: Path) -> list[tuple[Path, str]]:
+    if listing.is_dir():
+        raise ValueError(
+            f"{listing} is a folder, but should be the CSV file that lists the labels; "
+            "give it another name"
+        )
     try:
         with open(listing, newline="", encoding="utf-8-sig") as file:
             return _csv_rows(csv.DictReader(file), listing)
@@ -256,13 +269,31 @@ def _from_file_names(folder: Path) -> list[tuple[Path, str]]:
     ]
 
 
-def _read(path: Path, label: str, height: int, width: int, charset: Charset | None) -> np.ndarray:
+def _limits(length: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    """Fewest and most characters of a label."""
+    if length is None:
+        return None
+    low, high = (length, length) if isinstance(length, (int, np.integer)) else length
+    if not 1 <= low <= high:
+        raise ValueError(
+            "length must be a number of characters from 1, or the fewest and the most as (4, 6), "
+            f"got {length!r}"
+        )
+    return low, high
+
+
+def _label_problem(
+    label: str, charset: Charset | None, limits: tuple[int, int] | None
+) -> str | None:
+    """What is wrong with a label, as the end of a sentence about it."""
     problem = None if label else "is empty"
     if charset is not None:
         problem = charset.problem(label)
-    if problem:
-        raise ImageError(str(path), f"its label {label!r} {problem}")
-    return prepare(path, height, width)
+    if problem or limits is None or limits[0] <= len(label) <= limits[1]:
+        return problem
+    low, high = limits
+    expected = f"{low}" if low == high else f"{low} to {high}"
+    return f"is {len(label)} characters long, expected {expected}"
 
 
 def _report(

@@ -1,8 +1,6 @@
 """Folders are read as they are, bad files are named, and labels do not leak between splits."""
 
 import hashlib
-import subprocess
-import sys
 import unicodedata
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from tqdm import tqdm
 
 from captcha_helpers.charset import LOWER, Charset
 from captcha_helpers.data import LabeledImages, load_folder, read_labels, split_by_label
@@ -108,6 +107,13 @@ def test_a_malformed_labels_csv_is_reported_with_its_line(content, message, tmp_
         read_labels(tmp_path)
 
 
+def test_a_folder_named_labels_csv_is_reported(tmp_path):
+    draw(tmp_path / "a.png")
+    (tmp_path / "labels.csv").mkdir()
+    with pytest.raises(ValueError, match="labels.csv is a folder.*give it another name"):
+        read_labels(tmp_path)
+
+
 def test_a_listed_file_that_is_missing_is_named(tmp_path):
     draw(tmp_path / "a.png")
     (tmp_path / "labels.csv").write_text("file,label\na.png,ab\ngone.png,cd\n")
@@ -137,6 +143,42 @@ def test_labels_of_different_lengths_are_padded_when_encoded(tmp_path):
     assert Charset("abc").encode(data.labels, names=data.names).tolist() == [[1, 2, 3], [2, 0, 0]]
     with pytest.raises(ValueError, match=r"'abc' \(row 0, abc.png\) is 3 characters long"):
         Charset("abc").encode(data.labels, length=2, names=data.names)
+
+
+@pytest.mark.parametrize(
+    ("length", "expected", "bad"),
+    [
+        (4, "4", {"ab.png": 2, "abcde_1.png": 5}),
+        (np.int64(4), "4", {"ab.png": 2, "abcde_1.png": 5}),
+        ((3, 4), "3 to 4", {"ab.png": 2, "abcde_1.png": 5}),
+        ((2, 4), "2 to 4", {"abcde_1.png": 5}),
+        ((1, 9), "", {}),
+    ],
+)
+def test_labels_of_another_length_are_named(length, expected, bad, tmp_path):
+    for name in ["ab.png", "abcd.png", "abcde_1.png", "bcda_x.png"]:
+        draw(tmp_path / name)
+    if not bad:
+        assert len(load_folder(tmp_path, **SIZE, length=length)) == 4
+        return
+    with pytest.raises(ValueError, match=f"{len(bad)} of 4 images") as caught:
+        load_folder(tmp_path, **SIZE, length=length)
+    lines = [
+        f"  {name}: its label {name[:size]!r} is {size} characters long, expected {expected}"
+        for name, size in bad.items()
+    ]
+    assert str(caught.value).splitlines()[1:] == lines
+    with pytest.warns(UserWarning, match=f"{len(bad)} of 4 images .* were skipped"):
+        data = load_folder(tmp_path, **SIZE, length=length, on_error="skip")
+    assert [f"  {name}: {reason}" for name, reason in data.skipped] == lines
+    assert not set(data.names) & set(bad)
+
+
+@pytest.mark.parametrize("length", [0, (5, 4), (0, 4)])
+def test_an_impossible_length_is_refused(length, tmp_path):
+    draw(tmp_path / "ab.png")
+    with pytest.raises(ValueError, match="length must be a number of characters from 1"):
+        load_folder(tmp_path, **SIZE, length=length)
 
 
 def test_raise_names_every_bad_file_at_once(mess):
@@ -206,10 +248,17 @@ def test_without_a_charset_any_label_but_an_empty_one_will_do(mess):
     assert dict(data.skipped)["_no label.png"] == "its label '' is empty"
 
 
-def test_nothing_is_printed_outside_a_terminal(tmp_path, capfd):
+@pytest.mark.parametrize(("progress", "shown"), [(None, False), (False, False), (True, True)])
+def test_nothing_is_printed_outside_a_terminal(progress, shown, tmp_path, capfd, monkeypatch):
+    def bar_at_once(*args, **options):
+        return tqdm(*args, **options | {"delay": 0})
+
+    monkeypatch.setattr("captcha_helpers.data.tqdm", bar_at_once)
     draw(tmp_path / "a.png")
-    load_folder(tmp_path, **SIZE)
-    assert capfd.readouterr() == ("", "")
+    load_folder(tmp_path, **SIZE, progress=progress)
+    printed, bar = capfd.readouterr()
+    assert printed == ""
+    assert ("1/1" in bar) == shown == bool(bar)
 
 
 def test_subset_keeps_images_labels_and_names_together():
@@ -273,15 +322,6 @@ def test_an_empty_part_is_made_only_where_asked_for():
 def test_one_label_is_not_taken_for_a_list_of_labels():
     with pytest.raises(TypeError, match="several labels"):
         split_by_label("abcdefghij")
-
-
-def test_reading_images_does_not_import_tensorflow():
-    code = (
-        "import captcha_helpers.data, captcha_helpers.images, sys;"
-        "print({'tensorflow', 'keras', 'cv2'} & set(sys.modules))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the real images are not beside this checkout")
