@@ -151,10 +151,11 @@ def prepare_batch(
 
 
 def _grey(image: ImageSource) -> Image.Image:
-    return _open_rgb(image, MAX_PIXELS).convert("L")
+    return _open_rgb(image).convert("L")
 
 
-def _open_rgb(source: ImageSource, max_pixels: int) -> Image.Image:
+def _open_rgb(source: ImageSource, max_pixels: int | None = None) -> Image.Image:
+    """Open as RGB; ``max_pixels`` is None where the caller cannot move the limit."""
     if isinstance(source, np.ndarray):
         return _from_array(source)
     if isinstance(source, Image.Image):
@@ -174,7 +175,7 @@ def _from_array(array: np.ndarray) -> Image.Image:
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
         raise ImageError(name, "an image needs shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)")
     _check_sides(name, width=array.shape[1], height=array.shape[0])
-    if array.dtype == np.uint16:
+    if array.dtype.kind == "u" and array.dtype.itemsize == 2:  # in either byte order
         array = _to_8_bits(array)
     if array.dtype != np.uint8:
         raise ImageError(
@@ -184,10 +185,10 @@ def _from_array(array: np.ndarray) -> Image.Image:
         )
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
-    return _flatten(Image.fromarray(array))
+    return _flatten(Image.fromarray(array), name)
 
 
-def _from_file(path: str | os.PathLike[str], max_pixels: int) -> Image.Image:
+def _from_file(path: str | os.PathLike[str], max_pixels: int | None) -> Image.Image:
     name = os.fspath(path)
     try:
         with open(path, "rb") as file:
@@ -198,7 +199,7 @@ def _from_file(path: str | os.PathLike[str], max_pixels: int) -> Image.Image:
         raise ImageError(name, f"the file cannot be opened ({err.strerror})") from None
 
 
-def _decode(file: BinaryIO, name: str, max_pixels: int) -> Image.Image:
+def _decode(file: BinaryIO, name: str, max_pixels: int | None) -> Image.Image:
     """Open by the header, check, and only then decode."""
     if not file.read(1):
         raise ImageError(name, "there is nothing in it (0 bytes); fetch it again or remove it")
@@ -214,30 +215,40 @@ def _decode(file: BinaryIO, name: str, max_pixels: int) -> Image.Image:
             "is it a text or an error page? Fetch it again or remove it",
         ) from None
     except Image.DecompressionBombError:
-        raise _too_large(name, max_pixels) from None
+        raise _too_large(name, max_pixels, by_pillow=True) from None
     except Exception as err:  # Pillow's readers raise anything when they meet a damaged header
         raise _unreadable(name, err) from None
     return _from_pillow(image, name, max_pixels)
 
 
-def _from_pillow(image: Image.Image, name: str, max_pixels: int) -> Image.Image:
+def _from_pillow(image: Image.Image, name: str, max_pixels: int | None) -> Image.Image:
     _check_sides(name, image.width, image.height)
-    if image.width * image.height > max_pixels:
+    if image.width * image.height > (MAX_PIXELS if max_pixels is None else max_pixels):
         raise _too_large(name, max_pixels)
     try:
-        return _flatten(ImageOps.exif_transpose(image))
+        return _flatten(ImageOps.exif_transpose(image), name)
+    except ImageError:
+        raise
     except Exception as err:  # and when they meet damaged pixels
         raise _unreadable(name, err) from None
 
 
-def _flatten(image: Image.Image) -> Image.Image:
+def _flatten(image: Image.Image, name: str) -> Image.Image:
     """Any mode to RGB over white."""
     if image.mode == "F":
-        raise ValueError("they are floats of unknown range")
+        raise ImageError(
+            name,
+            "its pixels are floats of unknown range (mode 'F'); "
+            "scale them to 0 to 255 and convert the image to mode 'L'",
+        )
     if image.mode.startswith("I"):  # 16-bit grey: "I;16" or, in older versions of Pillow, "I"
         values = np.array(image)
         if values.min() < 0 or values.max() > 65535:
-            raise ValueError("they have more than 16 bits")
+            raise ImageError(
+                name,
+                f"its pixels have more than 16 bits (from {values.min()} to {values.max()}); "
+                "scale them to 0 to 255 and convert the image to mode 'L'",
+            )
         if "transparency" in image.info:
             values[values == image.info["transparency"]] = 65535
         return Image.fromarray(_to_8_bits(values)).convert("RGB")
@@ -263,11 +274,15 @@ def _check_sides(name: str, width: int, height: int) -> None:
         )
 
 
-def _too_large(name: str, max_pixels: int) -> ImageError:
+def _too_large(name: str, max_pixels: int | None, *, by_pillow: bool = False) -> ImageError:
+    limit = MAX_PIXELS if max_pixels is None else max_pixels
+    whose, raised = "", "max_pixels"
+    if by_pillow:
+        limit = min(limit, 2 * Image.MAX_IMAGE_PIXELS)
+        whose, raised = " (Pillow refused it, see PIL.Image.MAX_IMAGE_PIXELS)", "both limits"
+    advice = "shrink or crop it" + ("" if max_pixels is None else f", or raise {raised}")
     return ImageError(
-        name,
-        f"it is larger than {max_pixels:,} pixels and was not decoded; shrink or crop it, "
-        "or raise max_pixels",
+        name, f"it is larger than {limit:,} pixels and was not decoded{whose}; {advice}"
     )
 
 

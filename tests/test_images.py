@@ -109,10 +109,12 @@ def test_jpeg(mode):
         BAR_RGB,
         np.asarray(transparent_bar()),
         BAR.astype(np.uint16) * 257,
+        (BAR.astype(np.uint16) * 257).astype(">u2"),
         np.asarray(transparent_bar()).astype(np.uint16) * 257,
+        (np.asarray(transparent_bar()).astype(np.uint16) * 257).astype(">u2"),
         BAR_RGB[::-1][::-1],
     ],
-    ids=lambda array: f"{array.shape} {array.dtype}",
+    ids=lambda array: f"{array.shape} {array.dtype.str}",
 )
 def test_every_kind_of_array_gives_the_same_pixels(array):
     before = array.copy()
@@ -194,8 +196,24 @@ def test_missing_files_and_folders(tmp_path):
 def test_the_pixel_limit_can_be_moved():
     assert load_image(PNG, max_pixels=10_000).shape == (50, 200, 3)
     for source in (PNG, Image.open(io.BytesIO(PNG))):
-        with pytest.raises(ImageError, match="larger than 9,999 pixels"):
+        with pytest.raises(ImageError, match="larger than 9,999 pixels.*or raise max_pixels$"):
             load_image(source, max_pixels=9_999)
+
+
+def test_pillows_own_limit_is_named():
+    huge = png_header(20_000, 20_000)
+    message = "larger than 178,956,970 pixels.*PIL.Image.MAX_IMAGE_PIXELS.*raise both limits$"
+    with pytest.raises(ImageError, match=message):
+        load_image(huge, max_pixels=10**9)
+    with pytest.raises(ImageError, match="larger than 40,000,000 .*MAX_IMAGE_PIXELS"):
+        load_image(huge)
+
+
+@pytest.mark.parametrize("side", [7_000, 20_000])
+def test_only_what_has_the_limit_as_an_argument_says_that_it_can_be_raised(side):
+    for read in (to_grey, lambda image: prepare(image, 48, 144)):
+        with pytest.raises(ImageError, match="larger than 40,000,000 .*shrink or crop it$"):
+            read(png_header(side, side))
 
 
 @pytest.mark.parametrize(
@@ -216,9 +234,10 @@ def test_bad_arrays(array, message):
 
 
 def test_pillow_images_without_a_known_range():
-    with pytest.raises(ImageError, match="floats of unknown range"):
+    message = "^the image: its pixels {}; scale them to 0 to 255 and convert the image to mode 'L'$"
+    with pytest.raises(ImageError, match=message.format(r"are floats of unknown range.*")):
         load_image(Image.new("F", (8, 8)))
-    with pytest.raises(ImageError, match="more than 16 bits"):
+    with pytest.raises(ImageError, match=message.format(r"have more than 16 bits.*70000.*")):
         load_image(Image.new("I", (8, 8), 70_000))
 
 
