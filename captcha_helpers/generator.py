@@ -35,12 +35,14 @@ from captcha_helpers.styles import Stroke, Style, Wave, get_style
 
 try:
     import cv2
-except ImportError as error:  # pragma: no cover
+except ModuleNotFoundError as error:  # pragma: no cover
     raise ImportError(
         'Drawing images needs OpenCV, which is not installed: pip install "captcha-helpers[train]"'
     ) from error
 
 _EM = 128  # size in pixels at which the distance fields are made
+_PEN_X, _PEN_Y = _EM, 2 * _EM  # where the pen stands in a drawing of 4 em each way
+_IN_NO_FONT = "\U0010fffd"  # for private use, so fonts leave it out
 _PAD = 12  # pixels around a character in its field
 _REACH = 8  # a field tells distances of up to so many pixels
 _EDGE = 0.9  # pixels that OpenCV's antialiasing adds to a line's thickness
@@ -113,14 +115,29 @@ def _font(name: str) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(str(path), _EM)
 
 
+def _ink(font: str, char: str) -> np.ndarray:
+    """A character, drawn from (_PEN_X, _PEN_Y); bool."""
+    image = Image.new("L", (4 * _EM, 4 * _EM))
+    ImageDraw.Draw(image).text((_PEN_X, _PEN_Y), char, 255, _font(font), anchor="ls")
+    return np.asarray(image) > 127
+
+
+@cache
+def _missing(font: str) -> np.ndarray:
+    """What a font draws for every character that it lacks, often an empty box."""
+    return _ink(font, _IN_NO_FONT)
+
+
 @lru_cache(maxsize=4096)
 def _glyph(font: str, char: str) -> _Glyph:
-    image = Image.new("L", (4 * _EM, 4 * _EM))
-    pen_x, pen_y = _EM, 2 * _EM
-    ImageDraw.Draw(image).text((pen_x, pen_y), char, 255, _font(font), anchor="ls")
-    ink = np.asarray(image) > 127
+    ink = _ink(font, char)
     if not ink.any():
         raise ValueError(f"Font {font!r} draws nothing for {char!r}; take it out of the charset.")
+    if np.array_equal(ink, _missing(font)):
+        raise ValueError(
+            f"Font {font!r} has no character {char!r}; take it out of the charset or choose "
+            "another font."
+        )
     xs, ys = np.flatnonzero(ink.any(axis=0)), np.flatnonzero(ink.any(axis=1))
     left, right, top, bottom = xs[0], xs[-1] + 1, ys[0], ys[-1] + 1
     inside = ink[top - _PAD : bottom + _PAD, left - _PAD : right + _PAD].astype(np.uint8)
@@ -133,10 +150,10 @@ def _glyph(font: str, char: str) -> _Glyph:
     return _Glyph(
         field,
         np.array(ends, np.float32) - 0.5,
-        bearing=float(left - pen_x) / _EM,
+        bearing=float(left - _PEN_X) / _EM,
         width=float(right - left) / _EM,
-        top=float(pen_y - top) / _EM,
-        bottom=float(bottom - pen_y) / _EM,
+        top=float(_PEN_Y - top) / _EM,
+        bottom=float(bottom - _PEN_Y) / _EM,
     )
 
 

@@ -148,9 +148,10 @@ def test_every_character_of_every_font_leaves_ink(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_different_characters_look_different(name: str) -> None:
-    style = replace(bare(STYLES[name]), length=(1, 1), fonts=STYLES[name].fonts[:1])
-    pictures = {draw(style, char, rng()).tobytes() for char in style.charset}
-    assert len(pictures) == len(style.charset)
+    for font in STYLES[name].fonts:
+        style = replace(bare(STYLES[name]), length=(1, 1), fonts=(font,))
+        pictures = {draw(style, char, rng()).tobytes() for char in style.charset}
+        assert len(pictures) == len(style.charset)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -195,10 +196,19 @@ def test_an_unknown_font_lists_the_known_ones() -> None:
         draw(style, "1234", rng())
 
 
-def test_a_character_that_a_font_lacks_is_named() -> None:
-    style = replace(classic(), charset="1 ", length=(1, 1))
-    with pytest.raises(ValueError, match="draws nothing for ' '"):
-        draw(style, " ", rng())
+@pytest.mark.parametrize(
+    ("char", "message"),
+    [
+        (" ", "Font 'DejaVuSans' draws nothing for ' '"),
+        ("中", "Font 'DejaVuSans' has no character '中'"),
+        ("文", "Font 'DejaVuSans' has no character '文'"),
+    ],
+)
+def test_a_character_that_a_font_lacks_is_named(char: str, message: str) -> None:
+    style = replace(classic(), charset=f"é{char}", length=(1, 1), fonts=("DejaVuSans",))
+    with pytest.raises(ValueError, match=message):
+        draw(style, char, rng())
+    draw(style, "é", rng())  # it has this one
 
 
 @pytest.mark.parametrize("name", ["count", "seed", "start"])
