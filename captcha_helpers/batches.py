@@ -14,7 +14,7 @@ import numpy as np
 
 try:
     import keras
-except ImportError as err:
+except ModuleNotFoundError as err:
     raise ImportError(
         'training needs Keras and TensorFlow: pip install "captcha-helpers[train]"'
     ) from err
@@ -22,7 +22,7 @@ except ImportError as err:
 from captcha_helpers.charset import Charset
 from captcha_helpers.generator import generate
 from captcha_helpers.images import prepare_batch
-from captcha_helpers.styles import Style
+from captcha_helpers.styles import Style, get_style
 
 
 class ArrayBatches(keras.utils.PyDataset):
@@ -41,8 +41,8 @@ class ArrayBatches(keras.utils.PyDataset):
             :class:`keras.utils.PyDataset`.
 
     Raises:
-        ValueError: If there are no images, the arrays differ in length, labels are not encoded or
-            ``batch_size`` is not positive.
+        ValueError: If there are no images or they are not as above, the arrays differ in length,
+            labels are not encoded or ``batch_size`` is not positive.
 
     Example:
         >>> batches = ArrayBatches(np.zeros((5, 48, 144, 1), np.uint8), np.ones((5, 4), np.int32),
@@ -63,6 +63,11 @@ class ArrayBatches(keras.utils.PyDataset):
     ) -> None:
         super().__init__(**kwargs)
         images, labels = np.asarray(images), np.asarray(labels)
+        if images.ndim != 4 or images.shape[-1] != 1 or images.dtype != np.uint8:
+            raise ValueError(
+                f"images must be (N, H, W, 1) uint8, got {images.shape} {images.dtype}: "
+                "prepare_batch makes them; the model divides by 255 itself"
+            )
         if labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer):
             raise ValueError("labels must be integers of shape (N, L); use Charset.encode")
         if len(images) != len(labels) or len(images) == 0:
@@ -120,8 +125,9 @@ class GeneratedBatches(keras.utils.PyDataset):
             :class:`keras.utils.PyDataset`.
 
     Raises:
-        ValueError: If ``label_length``, ``batch_size`` or ``steps`` is not positive. While drawing,
-            if a label does not fit the charset or ``label_length``.
+        ValueError: If ``label_length``, ``batch_size`` or ``steps`` is not positive, the style has
+            an unknown name, characters that the charset lacks, or labels longer than
+            ``label_length``.
 
     Example:
         >>> from captcha_helpers.charset import UPPER
@@ -148,7 +154,8 @@ class GeneratedBatches(keras.utils.PyDataset):
     ) -> None:
         super().__init__(**kwargs)
         _check_positive(label_length=label_length, batch_size=batch_size, steps=steps)
-        self.style = style
+        self.style = get_style(style) if isinstance(style, str) else style
+        _check_fit(self.style, charset, label_length)
         self.charset = charset
         self.height = height
         self.width = width
@@ -175,6 +182,17 @@ class GeneratedBatches(keras.utils.PyDataset):
     def on_epoch_end(self) -> None:
         """Go on to images not seen yet; Keras calls this, before the first epoch too."""
         self._epoch += 1
+
+
+def _check_fit(style: Style, charset: Charset, label_length: int) -> None:
+    problem = charset.problem(style.charset)
+    if problem:
+        raise ValueError(f"the style {style.name!r} {problem}; give the model all of the style's")
+    if style.length[1] > label_length:
+        raise ValueError(
+            f"the labels of the style {style.name!r} are up to {style.length[1]} characters long, "
+            f"but label_length is {label_length}"
+        )
 
 
 def _check_positive(**values: int) -> None:

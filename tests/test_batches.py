@@ -12,7 +12,7 @@ import pytest
 keras = pytest.importorskip("keras")
 
 from captcha_helpers.batches import ArrayBatches, GeneratedBatches  # noqa: E402
-from captcha_helpers.charset import DIGITS, Charset  # noqa: E402
+from captcha_helpers.charset import DIGITS, UPPER_DIGITS, Charset  # noqa: E402
 from captcha_helpers.generator import generate  # noqa: E402
 from captcha_helpers.images import prepare_batch  # noqa: E402
 from captcha_helpers.styles import STARS  # noqa: E402
@@ -70,6 +70,10 @@ def test_validation_keeps_its_order():
         (IMAGES[:0], LABELS[:0], 4, "0 images"),
         (IMAGES, ["ab"] * 10, 4, "use Charset.encode"),
         (IMAGES, LABELS, 0, "batch_size must be at least 1"),
+        (IMAGES / 255, LABELS, 4, r"\(N, H, W, 1\) uint8, got .*float64: prepare_batch makes them"),
+        (IMAGES.astype(np.int32), LABELS, 4, "int32.*the model divides by 255 itself"),
+        (IMAGES[..., 0], LABELS, 4, r"got \(10, 16, 48\) uint8"),
+        (IMAGES.repeat(3, axis=3), LABELS, 4, r"got \(10, 16, 48, 3\) uint8"),
     ],
 )
 def test_bad_arrays(images, labels, batch_size, message):
@@ -100,8 +104,25 @@ def test_a_copy_in_another_process_draws_the_same():
 
 def test_labels_have_one_width_whatever_their_lengths():
     assert generated_batches(label_length=9)[0][1].shape == (4, 9)
-    with pytest.raises(ValueError, match="6 characters long, but only 5 fit"):
-        generated_batches(label_length=5)[0]
+    with pytest.raises(ValueError, match="'stars' are up to 6 characters long, but label_length"):
+        generated_batches(label_length=5)
+
+
+@pytest.mark.parametrize(
+    ("style", "charset", "message"),
+    [
+        ("star", DIGITS, "star"),
+        ("stars", DIGITS[2:], "'stars' has characters not in the charset: '0', '1'"),
+    ],
+)
+def test_a_style_that_cannot_be_read_is_refused_before_training(style, charset, message):
+    with pytest.raises(ValueError, match=message):
+        GeneratedBatches(style, Charset(charset), height=16, width=48, label_length=6)
+
+
+def test_a_charset_may_have_more_characters_than_the_style():
+    batches = GeneratedBatches("stars", Charset(UPPER_DIGITS), height=16, width=48, label_length=6)
+    assert batches.style is STARS
 
 
 @pytest.mark.parametrize("option", ["batch_size", "steps", "label_length"])
