@@ -1,9 +1,9 @@
 """One builder for each kind of model: plain functional Keras models that end in logits.
 
-Every model takes grey pixels ``(B, height, width, 1)`` in 0–255 and divides by 255 itself, so
-nobody can forget it or do it twice. The classes are those of `Charset.encode`: 0 is "nothing"
-(CTC's blank, or "no character at this position"), characters start at 1, so V is
-``charset.num_classes``.
+Every model takes grey pixels ``(B, height, width, 1)`` in 0–255 and divides by 255 itself. That it
+is not done twice, the readers of `captcha_helpers.training` and the batches see to: they refuse
+anything but uint8. The classes are those of `Charset.encode`: 0 is "nothing" (CTC's blank, or "no
+character at this position"), characters start at 1, so V is ``charset.num_classes``.
 
 No model has a custom layer, so ``keras.models.load_model`` needs nothing but the file.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 try:
     import keras
-except ImportError as error:  # pragma: no cover - depends on the installation
+except ModuleNotFoundError as error:  # pragma: no cover - depends on the installation
     raise ImportError(
         'captcha_helpers.models needs Keras: pip install "captcha-helpers[train]"'
     ) from error
@@ -124,14 +124,14 @@ def crnn_ctc(charset: Charset, *, length: int, height: int = 80, width: int = 28
         ((None, 70, 27), 285983)
     """
     image = _image_input(height, width, length)
-    _check_time_steps(width // 4, length, width)
     x = layers.Rescaling(1 / 255, name="to_0_1")(image)
     x = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name="normalise_image")(x)
     for number, filters in enumerate((32, 64), start=1):
         x = layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"conv_{number}")(x)
         x = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name=f"normalise_{number}")(x)
         x = layers.MaxPooling2D(2, name=f"pool_{number}")(x)
-    x = _columns(x)  # (B, W / 4, H / 4 * 64)
+    x = _columns(x)  # (B, W // 4, H // 4 * 64)
+    _check_time_steps(x.shape[1], length, width)
     x = layers.Dense(128, activation="relu", name="dense")(x)
     x = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name="normalise_dense")(x)
     x = layers.Dropout(0.2, name="dropout")(x)
@@ -141,10 +141,11 @@ def crnn_ctc(charset: Charset, *, length: int, height: int = 80, width: int = 28
 
 
 def _conv_columns(image: keras.KerasTensor) -> keras.KerasTensor:
-    """Shrink ``(B, H, W, 1)`` to a sequence ``(B, W / 4, H / 16 * 96)``.
+    """Shrink ``(B, H, W, 1)`` to a sequence ``(B, T, C)``, about a quarter as long as W.
 
     The first block halves the picture by its stride: pooling a full-size map instead costs half as
-    much time again and reads no better.
+    much time again and reads no better. A stride rounds up and pooling rounds down, so T is
+    ``ceil(W / 2) // 2`` and C is ``ceil(H / 2) // 8 * 96``.
     """
     x = layers.Rescaling(1 / 255, name="to_0_1")(image)
     x = _conv_block(x, "1", 24, kernel_size=5, strides=2)
@@ -167,7 +168,8 @@ def cnn_ctc(charset: Charset, *, length: int, height: int = 48, width: int = 144
         width: Image width in pixels.
 
     Returns:
-        A model from ``(B, height, width, 1)`` in 0–255 to CTC logits ``(B, width // 4, V)``.
+        A model from ``(B, height, width, 1)`` in 0–255 to CTC logits ``(B, T, V)``, where T is
+        ``ceil(width / 2) // 2``.
 
     Raises:
         ValueError: If the image is smaller than 16 pixels, or too narrow for the label.
@@ -178,8 +180,8 @@ def cnn_ctc(charset: Charset, *, length: int, height: int = 48, width: int = 144
         (None, 36, 11)
     """
     image = _image_input(height, width, length)
-    _check_time_steps(width // 4, length, width)
-    x = _conv_columns(image)  # (B, W / 4, H / 16 * 96)
+    x = _conv_columns(image)  # (B, T, C)
+    _check_time_steps(x.shape[1], length, width)
     x = layers.Conv1D(128, 3, padding="same", use_bias=False, name="conv_time")(x)
     x = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name="normalise_time")(x)
     x = layers.Activation("relu", name="relu_time")(x)
@@ -213,7 +215,7 @@ def multi_head(charset: Charset, *, length: int, height: int = 48, width: int = 
         (None, 6, 11)
     """
     image = _image_input(height, width, length)
-    x = _conv_columns(image)  # (B, W / 4, H / 16 * 96)
+    x = _conv_columns(image)  # (B, T, C)
     x = layers.Dense(64, activation="relu", name="narrow")(x)
     x = layers.Flatten(name="whole_line")(x)
     x = layers.Dropout(0.2, name="dropout")(x)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 try:
     import keras
-except ImportError as error:  # pragma: no cover - depends on the installation
+except ModuleNotFoundError as error:  # pragma: no cover - depends on the installation
     raise ImportError(
         'captcha_helpers.training needs Keras: pip install "captcha-helpers[train]"'
     ) from error
@@ -142,6 +142,10 @@ class ExactMatch(keras.callbacks.Callback):
         charset: The model's characters.
         head: ``"ctc"`` or ``"per_position"``.
 
+    Raises:
+        ValueError: If images and labels differ in number, images are not uint8 or the head is
+            unknown.
+
     Example:
         >>> from captcha_helpers.models import multi_head
         >>> charset, images = Charset("01"), np.zeros((2, 16, 16, 1), "uint8")
@@ -159,7 +163,15 @@ class ExactMatch(keras.callbacks.Callback):
         """Keep the validation set."""
         super().__init__()
         _check_head(head)
-        self.images, self.labels, self.charset, self.head = images, list(labels), charset, head
+        images, labels = np.asarray(images), list(labels)
+        if len(images) != len(labels):
+            raise ValueError(f"received {len(images)} images and {len(labels)} labels")
+        if images.dtype != np.uint8:
+            raise ValueError(
+                f"images must be uint8, received {images.dtype}: captcha_helpers.prepare_batch "
+                "makes them; the model divides by 255 itself"
+            )
+        self.images, self.labels, self.charset, self.head = images, labels, charset, head
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Read the validation set and put the two figures into `logs`."""

@@ -38,13 +38,19 @@ def test_crnn_has_the_parameters_of_the_well_known_one():
 
 @pytest.mark.parametrize(
     ("charset", "length", "size"),
-    [(DIGITS, 1, (30, 64)), (ALPHANUMERIC, 8, (49, 161)), (UPPER, 3, (100, 300))],
+    [
+        (DIGITS, 1, (30, 64)),
+        (ALPHANUMERIC, 8, (49, 161)),
+        (DIGITS, 4, (31, 63)),
+        (UPPER, 3, (100, 300)),
+    ],
 )
 def test_one_row_a_frame_or_position_whatever_the_size(name, charset, length, size):
     model = getattr(models, name)(Charset(charset), length=length, height=size[0], width=size[1])
     batch, rows, classes = model.output_shape
     assert batch is None and classes == len(charset) + 1
-    assert rows == (length if BUILDERS[name] == "per_position" else size[1] // 4)
+    frames = {"crnn_ctc": size[1] // 4, "cnn_ctc": -(-size[1] // 2) // 2}  # 15 and 16 of 63
+    assert rows == frames.get(name, length)
 
 
 def test_models_take_pixels_and_divide_by_255_themselves(name):
@@ -83,6 +89,12 @@ def test_too_narrow_for_ctc_is_an_error_and_not_a_large_loss(name):
         build(name, length=8, width=56)
 
 
+def test_the_frames_that_count_are_those_of_the_model():
+    assert build("cnn_ctc", length=8, width=59).output_shape[1] == 15
+    with pytest.raises(ValueError, match="14 time steps are too few for 8 characters"):
+        build("crnn_ctc", length=8, width=59)
+
+
 def test_small_or_empty_sizes_are_explained(name):
     with pytest.raises(ValueError, match="at least 16 pixels, received 8 x 64"):
         build(name, height=8)
@@ -110,6 +122,14 @@ def test_every_model_learns(name):
     )
 
 
+def test_exact_match_refuses_what_would_be_read_wrongly():
+    charset, images = Charset(DIGITS), np.zeros((2, 32, 64, 1), "uint8")
+    with pytest.raises(ValueError, match="received 2 images and 3 labels"):
+        ExactMatch(images, ["1", "2", "3"], charset, head="ctc")
+    with pytest.raises(ValueError, match="images must be uint8, received float64"):
+        ExactMatch(images / 255, ["1", "2"], charset, head="ctc")
+
+
 def test_predict_refuses_what_would_be_read_wrongly():
     model, charset = build("cnn_ctc"), Charset(DIGITS)
     images = np.zeros((1, 32, 64, 1), "uint8")
@@ -126,3 +146,30 @@ def test_predict_refuses_what_would_be_read_wrongly():
 def test_compile_refuses_an_impossible_schedule():
     with pytest.raises(ValueError, match="steps >= 1"):
         compile_model(build("cnn_ctc"), head="ctc", steps=0)
+
+
+@pytest.mark.parametrize(
+    ("module", "package"),
+    [
+        ("batches", "keras"),
+        ("models", "keras"),
+        ("training", "keras"),
+        ("generator", "cv2"),
+        ("plots", "matplotlib.pyplot"),
+    ],
+)
+def test_a_broken_package_shows_its_own_error_and_not_that_it_is_missing(module, package):
+    program = (
+        "import sys\n"
+        "class Broken:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {package!r}:\n"
+        "            raise ImportError('the DLL cannot be loaded')\n"
+        "sys.meta_path.insert(0, Broken())\n"
+        f"import captcha_helpers.{module}\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.stderr.strip().endswith("ImportError: the DLL cannot be loaded")
+    assert "pip install" not in done.stderr
