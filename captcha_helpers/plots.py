@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 try:
     import matplotlib.pyplot as plt
     from matplotlib.figure import Figure
-except ImportError as error:  # pragma: no cover - depends on the installation
+except ModuleNotFoundError as error:  # pragma: no cover - depends on the installation
     raise ImportError(
         'captcha_helpers.plots needs matplotlib: pip install "captcha-helpers[train]"'
     ) from error
@@ -150,11 +150,20 @@ def history(
     Returns:
         The figure.
 
+    Raises:
+        ValueError: If one of the two curves is missing.
+
     Example:
         >>> figure = history({"loss": [2.0, 1.0], "val_exact_match": [0.1, 0.6]})
         >>> [axes.get_ylabel() for axes in figure.axes]
         ['training loss', 'exact match, validation']
     """
+    for key in (loss, match):
+        if key not in curves:
+            raise ValueError(
+                f"no {key!r} in the curves {list(curves)}: "
+                "val_exact_match comes from fit(..., callbacks=[captcha_helpers.ExactMatch(...)])"
+            )
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.6), layout="constrained")
     epochs = np.arange(1, len(curves[loss]) + 1)
     left.plot(epochs, curves[loss], marker="o")

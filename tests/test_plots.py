@@ -63,6 +63,14 @@ def test_history_shows_the_plateau():
     assert "14.7" in figure.axes[0].get_legend().get_texts()[0].get_text()
 
 
+def test_history_says_where_the_exact_match_comes_from():
+    with pytest.raises(ValueError, match="no 'val_exact_match' in the curves.*ExactMatch"):
+        plots.history({"loss": [9, 3], "val_loss": [9, 4]})
+    with pytest.raises(ValueError, match="no 'loss' in the curves"):
+        plots.history({})
+    assert not plt.get_fignums()
+
+
 def test_alignment_refuses_a_batch():
     with pytest.raises(ValueError, match="one image's row"):
         plots.alignment(np.zeros((8, 8), "uint8"), np.zeros((1, 4, 3)), Charset("ab"))
