@@ -49,6 +49,6 @@ def test_the_example_runs_on_a_folder_of_images(tmp_path, monkeypatch, capsys):
     for image in images:
         shutil.copy(image, tmp_path / "my_images")
     monkeypatch.chdir(tmp_path)
-    exec(example.replace("epochs=60", "epochs=1, verbose=0"), {})
+    exec(example.replace("epochs=40", "epochs=1, verbose=0"), {})
     assert "n = 6" in capsys.readouterr().out
     assert len(list((tmp_path / "my_images").iterdir())) == 60
