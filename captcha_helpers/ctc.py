@@ -146,10 +146,10 @@ def frame_alignment(logits: ArrayLike) -> list[list[FrameSpan]]:
         >>> [(span.index, span.start, span.stop) for span in frame_alignment(frames[None])[0]]
         [(1, 0, 2), (2, 3, 4)]
     """
-    probabilities = softmax(_as_frames(logits))
+    frames = _as_frames(logits)
     aligned = []
-    for row in probabilities:
-        best = row.argmax(axis=-1)
+    # The best class of the logits, as in greedy_decode: probabilities round near ties to ties.
+    for best, row in zip(frames.argmax(axis=-1), softmax(frames), strict=True):
         edges = np.flatnonzero(np.diff(best)) + 1
         bounds = np.concatenate([[0], edges, [len(best)]])
         aligned.append(

@@ -63,7 +63,7 @@ def test_all_blank_reads_nothing():
     assert not greedy_decode(9 * np.eye(3)[[0, 0, 0]][None]).any()
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 10_000))
 def test_beam_search_finds_the_most_likely_string(seed):
     logits = np.random.default_rng(seed).normal(size=(1, 5, 3)).astype("float32") * 2
@@ -115,6 +115,13 @@ def test_alignment_agrees_with_greedy_and_covers_its_frames(logits):
             assert 0 < span.confidence <= 1
         covered = sum(span.stop - span.start for span in spans)
         assert covered == np.count_nonzero(best)
+
+
+def test_alignment_agrees_with_greedy_on_a_near_tie():
+    """Both probabilities round to 0.5; the reading must not change with that."""
+    logits = np.array([[[0.0, 1e-42]]], dtype="float32")
+    assert strip(greedy_decode(logits)[0]) == (1,)
+    assert [span.index for span in frame_alignment(logits)[0]] == [1]
 
 
 @pytest.mark.parametrize("decode", [greedy_decode, beam_search_decode, frame_alignment])
