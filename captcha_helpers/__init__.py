@@ -16,8 +16,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from captcha_helpers.augment import augment_batch as augment_batch
     from captcha_helpers.batches import ArrayBatches as ArrayBatches
     from captcha_helpers.batches import GeneratedBatches as GeneratedBatches
+    from captcha_helpers.batches import augmented_batch as augmented_batch
     from captcha_helpers.charset import ALPHANUMERIC as ALPHANUMERIC
     from captcha_helpers.charset import BLANK_INDEX as BLANK_INDEX
     from captcha_helpers.charset import DIGITS as DIGITS
@@ -26,14 +28,20 @@ if TYPE_CHECKING:
     from captcha_helpers.charset import UPPER as UPPER
     from captcha_helpers.charset import UPPER_DIGITS as UPPER_DIGITS
     from captcha_helpers.charset import Charset as Charset
+    from captcha_helpers.checks import FolderCheck as FolderCheck
+    from captcha_helpers.checks import check_folder as check_folder
     from captcha_helpers.ctc import beam_search_decode as beam_search_decode
     from captcha_helpers.ctc import frame_alignment as frame_alignment
     from captcha_helpers.ctc import greedy_decode as greedy_decode
     from captcha_helpers.ctc import required_time_steps as required_time_steps
+    from captcha_helpers.ctc import string_probability as string_probability
     from captcha_helpers.data import LabeledImages as LabeledImages
     from captcha_helpers.data import load_folder as load_folder
     from captcha_helpers.data import read_labels as read_labels
     from captcha_helpers.data import split_by_label as split_by_label
+    from captcha_helpers.evaluation import Evaluation as Evaluation
+    from captcha_helpers.evaluation import evaluate as evaluate
+    from captcha_helpers.evaluation import write_report as write_report
     from captcha_helpers.generator import draw as draw
     from captcha_helpers.generator import generate as generate
     from captcha_helpers.images import ImageError as ImageError
@@ -50,9 +58,19 @@ if TYPE_CHECKING:
     from captcha_helpers.models import crnn_ctc as crnn_ctc
     from captcha_helpers.models import fixed_length_cnn as fixed_length_cnn
     from captcha_helpers.models import multi_head as multi_head
+    from captcha_helpers.pretrained import pretrained_start as pretrained_start
+    from captcha_helpers.pretraining import draw_anything as draw_anything
+    from captcha_helpers.pretraining import random_style as random_style
+    from captcha_helpers.recipe import train as train
+    from captcha_helpers.recognizer import Reading as Reading
+    from captcha_helpers.recognizer import Recognizer as Recognizer
+    from captcha_helpers.recognizer import load as load
+    from captcha_helpers.recognizer import save_model as save_model
     from captcha_helpers.results import load_results as load_results
     from captcha_helpers.results import save_result as save_result
     from captcha_helpers.samples import write_samples as write_samples
+    from captcha_helpers.spec import ModelSpec as ModelSpec
+    from captcha_helpers.spec import read_spec as read_spec
     from captcha_helpers.styles import STYLES as STYLES
     from captcha_helpers.styles import Style as Style
     from captcha_helpers.styles import classic as classic
@@ -70,7 +88,8 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 _NAMES = {
-    "batches": ["ArrayBatches", "GeneratedBatches"],
+    "augment": ["augment_batch"],
+    "batches": ["ArrayBatches", "GeneratedBatches", "augmented_batch"],
     "charset": [
         "ALPHANUMERIC",
         "BLANK_INDEX",
@@ -81,8 +100,18 @@ _NAMES = {
         "UPPER",
         "UPPER_DIGITS",
     ],
-    "ctc": ["beam_search_decode", "frame_alignment", "greedy_decode", "required_time_steps"],
+    "checks": ["FolderCheck", "check_folder"],
+    "cli": [],
+    "ctc": [
+        "beam_search_decode",
+        "frame_alignment",
+        "greedy_decode",
+        "required_time_steps",
+        "string_probability",
+    ],
     "data": ["LabeledImages", "load_folder", "read_labels", "split_by_label"],
+    "evaluation": ["Evaluation", "evaluate", "write_report"],
+    "files": [],
     "generator": ["draw", "generate"],
     "images": ["ImageError", "load_image", "prepare", "prepare_batch"],
     "metrics": [
@@ -95,8 +124,13 @@ _NAMES = {
     ],
     "models": ["cnn_ctc", "crnn_ctc", "fixed_length_cnn", "multi_head"],
     "plots": [],
+    "pretrained": ["pretrained_start"],
+    "pretraining": ["draw_anything", "random_style"],
+    "recipe": ["train"],
+    "recognizer": ["Reading", "Recognizer", "load", "save_model"],
     "results": ["load_results", "save_result"],
     "samples": ["write_samples"],
+    "spec": ["ModelSpec", "read_spec"],
     "styles": ["STYLES", "Style", "classic", "get_style"],
     "training": ["ExactMatch", "compile_model", "predict_labels"],
 }

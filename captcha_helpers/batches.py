@@ -19,6 +19,7 @@ except ModuleNotFoundError as err:
         'training needs Keras and TensorFlow: pip install "captcha-helpers[train]"'
     ) from err
 
+from captcha_helpers.augment import augment_batch
 from captcha_helpers.charset import Charset
 from captcha_helpers.generator import generate
 from captcha_helpers.images import prepare_batch
@@ -62,19 +63,8 @@ class ArrayBatches(keras.utils.PyDataset):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        images, labels = np.asarray(images), np.asarray(labels)
-        if images.ndim != 4 or images.shape[-1] != 1 or images.dtype != np.uint8:
-            raise ValueError(
-                f"images must be (N, H, W, 1) uint8, got {images.shape} {images.dtype}: "
-                "prepare_batch makes them; the model divides by 255 itself"
-            )
-        if labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer):
-            raise ValueError("labels must be integers of shape (N, L); use Charset.encode")
-        if len(images) != len(labels) or len(images) == 0:
-            raise ValueError(f"got {len(images)} images and {len(labels)} labels")
+        self.images, self.labels = _checked(images, labels)
         _check_positive(batch_size=batch_size)
-        self.images = images
-        self.labels = labels
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.seed = seed
@@ -99,6 +89,47 @@ class ArrayBatches(keras.utils.PyDataset):
         if not self.shuffle:
             return np.arange(len(self.images))
         return np.random.default_rng([self.seed, self._epoch]).permutation(len(self.images))
+
+
+def augmented_batch(
+    images: np.ndarray,
+    labels: np.ndarray,
+    number: int,
+    *,
+    batch_size: int = 32,
+    strength: float = 1.0,
+    seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Batch `number` of an endless row of batches from few images, never twice with equal pixels.
+
+    The images come in one random order after the other, each changed a little. A batch depends on
+    the arguments only, so a training that was cut off can go on with the one that was next.
+
+    Args:
+        images: ``(N, H, W, 1)`` uint8, 0 to 255.
+        labels: ``(N, L)`` int32, from :meth:`Charset.encode`.
+        number: Which batch, from 0.
+        batch_size: B, images a batch; N may be smaller.
+        strength: How much the images are changed; see
+            :func:`captcha_helpers.augment.augment_batch`.
+        seed: Another seed gives other batches.
+
+    Returns:
+        Images ``(B, H, W, 1)`` uint8 and labels ``(B, L)`` int32.
+
+    Example:
+        >>> few = np.zeros((5, 48, 144, 1), np.uint8), np.ones((5, 4), np.int32)
+        >>> augmented_batch(*few, number=3, batch_size=8)[0].shape
+        (8, 48, 144, 1)
+    """
+    rounds, places = np.divmod(number * batch_size + np.arange(batch_size), len(images))
+    orders = {
+        each: np.random.default_rng([seed, 0, each]).permutation(len(images))
+        for each in range(rounds[0], rounds[-1] + 1)
+    }
+    rows = [orders[each][place] for each, place in zip(rounds, places, strict=True)]
+    rng = np.random.default_rng([seed, 1, number])
+    return augment_batch(images[rows], rng, strength=strength), labels[rows]
 
 
 class GeneratedBatches(keras.utils.PyDataset):
@@ -182,6 +213,20 @@ class GeneratedBatches(keras.utils.PyDataset):
     def on_epoch_end(self) -> None:
         """Go on to images not seen yet; Keras calls this, before the first epoch too."""
         self._epoch += 1
+
+
+def _checked(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    images, labels = np.asarray(images), np.asarray(labels)
+    if images.ndim != 4 or images.shape[-1] != 1 or images.dtype != np.uint8:
+        raise ValueError(
+            f"images must be (N, H, W, 1) uint8, got {images.shape} {images.dtype}: "
+            "prepare_batch makes them; the model divides by 255 itself"
+        )
+    if labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError("labels must be integers of shape (N, L); use Charset.encode")
+    if len(images) != len(labels) or len(images) == 0:
+        raise ValueError(f"got {len(images)} images and {len(labels)} labels")
+    return images, labels
 
 
 def _check_fit(style: Style, charset: Charset, label_length: int) -> None:

@@ -162,6 +162,55 @@ def frame_alignment(logits: ArrayLike) -> list[list[FrameSpan]]:
     return aligned
 
 
+def string_probability(logits: ArrayLike, indices: ArrayLike) -> NDArray[np.float64]:
+    """Add up the probabilities of all paths that spell a string: how sure the model is of it.
+
+    The forward pass of CTC. ``-log`` of the result is the loss that ``keras.losses.CTC`` gives.
+
+    Source: Graves et al., 2006, section 4.1.
+
+    Args:
+        logits: ``(B, T, V)`` logits; class 0 is the blank.
+        indices: ``(B, L)`` class indices, written from the left and padded with 0.
+
+    Returns:
+        ``(B,)`` float64 in 0–1.
+
+    Raises:
+        ValueError: If ``logits`` does not have three axes or the batches differ.
+
+    Example:
+        >>> frames = np.log([[[0.6, 0.4], [0.6, 0.4]]])
+        >>> string_probability(frames, [[1]]).round(2)  # "1-", "-1" and "11"
+        array([0.64])
+    """
+    frames, indices = _as_frames(logits), np.asarray(indices)
+    batch, labels = np.arange(len(frames))[:, None], indices.shape[-1]
+    if indices.shape != (len(frames), labels) or indices.max(initial=0) >= frames.shape[2]:
+        raise ValueError(
+            f"indices {indices.shape} up to {indices.max(initial=0)} do not fit to logits "
+            f"{frames.shape}; they must be (B, L) and below V"
+        )
+    classes = np.full((len(frames), 2 * labels + 1), BLANK_INDEX)  # blanks around each character
+    classes[:, 1::2] = indices
+    with np.errstate(divide="ignore"):
+        steps = np.log(softmax(frames))[
+            batch[:, :, None], np.arange(frames.shape[1])[:, None], classes[:, None]
+        ]  # (B, T, 2 L + 1)
+    skips = np.zeros_like(classes, bool)  # from one character straight to another one
+    skips[:, 3::2] = indices[:, 1:] != indices[:, :-1]
+    chance = np.full(classes.shape, -np.inf)
+    chance[:, :2] = steps[:, 0, :2]
+    for step in range(1, frames.shape[1]):
+        before = np.pad(chance, ((0, 0), (2, 0)), constant_values=-np.inf)
+        arrived = np.logaddexp(chance, before[:, 1:-1])
+        chance = np.logaddexp(arrived, np.where(skips, before[:, :-2], -np.inf))
+        chance += steps[:, step]
+    last = 2 * (indices != BLANK_INDEX).sum(axis=1, keepdims=True)
+    ends = np.logaddexp(chance[batch, last], np.where(last > 0, chance[batch, last - 1], -np.inf))
+    return np.exp(ends[:, 0])
+
+
 def softmax(logits: ArrayLike) -> NDArray[np.float64]:
     """Turn logits into probabilities over the last axis.
 

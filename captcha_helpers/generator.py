@@ -101,17 +101,23 @@ class _Box(NamedTuple):
 
 @cache
 def _font(name: str) -> ImageFont.FreeTypeFont:
-    spec = importlib.util.find_spec("matplotlib")
+    package, colon, file = name.partition(":")
+    if not colon:
+        package, file = "matplotlib", f"{name}.ttf"
+    spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise ImportError(
-            "Drawing images needs the fonts of matplotlib, which is not installed: "
+            f"Drawing images needs the fonts of {package}, which is not installed: "
             'pip install "captcha-helpers[train]"'
         )
-    folder = Path(spec.submodule_search_locations[0], "mpl-data", "fonts", "ttf")
-    path = folder / f"{name}.ttf"
+    inside = "files" if colon else "mpl-data/fonts/ttf"
+    folder = Path(spec.submodule_search_locations[0], inside)
+    path = folder / file
     if not path.exists():
-        known = ", ".join(sorted(p.stem for p in folder.glob("*.ttf")))
-        raise ValueError(f"matplotlib has no font {name!r}; choose from: {known}.")
+        known = ", ".join(sorted(p.name if colon else p.stem for p in folder.glob("*.[ot]tf")))
+        raise ValueError(
+            f"{package} has no font {file if colon else name!r}; choose from: {known}."
+        )
     return ImageFont.truetype(str(path), _EM)
 
 
@@ -253,7 +259,7 @@ def draw(style: Style, label: str, rng: Rng) -> np.ndarray:
         mask = _displace(mask, style.waves, rng)
     for stroke in style.strokes:
         if stroke.colour is None:
-            _draw_strokes(mask, stroke, (255,), rng)
+            _draw_strokes(mask, stroke, (0 if stroke.erases else 255,), rng)
     _draw_dots(mask, style, rng)
     if paint is None:
         black = np.zeros_like(mask)
@@ -334,13 +340,17 @@ def _ground(style: Style, rng: Rng) -> np.ndarray:
 def _draw_text(
     mask: np.ndarray, paint: np.ndarray | None, style: Style, label: str, rng: Rng
 ) -> None:
-    font = style.fonts[_count((0, len(style.fonts) - 1), rng)]
-    glyphs = [_glyph(font, char) for char in label]
+    fonts = [
+        style.fonts[_count((0, len(style.fonts) - 1), rng)]
+        for _ in range(len(label) if style.font_per_character else 1)
+    ]
+    glyphs = [_glyph(fonts[i % len(fonts)], char) for i, char in enumerate(label)]
     jitter = _Jitter(*(2 * rng.random((len(_Jitter._fields), len(label))) - 1).tolist())
     size = _between(rng, style.font_size)
     sizes = [size * (1 + style.size_jitter * change) for change in jitter.size]
     boxes = _boxes(style, glyphs, sizes, jitter, rng)
     quads = _quads(style, boxes, jitter, rng)
+    outline = 0 if style.hollow is None else _between(rng, style.hollow)
     for i, glyph in enumerate(glyphs):
         ends, (x0, y0, x1, y1) = _place(quads[i], style)
         matrix = cv2.getPerspectiveTransform(glyph.ends, ends)
@@ -349,6 +359,9 @@ def _draw_text(
         gain = sizes[i] / _EM * 2 * _REACH
         weight = _spread(style.weight, jitter.weight[i])
         ink = cv2.addWeighted(field, gain, field, 0, 127.5 * (1 - gain) + 255 * weight)
+        if outline:
+            inside = 127.5 * (1 - gain) + 255 * (weight - outline)
+            ink = cv2.subtract(ink, cv2.addWeighted(field, gain, field, 0, inside))
         part = mask[y0:y1, x0:x1]
         cv2.max(part, ink, part)
         if style.ink_per_character and paint is not None:

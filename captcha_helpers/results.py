@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from captcha_helpers import __version__
+from captcha_helpers.files import write_bytes
 
 Row = Mapping[str, Any]
 
@@ -93,7 +94,7 @@ def save_result(
     content = {"notebook": notebook, "versions": _versions(), "rows": [dict(row) for row in rows]}
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False, default=_plain)
     path = folder / f"{notebook}.json"
-    _write(path, text + "\n")
+    write_bytes(path, f"{text}\n".encode())
     return path
 
 
@@ -195,13 +196,6 @@ def _versions() -> dict[str, str]:
         if name in sys.modules:
             versions[name] = sys.modules[name].__version__
     return versions
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace the file in one step, so that a reader never meets half of it."""
-    part = path.with_suffix(".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
 
 
 def _show(key: str, value: Any) -> str:

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from captcha_helpers.files import write_bytes
 from captcha_helpers.generator import generate
 from captcha_helpers.styles import Style, get_style
 
@@ -86,7 +87,7 @@ def write_samples(
                 "them."
             )
         for path, data in changed.items():
-            _write(path, data)
+            write_bytes(path, data)
         paths += files
     return paths
 
@@ -106,17 +107,6 @@ def _encode(image: np.ndarray, suffix: str) -> bytes:
 
 def _holds(path: Path, data: bytes) -> bool:
     return path.is_file() and path.read_bytes() == data
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file under another name first, so that nobody ever sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        partial.write_bytes(data)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

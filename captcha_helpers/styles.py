@@ -43,6 +43,8 @@ class Stroke:
         flatness: Curves are drawn as straight pieces that stray at most so many pixels from the
             curve: a large number gives kinks, a small one a smooth line.
         smooth: Antialias the line's edges.
+        erases: The line takes ink away and shows the ground, instead of adding ink; it needs
+            ``colour=None``.
     """
 
     x: tuple[Range, ...]
@@ -52,8 +54,11 @@ class Stroke:
     colour: Range | None = None
     flatness: float = 1.0
     smooth: bool = True
+    erases: bool = False
 
     def __post_init__(self) -> None:
+        if self.erases and self.colour is not None:
+            raise ValueError("A stroke that erases has no colour of its own; set colour=None.")
         if len(self.x) not in (2, 4) or len(self.y) != len(self.x):
             raise ValueError(
                 f"A stroke has {len(self.x)} x and {len(self.y)} y ranges; give 2 of each for a "
@@ -116,10 +121,15 @@ class Style:
         height: Height of an image in pixels.
         charset: The characters that a label is made of.
         length: Fewest and most characters of a label.
-        fonts: File names (without ".ttf") of fonts that come with matplotlib; an image uses one.
+        fonts: File names (without ".ttf") of fonts that come with matplotlib, or
+            "package:file" for a font that another installed package ships in its folder `files`,
+            such as "font_manrope:Manrope-Bold.ttf". An image uses one.
+        font_per_character: Every character has a font of its own instead.
         font_size: Size of the font (its em) in pixels, drawn once an image.
         size_jitter: How much larger or smaller a single character may be, as a fraction.
         weight: Pixels added to (or taken from) each side of a character's strokes.
+        hollow: Range of the thickness in pixels of the outline, where letters are drawn as outlines
+            only; None draws them solid.
         stretch: Range of the characters' width, as a factor.
         start: Where the text starts, in pixels from the left edge; None centres the text.
         baseline: Where the letters stand, in pixels from the top edge; None centres the text.
@@ -159,8 +169,10 @@ class Style:
     length: tuple[int, int]
     fonts: tuple[str, ...]
     font_size: Range
+    font_per_character: bool = False
     size_jitter: float = 0.0
     weight: Range = (0.0, 0.0)
+    hollow: Range | None = None
     stretch: Range = (1.0, 1.0)
     start: Range | None = None
     baseline: Range | None = None
@@ -213,7 +225,8 @@ class Style:
                 refuse(f"{name} is {getattr(self, name)}; a share lies between 0 and 1")
         if self.transparent and (self.ink != (0, 0) or self.ink_per_character):
             refuse("a transparent image has black ink; set ink=(0, 0) or transparent=False")
-        for name in ("length", "dots", "stars", "gap", "weight", "start", "pitch", "baseline"):
+        pairs = ("length", "dots", "stars", "gap", "weight", "hollow", "start", "pitch", "baseline")
+        for name in pairs:
             if getattr(self, name) is not None:
                 _check_range(f"Style {self.name!r}: {name}", getattr(self, name))
         for name in ("font_size", "stretch", "contrast"):

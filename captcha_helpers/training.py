@@ -28,7 +28,12 @@ def _check_head(head: str) -> None:
 
 
 def compile_model(
-    model: keras.Model, *, head: Head, steps: int, peak_rate: float = 3e-3, warmup: float = 0.1
+    model: keras.Model,
+    *,
+    head: Head,
+    steps: int | None,
+    peak_rate: float = 3e-3,
+    warmup: float = 0.1,
 ) -> None:
     """Give a model its loss and an optimizer whose rate rises, then falls to zero over `steps`.
 
@@ -42,7 +47,8 @@ def compile_model(
     Args:
         model: A model that ends in logits, from `captcha_helpers.models`.
         head: ``"ctc"`` for logits ``(B, T, V)`` over frames, ``"per_position"`` for ``(B, L, V)``.
-        steps: Batches that the training will take, over all epochs and calls of ``fit``.
+        steps: Batches that the training will take, over all epochs and calls of ``fit``; None
+            leaves the rate at `peak_rate`, for a training loop that sets it at every step.
         peak_rate: Highest learning rate.
         warmup: Share of the steps spent on the rise, 0–1.
 
@@ -57,27 +63,33 @@ def compile_model(
         'sparse_categorical_crossentropy'
     """
     _check_head(head)
-    if steps < 1 or not 0 <= warmup < 1:
-        raise ValueError(
-            f"need steps >= 1 and 0 <= warmup < 1, received steps={steps}, warmup={warmup}"
-        )
-    rise = max(1, round(steps * warmup))
-    schedule = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=peak_rate / 25,
-        decay_steps=max(1, steps - rise),
-        alpha=0.0,
-        warmup_target=peak_rate,
-        warmup_steps=rise,
-    )
+    rate = peak_rate if steps is None else _one_cycle(steps, peak_rate, warmup)
     if head == "ctc":
         loss = keras.losses.CTC(name="ctc")
     else:
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     # XLA compiles for half a minute and runs these models no faster on a CPU.
     model.compile(
-        optimizer=keras.optimizers.AdamW(schedule, weight_decay=1e-4, global_clipnorm=1.0),
+        optimizer=keras.optimizers.AdamW(rate, weight_decay=1e-4, global_clipnorm=1.0),
         loss=loss,
         jit_compile=False,
+    )
+
+
+def _one_cycle(
+    steps: int, peak_rate: float, warmup: float
+) -> keras.optimizers.schedules.LearningRateSchedule:
+    if steps < 1 or not 0 <= warmup < 1:
+        raise ValueError(
+            f"need steps >= 1 and 0 <= warmup < 1, received steps={steps}, warmup={warmup}"
+        )
+    rise = max(1, round(steps * warmup))
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=peak_rate / 25,
+        decay_steps=max(1, steps - rise),
+        alpha=0.0,
+        warmup_target=peak_rate,
+        warmup_steps=rise,
     )
 
 

@@ -17,6 +17,7 @@ from captcha_helpers.ctc import (
     greedy_decode,
     required_time_steps,
     softmax,
+    string_probability,
 )
 
 
@@ -115,6 +116,16 @@ def test_alignment_agrees_with_greedy_and_covers_its_frames(logits):
             assert 0 < span.confidence <= 1
         covered = sum(span.stop - span.start for span in spans)
         assert covered == np.count_nonzero(best)
+
+
+@given(small_logits, st.lists(st.integers(1, 2), max_size=3))
+def test_string_probability_adds_up_all_paths(logits, label):
+    label = [1 + index % (logits.shape[2] - 1) for index in label]
+    indices = np.zeros((len(logits), 4), int)
+    indices[:, : len(label)] = label
+    for frames, found in zip(logits, string_probability(logits, indices), strict=True):
+        chances = string_probabilities(frames)
+        assert found == pytest.approx(chances.get(tuple(label), 0.0), rel=1e-6, abs=1e-300)
 
 
 def test_alignment_agrees_with_greedy_on_a_near_tie():

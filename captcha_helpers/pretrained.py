@@ -1,0 +1,57 @@
+"""The weights that learning on one's own images starts from.
+
+`captcha_helpers.pretraining` made them, from drawn images only.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from captcha_helpers.charset import BLANK_INDEX, Charset
+from captcha_helpers.models import cnn_ctc, keras
+from captcha_helpers.spec import ModelSpec, read_spec
+
+START_FILE = Path(__file__).parent / "pretrained.keras"
+
+
+@cache
+def _start() -> tuple[keras.Model, ModelSpec]:
+    return keras.models.load_model(START_FILE, compile=False), read_spec(START_FILE)
+
+
+def pretrained_start(charset: Charset, *, length: int) -> keras.Model:
+    """Build a `cnn_ctc` for a charset that can read a little already.
+
+    All layers but the last are the pre-trained ones. The last has a row of weights for each class;
+    the rows of the charset's characters are taken over. A character that was not in the
+    pre-training starts with small random weights, as it would from scratch.
+
+    Args:
+        charset: The characters to read.
+        length: Characters of the longest label.
+
+    Returns:
+        A model from ``(B, 48, 160, 1)`` in 0–255 to CTC logits ``(B, 40, V)``.
+
+    Raises:
+        ValueError: If the image is too narrow for labels of that length.
+
+    Example:
+        >>> pretrained_start(Charset("0123456789"), length=6).output_shape
+        (None, 40, 11)
+    """
+    source, spec = _start()
+    model = cnn_ctc(charset, length=length, height=spec.height, width=spec.width)
+    for layer in source.layers[:-1]:
+        model.get_layer(layer.name).set_weights(layer.get_weights())
+    kernel, bias = model.layers[-1].get_weights()
+    known_kernel, known_bias = source.layers[-1].get_weights()
+    known = Charset(spec.charset)
+    old = [BLANK_INDEX, *known.encode(["".join(c for c in charset.characters if c in known)])[0]]
+    new = [BLANK_INDEX, *(i for i, c in enumerate(charset.characters, 1) if c in known)]
+    kernel[:, new], bias[new] = known_kernel[:, old], known_bias[old]
+    model.layers[-1].set_weights([kernel, np.asarray(bias)])
+    return model

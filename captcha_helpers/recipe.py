@@ -1,0 +1,363 @@
+"""One call from a folder of labelled images to a reader: `train`.
+
+The parts are those of the notebooks; this module puts them together so that no knob has to be
+touched: look at the folder, set a validation part aside, start from the pre-trained weights, show
+slightly changed images for as long as there is time while the learning rate rises and falls once,
+and keep the weights that read the validation part best.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import platform
+import time
+import zipfile
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from captcha_helpers import __version__, metrics
+from captcha_helpers.batches import augmented_batch
+from captcha_helpers.charset import Charset
+from captcha_helpers.checks import check_folder
+from captcha_helpers.data import LabeledImages, load_folder, split_by_label
+from captcha_helpers.models import cnn_ctc, keras
+from captcha_helpers.pretrained import pretrained_start
+from captcha_helpers.recognizer import Recognizer, from_keras, save_model
+from captcha_helpers.spec import ModelSpec, read_spec
+from captcha_helpers.training import compile_model, predict_labels
+
+HEIGHT, WIDTH = 48, 160  # of the pre-trained start
+BATCH_SIZE = 32
+PEAK_RATE = 2e-3
+WARMUP = 0.1  # share of the training in which the rate rises
+CHECKS = 12  # times that the validation part is read
+LEAST_LABELS = 10
+VALIDATION = 0.15  # share of the strings set aside
+MOST_VALIDATION = 400  # images; reading more of them would only cost time
+TRAINING_SHARE = 0.97  # of the time; the rest is for the last check and for writing the model
+SAVE_EVERY = 20.0  # seconds
+RESUME_MEMBER = "captcha_helpers_resume.json"
+RESUME_WEIGHTS = "captcha_helpers_best.npz"
+
+
+@dataclass
+class _State:
+    """How far a training has come."""
+
+    step: int = 0
+    seconds: float = 0.0
+    started: float = 0.0  # seconds until the first step was done, which compiles the model
+    best: tuple[float, float] = (-1.0, 0.0)  # exact match and minus CER of the kept weights
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How far it shall come: for so many seconds, or for so many steps."""
+
+    seconds: float
+    steps: int | None = None
+
+    def share(self, state: _State) -> float:
+        """What part of the training is done, 0–1 and above."""
+        if self.steps is not None:
+            return state.step / self.steps
+        return (state.seconds - state.started) / max(1e-9, self.seconds - state.started)
+
+
+def learning_rate(share: float, peak: float = PEAK_RATE) -> float:
+    """The rate at some point of a training: a straight rise, then a cosine down to zero.
+
+    Args:
+        share: What part of the training is done, 0–1.
+        peak: The highest rate.
+
+    Returns:
+        The learning rate.
+
+    Example:
+        >>> [round(learning_rate(share, peak=1.0), 2) for share in (0, 0.05, 0.1, 0.55, 1)]
+        [0.0, 0.5, 1.0, 0.5, 0.0]
+    """
+    if share < WARMUP:
+        return peak * share / WARMUP
+    return peak * 0.5 * (1 + math.cos(math.pi * min(1.0, (share - WARMUP) / (1 - WARMUP))))
+
+
+def train(
+    folder: str | os.PathLike[str],
+    *,
+    minutes: float = 5.0,
+    epochs: int | None = None,
+    out: str | os.PathLike[str] | None = None,
+    pretrained: bool = True,
+    on_error: str = "skip",
+    seed: int = 0,
+    overwrite: bool = False,
+    resume: bool = False,
+    progress: bool | None = None,
+) -> Recognizer:
+    """Learn to read a folder of labelled images.
+
+    Args:
+        folder: Images with the labels in their names or in a ``labels.csv``; see
+            :func:`captcha_helpers.data.read_labels`.
+        minutes: How long it may take, from the call to the result. The learning rate is planned
+            for this time.
+        epochs: Passes over the training images, instead of a time; then the same seed gives the
+            same model on the same machine.
+        out: Where to write the model, a ``.keras`` file. By default it is not written.
+        pretrained: Start from the weights that ship with the package; else from scratch.
+        on_error: ``"skip"`` leaves out images that cannot be used, and says so; ``"raise"`` stops.
+        seed: Another seed makes another split and other batches. Keras' global seed is set to it.
+        overwrite: Replace the file ``out``.
+        resume: Go on with a training to ``out`` that was cut off; it keeps the time it has used.
+        progress: Show what is found in the folder and a progress bar. By default in a terminal or
+            a notebook.
+
+    Returns:
+        The reader, with the weights that read the validation part best. ``spec.training`` of it
+        says how it was made, and ``spec.training["history"]`` how it came about. Ctrl-C ends the
+        training early and gives the best reader so far.
+
+    Raises:
+        FileExistsError: If ``out`` exists and neither ``overwrite`` nor ``resume`` is set.
+        FileNotFoundError: If there is no such folder, or nothing to resume.
+        ValueError: If the folder holds too few usable images, or an argument makes no sense.
+    """
+    begun = time.perf_counter()
+    _check_arguments(minutes, epochs, out, overwrite, resume)
+    if progress is not False:
+        print(check_folder(folder))
+    data = load_folder(folder, height=HEIGHT, width=WIDTH, on_error=on_error, progress=progress)
+    training, validation = _split(data, seed)
+    charset = Charset.from_labels(data.labels)
+    lengths = [len(label) for label in data.labels]
+    settings = {
+        "images": len(training),
+        "validation_images": len(validation),
+        "minutes": None if epochs else minutes,
+        "epochs": epochs,
+        "pretrained": pretrained,
+        "seed": seed,
+        "on_error": on_error,
+    }
+    spec = ModelSpec(
+        charset.characters, (min(lengths), max(lengths)), HEIGHT, WIDTH, training=settings
+    )
+    if resume:
+        model, state, kept = _load_resume(_resume_path(out), spec)
+    else:
+        model, state, kept = _new_model(spec, pretrained), _State(), None
+    steps = None if epochs is None else math.ceil(epochs * len(training) / BATCH_SIZE)
+    plan = _Plan(TRAINING_SHARE * 60 * minutes, steps)
+    run = _Run(model, spec, training, validation, plan, state, kept, out, progress)
+    return run.go(begun)
+
+
+class _Run:
+    """A training under way: the model, the data and how far it is."""
+
+    def __init__(
+        self,
+        model: keras.Model,
+        spec: ModelSpec,
+        training: LabeledImages,
+        validation: LabeledImages,
+        plan: _Plan,
+        state: _State,
+        kept: list[np.ndarray] | None,
+        out: str | os.PathLike[str] | None,
+        progress: bool | None,
+    ) -> None:
+        self.model, self.spec, self.plan, self.state, self.out = model, spec, plan, state, out
+        self.charset = Charset(spec.charset)
+        self.training, self.validation = training, validation
+        self.encoded = self.charset.encode(training.labels, length=spec.length[1])
+        self.kept = kept or model.get_weights()
+        self.loss: float | None = None
+        self.saved_at = 0.0
+        self.bar = tqdm(
+            total=100,
+            initial=int(100 * plan.share(state)),
+            bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}{postfix}",
+            desc="training",
+            disable=None if progress is None else not progress,
+        )
+
+    def go(self, begun: float) -> Recognizer:
+        """Train to the end of the plan, or until Ctrl-C."""
+        self.begun = begun - self.state.seconds
+        complete = False
+        try:
+            while (share := self.plan.share(self.state)) < 1:
+                self._step(share)
+                checks = len(self.state.history)
+                if self.plan.share(self.state) >= (checks + 1) / CHECKS:
+                    self._check()
+            complete = True
+        except KeyboardInterrupt:
+            tqdm.write("interrupted: keeping the best reader so far")
+        self.bar.close()
+        return self._finish(complete)
+
+    def _step(self, share: float) -> None:
+        images, labels = augmented_batch(
+            self.training.images,
+            self.encoded,
+            self.state.step,
+            batch_size=BATCH_SIZE,
+            seed=self.spec.training["seed"],
+        )
+        self.model.optimizer.learning_rate.assign(learning_rate(share))
+        logs = self.model.train_on_batch(images, labels, return_dict=True)
+        self.loss = round(float(logs["loss"]), 4)
+        self.state.step += 1
+        self.state.seconds = time.perf_counter() - self.begun
+        if self.state.step == 1:
+            self.state.started = self.state.seconds
+        self.bar.update(min(100, int(100 * share)) - self.bar.n)
+
+    def _check(self) -> None:
+        """Read the validation part; keep the weights if it was never read better."""
+        texts = predict_labels(self.model, self.validation.images, self.charset, head="ctc")
+        exact = metrics.exact_match(self.validation.labels, texts)
+        cer = metrics.cer(self.validation.labels, texts)
+        self.state.seconds = time.perf_counter() - self.begun
+        self.state.history.append(
+            {
+                "seconds": round(self.state.seconds, 1),
+                "epoch": round(self.state.step * BATCH_SIZE / len(self.training), 2),
+                "loss": self.loss,
+                "exact_match": exact,
+                "cer": cer,
+            }
+        )
+        self.bar.set_postfix_str(f"exact match {exact:.1%}, loss {self.loss}")
+        if (exact, -cer) >= self.state.best:
+            self.state.best, self.kept = (exact, -cer), self.model.get_weights()
+        if self.out is not None and self.state.seconds - self.saved_at > SAVE_EVERY:
+            self._save_resume()
+            self.saved_at = self.state.seconds
+
+    def _finish(self, complete: bool) -> Recognizer:
+        if not self.state.history:
+            self._check()
+        exact, cer = self.state.best
+        n = len(self.validation)
+        facts = {
+            "complete": complete,
+            "steps": self.state.step,
+            "seconds": round(self.state.seconds, 1),
+            "validation_exact_match": exact,
+            "validation_exact_match_ci95": list(metrics.wilson_interval(round(exact * n), n)),
+            "validation_cer": -cer,
+            "history": self.state.history,
+            "versions": _versions(),
+        }
+        spec = replace(self.spec, training=self.spec.training | facts)
+        if self.out is not None and not complete:
+            self._save_resume()
+        self.model.set_weights(self.kept)
+        if self.out is not None:
+            save_model(self.model, spec, self.out)
+            if complete:
+                _resume_path(self.out).unlink(missing_ok=True)
+        return from_keras(self.model, spec)
+
+    def _save_resume(self) -> None:
+        """Write all that is needed to go on: the model as it is, the best weights, the state."""
+        kept = io.BytesIO()
+        np.savez(kept, *self.kept)
+        members = {
+            RESUME_MEMBER: json.dumps(asdict(self.state)).encode(),
+            RESUME_WEIGHTS: kept.getvalue(),
+        }
+        save_model(self.model, self.spec, _resume_path(self.out), members)
+
+
+def _load_resume(path: Path, spec: ModelSpec) -> tuple[keras.Model, _State, list[np.ndarray]]:
+    """The model, the state and the best weights that `_save_resume` wrote."""
+    if not path.exists():
+        raise FileNotFoundError(f"there is nothing to resume: no file {str(path)!r}")
+    before = read_spec(path)
+    if before != spec:
+        raise ValueError(
+            "the training to be resumed had other images or settings: "
+            f"{_differences(before, spec)}. Use the same, or start anew without resume"
+        )
+    with zipfile.ZipFile(path) as archive:
+        values = json.loads(archive.read(RESUME_MEMBER))
+        kept = np.load(io.BytesIO(archive.read(RESUME_WEIGHTS)))
+    state = _State(**values | {"best": tuple(values["best"])})
+    return keras.models.load_model(path), state, [kept[name] for name in kept.files]
+
+
+def _differences(before: ModelSpec, now: ModelSpec) -> str:
+    old, new = (asdict(spec) | spec.training for spec in (before, now))
+    return ", ".join(
+        f"{key} was {old.get(key)} and is {new.get(key)}"
+        for key in new
+        if key != "training" and old.get(key) != new.get(key)
+    )
+
+
+def _resume_path(out: str | os.PathLike[str]) -> Path:
+    return Path(out).with_suffix(".resume.keras")
+
+
+def _check_arguments(
+    minutes: float,
+    epochs: int | None,
+    out: str | os.PathLike[str] | None,
+    overwrite: bool,
+    resume: bool,
+) -> None:
+    if not minutes > 0 or (epochs is not None and epochs < 1):
+        raise ValueError(f"need minutes > 0 or epochs >= 1, received {minutes} and {epochs}")
+    if out is None:
+        if resume:
+            raise ValueError("to resume a training, say which: out='MODEL.keras'")
+        return
+    if Path(out).suffix != ".keras":
+        raise ValueError(f"the name of the model must end in .keras, received {str(out)!r}")
+    if Path(out).exists() and not (overwrite or resume):
+        raise FileExistsError(f"{str(out)!r} exists; choose another name or ask to overwrite it")
+
+
+def _split(data: LabeledImages, seed: int) -> tuple[LabeledImages, LabeledImages]:
+    """Set a part of the strings aside; no string is in both parts."""
+    distinct = len(set(data.labels))
+    if distinct < LEAST_LABELS:
+        raise ValueError(
+            f"there are only {distinct} different labels in the folder; label at least "
+            f"{LEAST_LABELS} (50 to 200 make a good reader)"
+        )
+    share = min(VALIDATION, MOST_VALIDATION / len(data))
+    training, validation = split_by_label(data.labels, (1 - share, share), seed)
+    return data.subset(training), data.subset(validation)
+
+
+def _new_model(spec: ModelSpec, pretrained: bool) -> keras.Model:
+    charset, length = Charset(spec.charset), spec.length[1]
+    keras.utils.set_random_seed(spec.training["seed"])
+    if pretrained:
+        model = pretrained_start(charset, length=length)
+    else:
+        model = cnn_ctc(charset, length=length, height=HEIGHT, width=WIDTH)
+    compile_model(model, head="ctc", steps=None)  # nobody knows yet how many there will be
+    return model
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "captcha_helpers": __version__,
+        "keras": keras.__version__,
+        "python": platform.python_version(),
+    }

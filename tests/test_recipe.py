@@ -1,0 +1,139 @@
+"""`train`, on a small folder of drawn images: the promises that do not need a long training."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from captcha_helpers import evaluate, load, read_labels, recipe, train, write_samples
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("images")
+    write_samples(target, 120, styles=["stars"])
+    return target / "stars"
+
+
+def weights(path: Path) -> list[np.ndarray]:
+    return keras.models.load_model(path, compile=False).get_weights()
+
+
+def test_the_rate_rises_falls_and_ends_at_zero():
+    rates = [recipe.learning_rate(share / 100) for share in range(101)]
+    peak = int(np.argmax(rates))
+    assert rates[peak] == recipe.PEAK_RATE and peak == 10
+    assert (np.diff(rates[:peak]) > 0).all() and (np.diff(rates[peak:]) < 0).all()
+    assert rates[-1] == pytest.approx(0, abs=1e-12)
+
+
+def test_reads_strings_it_was_not_trained_on(folder: Path, tmp_path: Path):
+    """Thirty passes over a hundred labels; from scratch nothing is read after as many."""
+    write_samples(tmp_path, 100, seed=1, styles=["stars"])
+    known = {label for _, label in read_labels(folder)}
+    reader = train(folder, epochs=30, progress=False)
+    result = evaluate(reader, tmp_path / "stars")
+    assert len(known & set(result.data.labels)) <= 2
+    assert result.score.exact_match > 0.7
+
+
+def test_stops_on_time(folder: Path):
+    begun = time.perf_counter()
+    reader = train(folder, minutes=0.15, progress=False)
+    assert 8 < time.perf_counter() - begun < 20
+    history = reader.spec.training["history"]
+    assert len(history) >= 3 and history[-1]["seconds"] <= 20
+
+
+def test_same_seed_same_weights_and_no_string_on_both_sides(folder: Path, tmp_path: Path):
+    for name in ("a.keras", "b.keras"):
+        reader = train(folder, epochs=2, out=tmp_path / name, progress=False)
+    facts = reader.spec.training
+    assert facts["images"] + facts["validation_images"] == 120
+    for one, other in zip(
+        weights(tmp_path / "a.keras"), weights(tmp_path / "b.keras"), strict=True
+    ):
+        assert np.allclose(one, other, atol=1e-5)
+
+
+def test_killed_and_resumed_ends_where_it_would_have(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(recipe, "SAVE_EVERY", 0.0)
+    out, whole = tmp_path / "killed.keras", tmp_path / "whole.keras"
+    code = (
+        "from captcha_helpers import recipe; recipe.SAVE_EVERY = 0.0\n"
+        f"recipe.train({str(folder)!r}, epochs=8, out={str(out)!r}, progress=False)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code])
+    partial = tmp_path / "killed.resume.keras"
+    while not partial.exists() and process.poll() is None:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert partial.exists() and not out.exists()
+    with pytest.raises(ValueError, match="seed was 0 and is 1"):
+        train(folder, epochs=8, out=out, seed=1, resume=True, progress=False)
+    resumed = train(folder, epochs=8, out=out, resume=True, progress=False)
+    straight = train(folder, epochs=8, out=whole, progress=False)
+    assert resumed.spec.training["steps"] == straight.spec.training["steps"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["killed.keras", "whole.keras"]
+    # Threads add floats up in another order in another process, hence not exactly.
+    for one, other in zip(weights(out), weights(whole), strict=True):
+        assert np.abs(one - other).mean() < 5e-4
+
+
+def test_interrupt_keeps_the_best_model(folder: Path, tmp_path: Path, monkeypatch):
+    steps = []
+
+    def stop(self, share, step=recipe._Run._step):
+        steps.append(share)
+        if len(steps) == 6:
+            raise KeyboardInterrupt
+        step(self, share)
+
+    monkeypatch.setattr(recipe._Run, "_step", stop)
+    reader = train(folder, epochs=20, out=tmp_path / "m.keras", progress=False)
+    assert reader.spec.training["complete"] is False
+    assert load(tmp_path / "m.keras").spec == reader.spec
+    assert (tmp_path / "m.resume.keras").exists()
+
+
+def test_nothing_is_overwritten_unasked(folder: Path, tmp_path: Path):
+    (tmp_path / "m.keras").write_text("mine")
+    with pytest.raises(FileExistsError, match="another name"):
+        train(folder, out=tmp_path / "m.keras", progress=False)
+    assert (tmp_path / "m.keras").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"minutes": 0}, "minutes > 0"),
+        ({"epochs": 0}, "epochs >= 1"),
+        ({"out": "model.h5"}, "end in .keras"),
+        ({"resume": True}, "say which"),
+    ],
+)
+def test_arguments_that_make_no_sense(folder: Path, options: dict, said: str):
+    with pytest.raises(ValueError, match=said):
+        train(folder, progress=False, **options)
+
+
+def test_nothing_to_resume(folder: Path, tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match="nothing to resume"):
+        train(folder, out=tmp_path / "m.keras", resume=True, progress=False)
+
+
+def test_too_few_labels(tmp_path: Path):
+    write_samples(tmp_path, 5, styles=["stars"])
+    with pytest.raises(ValueError, match="only 5 different labels"):
+        train(tmp_path / "stars", progress=False)

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from captcha_helpers import (
+    Charset,
+    ImageError,
+    ModelSpec,
+    Recognizer,
+    evaluate,
+    load,
+    multi_head,
+    pretrained_start,
+    read_spec,
+    save_model,
+    write_report,
+    write_samples,
+)
+
+SPEC = ModelSpec("0123456789", (4, 6), 48, 160, training={"note": "made by a test"})
+
+
+@pytest.fixture(scope="module")
+def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "start.keras"
+    save_model(pretrained_start(Charset(SPEC.charset), length=6), SPEC, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def stars(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("images")
+    write_samples(folder, 40, styles=["stars"])
+    return folder / "stars"
+
+
+def test_specification_survives_json_with_unicode():
+    spec = ModelSpec("aé中", (1, 2), 20, 30, "per_position", {"score": 0.5})
+    assert ModelSpec.from_json(spec.to_json()) == spec
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema": 1, "blank_index": 0}', "null"])
+def test_what_is_no_specification_is_refused(text: str):
+    with pytest.raises(ValueError, match="no model specification"):
+        ModelSpec.from_json(text)
+
+
+def test_later_schemas_ask_for_an_update():
+    with pytest.raises(ValueError, match="update"):
+        ModelSpec.from_json(SPEC.to_json().replace('"schema": 1', '"schema": 2'))
+
+
+def test_a_fresh_process_reads_the_same_text(model_file: Path, stars: Path):
+    image = sorted(stars.iterdir())[0]
+    code = f"import captcha_helpers as c; print(c.load({str(model_file)!r}).read({str(image)!r}))"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == str(load(model_file).read(image))
+
+
+def test_plain_keras_loads_the_file_too(model_file: Path):
+    code = (
+        "import keras; "
+        f"print(keras.models.load_model({str(model_file)!r}, compile=False).output_shape)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "(None, 40, 11)"
+    assert read_spec(model_file) == SPEC
+
+
+def test_one_by_one_and_together_read_the_same(model_file: Path, stars: Path):
+    reader, files = load(model_file), sorted(stars.iterdir())[:10]
+    together = list(reader.read_many(files, batch_size=4))
+    alone = [reader.read(file.read_bytes()) for file in files]
+    assert [one.text for one in together] == [one.text for one in alone]
+    for reading in together:
+        assert 0 <= reading.confidence <= 1
+        assert "".join(character.char for character in reading.characters) == reading.text
+        assert all(0 < character.confidence <= 1 for character in reading.characters)
+
+
+def test_per_position_models_read_too():
+    charset = Charset("ab")
+    model = multi_head(charset, length=3, height=16, width=32)
+    spec = ModelSpec("ab", (1, 3), 16, 32, "per_position")
+    logits = np.array([[[0, 9, 0], [9, 0, 0], [0, 0, 9]]], float)
+    reading = Recognizer(lambda images: logits, spec).read(np.zeros((16, 32), np.uint8))
+    assert reading.text == "ab" and len(reading.characters) == 2
+    assert model.output_shape == (None, 3, 3)
+
+
+def test_a_bad_image_is_named(model_file: Path, tmp_path: Path):
+    (tmp_path / "page.png").write_text("<html>")
+    with pytest.raises(ImageError, match=r"page\.png.*not a PNG"):
+        load(model_file).read(tmp_path / "page.png")
+
+
+def test_missing_and_foreign_model_files(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match="no model file"):
+        load(tmp_path / "none.keras")
+    (tmp_path / "text.keras").write_text("hello")
+    with pytest.raises(ValueError, match="not a .keras file"):
+        load(tmp_path / "text.keras")
+    with zipfile.ZipFile(tmp_path / "other.keras", "w") as archive:
+        archive.writestr("config.json", "{}")
+    with pytest.raises(ValueError, match="which characters"):
+        load(tmp_path / "other.keras")
+
+
+def test_a_specification_of_another_model_is_refused(tmp_path: Path):
+    model = pretrained_start(Charset("abc"), length=4)
+    with pytest.raises(ValueError, match="4 classes, but the specification says .* 11"):
+        save_model(model, SPEC, tmp_path / "a.keras")
+    assert not list(tmp_path.iterdir())
+
+
+def test_evaluation_and_its_report(model_file: Path, stars: Path, tmp_path: Path):
+    result = evaluate(load(model_file), stars)
+    keys = "n exact_match exact_match_ci95 exact_match_ignore_case cer seconds"
+    assert set(result.to_dict()) == set(keys.split())
+    assert result.score.n == 40 and "exact match" in str(result)
+    write_report(result, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.count("<img") == len(result.errors()) <= 40
+
+
+def test_the_start_takes_new_characters_and_keeps_what_it_knows():
+    """'é' is new to it; the classes it knows must not move because of that."""
+    with_new = pretrained_start(Charset("7éx"), length=4)
+    without = pretrained_start(Charset("7x"), length=4)
+    image = np.random.default_rng(0).integers(0, 256, (1, 48, 160, 1), dtype=np.uint8)
+    assert np.allclose(
+        np.asarray(with_new.predict_on_batch(image))[:, :, [0, 1, 3]],
+        np.asarray(without.predict_on_batch(image))[:, :, [0, 1, 2]],
+        atol=1e-4,
+    )
