@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from captcha_helpers.checks import FolderCheck as FolderCheck
     from captcha_helpers.checks import check_folder as check_folder
     from captcha_helpers.ctc import beam_search_decode as beam_search_decode
+    from captcha_helpers.ctc import best_paths as best_paths
     from captcha_helpers.ctc import frame_alignment as frame_alignment
     from captcha_helpers.ctc import greedy_decode as greedy_decode
     from captcha_helpers.ctc import required_time_steps as required_time_steps
@@ -103,6 +104,7 @@ _NAMES = {
     "checks": ["FolderCheck", "check_folder"],
     "cli": [],
     "ctc": [
+        "best_paths",
         "beam_search_decode",
         "frame_alignment",
         "greedy_decode",

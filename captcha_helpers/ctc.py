@@ -47,12 +47,94 @@ def required_time_steps(label: Sequence[object]) -> int:
     return len(label) + sum(a == b for a, b in zip(label, label[1:], strict=False))
 
 
-def greedy_decode(logits: ArrayLike) -> NDArray[np.int32]:
+def best_paths(logits: ArrayLike, *, length: tuple[int, int] | None = None) -> NDArray[np.int32]:
+    """Find the most likely class of each frame; on request, among paths that spell some length.
+
+    If all labels of a kind of CAPTCHA have five characters, a path that spells four is wrong for
+    sure. Such a path is replaced by the most likely one of an allowed length (Viterbi's algorithm,
+    with the number of characters so far as part of the state).
+
+    Args:
+        logits: ``(B, T, V)`` logits; class 0 is the blank.
+        length: Fewest and most characters that a path may spell; any number by default.
+
+    Returns:
+        ``(B, T)`` int32 class indices, one for each frame.
+
+    Raises:
+        ValueError: If ``logits`` does not have three axes, or T frames are too few for the length.
+
+    Example:
+        >>> frames = np.log([[[0.1, 0.8, 0.1], [0.5, 0.1, 0.4], [0.1, 0.8, 0.1]]])
+        >>> best_paths(frames), best_paths(frames, length=(3, 3))
+        (array([[1, 0, 1]], dtype=int32), array([[1, 2, 1]], dtype=int32))
+    """
+    frames = _as_frames(logits)
+    paths = frames.argmax(axis=-1).astype(np.int32)
+    if length is None:
+        return paths
+    if length[0] > frames.shape[1]:
+        raise ValueError(f"{frames.shape[1]} frames cannot spell {length[0]} characters")
+    counts = _starts(paths).sum(axis=1)
+    for row in np.flatnonzero((counts < length[0]) | (counts > length[1])):
+        paths[row] = _best_path_of_length(frames[row], *length)
+    return paths
+
+
+def _starts(paths: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Mark the frames at which a path writes a character, ``(B, T)``."""
+    previous = np.pad(paths, ((0, 0), (1, 0)), constant_values=BLANK_INDEX)[:, :-1]
+    return (paths != BLANK_INDEX) & (paths != previous)
+
+
+def _best_path_of_length(frames: NDArray[np.floating], fewest: int, most: int) -> NDArray[np.int32]:
+    """Viterbi over (characters so far, class of this frame) for one image ``(T, V)``."""
+    steps, classes = frames.shape
+    # score[k, c]: best path so far that has written k characters and stands on class c
+    score = np.full((most + 1, classes), -np.inf)
+    score[0, BLANK_INDEX] = 0.0  # a blank before the first frame changes nothing
+    came_from = np.zeros((steps, most + 1, classes), np.int32)  # class of the frame before
+    column = np.arange(classes)
+    for step, gain in enumerate(frames.astype("float64")):
+        first = score.argmax(axis=1)  # (K + 1,) best class to come from
+        without = score.copy()
+        without[np.arange(most + 1), first] = -np.inf
+        second = without.argmax(axis=1)  # and the best other one
+        # To write class c, k goes up by one and the frame before must stand on another class.
+        origin = np.where(first[:-1, None] == column, second[:-1, None], first[:-1, None])
+        moved = np.take_along_axis(score[:-1], origin, axis=1)
+        here = np.broadcast_to(column, score.shape).copy()
+        best = score.copy()
+        better = moved > best[1:]
+        best[1:][better], here[1:][better] = moved[better], origin[better]
+        best[:, BLANK_INDEX], here[:, BLANK_INDEX] = score.max(axis=1), first
+        score, came_from[step] = best + gain, here
+    return _walk_back(score, came_from, fewest)
+
+
+def _walk_back(
+    score: NDArray[np.floating], came_from: NDArray[np.int32], fewest: int
+) -> NDArray[np.int32]:
+    count, best = np.unravel_index(score[fewest:].argmax(), score[fewest:].shape)
+    count += fewest
+    path = np.zeros(len(came_from), np.int32)
+    for step in range(len(came_from) - 1, -1, -1):
+        path[step] = best
+        before = came_from[step, count, best]
+        if best not in (BLANK_INDEX, before):
+            count -= 1
+        best = before
+    return path
+
+
+def greedy_decode(logits: ArrayLike, *, length: tuple[int, int] | None = None) -> NDArray[np.int32]:
     """Read the best class of each frame, merge repeats, drop blanks.
 
     Args:
         logits: ``(B, T, V)`` scores of any kind that grows with likelihood (logits,
             log-probabilities or probabilities); class 0 is the blank.
+        length: Fewest and most characters of a string, if that is known; see `best_paths`, which
+            needs logits.
 
     Returns:
         ``(B, T)`` int32 class indices, written from the left and padded with 0.
@@ -66,9 +148,8 @@ def greedy_decode(logits: ArrayLike) -> NDArray[np.int32]:
         >>> greedy_decode(frames[None])
         array([[1, 1, 2, 0, 0, 0]], dtype=int32)
     """
-    best = _as_frames(logits).argmax(axis=-1).astype(np.int32)  # (B, T)
-    previous = np.pad(best, ((0, 0), (1, 0)), constant_values=BLANK_INDEX)[:, :-1]
-    keep = (best != BLANK_INDEX) & (best != previous)
+    best = best_paths(logits, length=length)  # (B, T)
+    keep = _starts(best)
     decoded = np.zeros_like(best)
     rows, frames = np.nonzero(keep)
     decoded[rows, keep.cumsum(axis=1)[rows, frames] - 1] = best[rows, frames]
@@ -130,13 +211,16 @@ class FrameSpan:
     confidence: float
 
 
-def frame_alignment(logits: ArrayLike) -> list[list[FrameSpan]]:
+def frame_alignment(
+    logits: ArrayLike, *, length: tuple[int, int] | None = None
+) -> list[list[FrameSpan]]:
     """Say for each character of the greedy reading which frames it came from.
 
     Frame ``t`` of T covers the columns ``t * width / T`` to ``(t + 1) * width / T`` of the image.
 
     Args:
         logits: ``(B, T, V)`` logits; class 0 is the blank.
+        length: As for `greedy_decode`.
 
     Returns:
         For each image, its characters from left to right.
@@ -146,10 +230,9 @@ def frame_alignment(logits: ArrayLike) -> list[list[FrameSpan]]:
         >>> [(span.index, span.start, span.stop) for span in frame_alignment(frames[None])[0]]
         [(1, 0, 2), (2, 3, 4)]
     """
-    frames = _as_frames(logits)
     aligned = []
-    # The best class of the logits, as in greedy_decode: probabilities round near ties to ties.
-    for best, row in zip(frames.argmax(axis=-1), softmax(frames), strict=True):
+    # The same paths as in greedy_decode, of the logits: probabilities round near ties to ties.
+    for best, row in zip(best_paths(logits, length=length), softmax(logits), strict=True):
         edges = np.flatnonzero(np.diff(best)) + 1
         bounds = np.concatenate([[0], edges, [len(best)]])
         aligned.append(

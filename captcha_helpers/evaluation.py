@@ -7,7 +7,7 @@ import html
 import io
 import os
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -48,7 +48,7 @@ class Evaluation:
         Returns:
             The keys ``n, exact_match, exact_match_ci95, exact_match_ignore_case, cer, seconds``.
         """
-        return asdict(self.score) | {"seconds": round(self.seconds, 3)}
+        return self.score.as_dict() | {"seconds": round(self.seconds, 3)}
 
     def errors(self) -> list[int]:
         """Rows that were read wrongly, the most confident errors first."""

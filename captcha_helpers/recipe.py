@@ -226,7 +226,9 @@ class _Run:
 
     def _check(self) -> None:
         """Read the validation part; keep the weights if it was never read better."""
-        texts = predict_labels(self.model, self.validation.images, self.charset, head="ctc")
+        texts = predict_labels(
+            self.model, self.validation.images, self.charset, head="ctc", length=self.spec.length
+        )
         exact = metrics.exact_match(self.validation.labels, texts)
         cer = metrics.cer(self.validation.labels, texts)
         self.state.seconds = time.perf_counter() - self.begun

@@ -110,13 +110,14 @@ class Recognizer:
         logits = self.run(images)
         if self.spec.head == "per_position":
             return self._read_positions(logits)
-        indices = greedy_decode(logits)
+        indices = greedy_decode(logits, length=self.spec.length)
         texts = self.charset.decode(indices)
         indices = indices[:, : max(1, max(map(len, texts)))]
         chances = string_probability(logits, indices)
+        aligned = frame_alignment(logits, length=self.spec.length)
         return [
             Reading(text, float(chance), self._characters(spans))
-            for text, chance, spans in zip(texts, chances, frame_alignment(logits), strict=True)
+            for text, chance, spans in zip(texts, chances, aligned, strict=True)
         ]
 
     def _characters(self, spans: list[FrameSpan]) -> tuple[Character, ...]:

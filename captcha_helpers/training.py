@@ -100,6 +100,7 @@ def predict_labels(
     *,
     head: Head,
     batch_size: int = 128,
+    length: tuple[int, int] | None = None,
 ) -> list[str]:
     """Read images.
 
@@ -109,6 +110,8 @@ def predict_labels(
         charset: The characters the model was trained with, in the same order.
         head: ``"ctc"`` or ``"per_position"``, as the model was trained.
         batch_size: Images at a time.
+        length: For CTC, fewest and most characters of a string, if that is known; see
+            `captcha_helpers.ctc.best_paths`.
 
     Returns:
         B strings.
@@ -138,7 +141,7 @@ def predict_labels(
             "use the charset that the model was trained with"
         )
     logits = model.predict(images, batch_size=batch_size, verbose=0)
-    indices = greedy_decode(logits) if head == "ctc" else logits.argmax(axis=-1)
+    indices = greedy_decode(logits, length=length) if head == "ctc" else logits.argmax(axis=-1)
     return charset.decode(indices)
 
 

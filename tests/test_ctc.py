@@ -13,6 +13,7 @@ from hypothesis.extra.numpy import arrays
 
 from captcha_helpers.ctc import (
     beam_search_decode,
+    best_paths,
     frame_alignment,
     greedy_decode,
     required_time_steps,
@@ -116,6 +117,36 @@ def test_alignment_agrees_with_greedy_and_covers_its_frames(logits):
             assert 0 < span.confidence <= 1
         covered = sum(span.stop - span.start for span in spans)
         assert covered == np.count_nonzero(best)
+
+
+@given(small_logits, st.integers(0, 3), st.integers(0, 2))
+def test_best_path_of_a_length_is_the_best_of_all_paths(logits, fewest, more):
+    fewest = min(fewest, logits.shape[1] // 2)
+    allowed = range(fewest, fewest + more + 1)
+    found = best_paths(logits, length=(fewest, fewest + more))
+    for path, frames in zip(found, logits.astype("float64"), strict=True):
+        assert len(collapse(path)) in allowed
+        best = max(
+            sum(frames[t, index] for t, index in enumerate(other))
+            for other in product(range(frames.shape[1]), repeat=len(frames))
+            if len(collapse(other)) in allowed
+        )
+        assert sum(frames[t, index] for t, index in enumerate(path)) == pytest.approx(best)
+
+
+def test_strings_of_the_right_length_are_left_alone():
+    logits = np.random.default_rng(0).normal(size=(200, 7, 4))
+    free = greedy_decode(logits)
+    counts = (free > 0).sum(axis=1)
+    held = greedy_decode(logits, length=(2, 3))
+    right = (counts >= 2) & (counts <= 3)
+    assert right.any() and (free[right] == held[right]).all()
+    assert set((held > 0).sum(axis=1)) == {2, 3}
+
+
+def test_too_few_frames_for_the_length():
+    with pytest.raises(ValueError, match="3 frames cannot spell 4"):
+        greedy_decode(np.zeros((1, 3, 2)), length=(4, 5))
 
 
 @given(small_logits, st.lists(st.integers(1, 2), max_size=3))

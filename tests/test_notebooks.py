@@ -64,10 +64,10 @@ def syntax(cell: NotebookNode) -> ast.Module:
 
 
 def fits(node: ast.AST, trainers: set[str]) -> bool:
-    """Say whether `.fit(` or one of the functions that train is called anywhere in the node."""
+    """Say whether `.fit(`, `.train(` or a function that trains is called anywhere in the node."""
     calls = [inner.func for inner in ast.walk(node) if isinstance(inner, ast.Call)]
     return any(
-        (isinstance(call, ast.Attribute) and call.attr == "fit")
+        (isinstance(call, ast.Attribute) and call.attr in ("fit", "train"))
         or (isinstance(call, ast.Name) and call.id in trainers)
         for call in calls
     )

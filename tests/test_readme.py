@@ -44,11 +44,13 @@ def test_make_targets_exist(name):
 
 def test_the_example_runs_on_a_folder_of_images(tmp_path, monkeypatch, capsys):
     (example,) = (text for kind, text in blocks("README.md") if kind == "python")
-    images = sorted((ROOT / "captcha_images" / "stars").glob("*.png"))[:60]
-    (tmp_path / "my_images").mkdir()
-    for image in images:
-        shutil.copy(image, tmp_path / "my_images")
+    images = sorted((ROOT / "captcha_images" / "stars").glob("*.png"))
+    for name, part in (("my_images", images[:60]), ("other_images", images[60:80])):
+        (tmp_path / name).mkdir()
+        for image in part:
+            shutil.copy(image, tmp_path / name)
+    shutil.copy(images[80], tmp_path / "other_images" / "7XQ2_01.png")
     monkeypatch.chdir(tmp_path)
-    exec(example.replace("epochs=40", "epochs=1, verbose=0"), {})
-    assert "n = 6" in capsys.readouterr().out
+    exec(example.replace("minutes=5", "epochs=1"), {})
+    assert "60 images, labels of 6 characters" in capsys.readouterr().out
     assert len(list((tmp_path / "my_images").iterdir())) == 60

@@ -88,7 +88,7 @@ def test_killed_and_resumed_ends_where_it_would_have(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["killed.keras", "whole.keras"]
     # Threads add floats up in another order in another process, hence not exactly.
     for one, other in zip(weights(out), weights(whole), strict=True):
-        assert np.abs(one - other).mean() < 5e-4
+        assert np.allclose(one, other, rtol=0.05, atol=5e-3)
 
 
 def test_interrupt_keeps_the_best_model(folder: Path, tmp_path: Path, monkeypatch):

@@ -1,0 +1,224 @@
+"""How well readers read after so many CPU-seconds, on the same labelled images, in one run.
+
+    python benchmarks/readers.py FOLDER [FOLDER ...] --labels 200 --json benchmarks/readers.json
+
+``drawn`` instead of a folder stands for images of the `gradient` style, so that anyone can repeat
+it. Each folder is split by label string: `--labels` images to learn from, up to 1,000 others to
+test. Beside our recipe stand the model of the official Keras example on CAPTCHA OCR and four
+architectures that public tutorials use, each with Adam and no augmentation, as they come.
+
+Seconds are CPU-seconds of this process (two busy cores count twice): another machine shifts all
+curves alike. Reading the test images is not counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+import captcha_helpers as ch  # sets TensorFlow's environment before Keras is imported
+
+import keras  # isort: skip
+from keras import layers  # isort: skip
+
+MARKS = (30, 60, 120, 300)  # CPU-seconds at which the test images are read
+MOST_TEST = 1000
+
+
+class Peer(NamedTuple):
+    """An architecture that is trained as its tutorial does."""
+
+    build: Callable[[ch.Charset, int], keras.Model]
+    head: str
+    height: int
+    width: int
+    batch_size: int
+
+
+def _columns(x: keras.KerasTensor) -> keras.KerasTensor:
+    _, height, width, channels = x.shape
+    return layers.Reshape((width, height * channels))(layers.Permute((2, 1, 3))(x))
+
+
+def _blocks(
+    height: int, width: int, filters: tuple[int, ...], **conv: object
+) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    image = keras.Input((height, width, 1))
+    x = layers.Rescaling(1 / 255)(image)
+    for count in filters:
+        x = layers.Conv2D(count, 3, activation="relu", **conv)(x)
+        x = layers.MaxPooling2D(2)(x)
+    return image, x
+
+
+def keras_example(charset: ch.Charset, length: int) -> keras.Model:
+    """Build the official example: two conv blocks, Dense64, BiLSTM128, BiLSTM64, CTC."""
+    image, x = _blocks(50, 200, (32, 64), padding="same", kernel_initializer="he_normal")
+    x = layers.Dropout(0.2)(layers.Dense(64, activation="relu")(_columns(x)))
+    for units in (128, 64):
+        x = layers.Bidirectional(layers.LSTM(units, return_sequences=True, dropout=0.25))(x)
+    return keras.Model(image, layers.Dense(charset.num_classes)(x))
+
+
+def crnn_286k(charset: ch.Charset, length: int) -> keras.Model:
+    """Build the CRNN with 286k parameters."""
+    return ch.crnn_ctc(charset, length=length)
+
+
+def reshaped_steps(charset: ch.Charset, length: int) -> keras.Model:
+    """Build Conv32-Conv64, reshaped to one step a character, Dense256-Dense64."""
+    image, x = _blocks(48, 144, (32, 64), padding="same")
+    x = layers.Flatten()(x)
+    if x.shape[1] % length:
+        x = layers.ZeroPadding1D((0, 1))(layers.Reshape((-1, 1))(x))
+        x = layers.Flatten()(x[:, : x.shape[1] // length * length])
+    x = layers.Reshape((length, -1))(x)
+    x = layers.Dense(64, activation="relu")(layers.Dense(256, activation="relu")(x))
+    return keras.Model(image, layers.Dense(charset.num_classes)(x))
+
+
+def dense_1024(charset: ch.Charset, length: int) -> keras.Model:
+    """Build Conv32-Conv64-Conv64 'valid', Dense1024, all positions in one layer."""
+    image, x = _blocks(60, 160, (32, 64, 64), padding="valid")
+    x = layers.Dense(1024, activation="relu")(layers.Flatten()(x))
+    x = layers.Dense(length * charset.num_classes)(layers.Dropout(0.25)(x))
+    return keras.Model(image, layers.Reshape((length, charset.num_classes))(x))
+
+
+def head_per_position(charset: ch.Charset, length: int) -> keras.Model:
+    """Build three blocks of 16, 32, 64 filters, then Dense128 and one head per position."""
+    image, x = _blocks(48, 144, (16, 32, 64), padding="same")
+    x = layers.Dropout(0.3)(layers.Dense(128, activation="relu")(layers.Flatten()(x)))
+    heads = [layers.Dense(charset.num_classes)(x) for _ in range(length)]
+    return keras.Model(
+        image, layers.Concatenate(axis=1)([layers.Reshape((1, -1))(head) for head in heads])
+    )
+
+
+PEERS = {
+    "keras_example": Peer(keras_example, "ctc", 50, 200, 16),
+    "crnn_286k": Peer(crnn_286k, "ctc", 80, 280, 32),
+    "reshaped_steps": Peer(reshaped_steps, "per_position", 48, 144, 32),
+    "dense_1024": Peer(dense_1024, "per_position", 60, 160, 32),
+    "head_per_position": Peer(head_per_position, "per_position", 48, 144, 32),
+}
+
+
+class Task(NamedTuple):
+    """One folder, split."""
+
+    name: str
+    train: Path
+    test: Path
+
+
+def split(folder: str, labels: int, work: Path) -> Task:
+    """Copy a folder's images into a part to learn from and a part for the test."""
+    source = Path(folder)
+    if folder == "drawn":
+        ch.write_samples(work / "drawn", labels + MOST_TEST, seed=8, styles=["gradient"])
+        source = work / "drawn" / "gradient"
+    pairs = ch.read_labels(source)
+    order = np.random.default_rng(0).permutation(sorted({label for _, label in pairs}))
+    rank = {label: place for place, label in enumerate(order)}
+    pairs.sort(key=lambda pair: rank[pair[1]])
+    known = {label for _, label in pairs[:labels]}
+    parts = {
+        "train": pairs[:labels],
+        "test": [pair for pair in pairs[labels:] if pair[1] not in known][:MOST_TEST],
+    }
+    for part, chosen in parts.items():
+        target = work / source.name / part
+        target.mkdir(parents=True)
+        rows = ["file,label"]
+        for number, (path, label) in enumerate(chosen):
+            name = f"{number}{path.suffix}"
+            shutil.copy(path, target / name)
+            rows.append(f"{name},{label}")
+        (target / "labels.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return Task(source.name, work / source.name / "train", work / source.name / "test")
+
+
+def our_curve(task: Task, marks: tuple[int, ...], pretrained: bool) -> list[dict[str, object]]:
+    """Run the recipe once for each budget, because it plans for its end."""
+    points = []
+    for mark in marks:
+        before = time.process_time()
+        reader = ch.train(
+            task.train, minutes=mark / 120, pretrained=pretrained, progress=False
+        )  # two cores: 120 CPU-seconds a minute
+        used = time.process_time() - before
+        points.append(ch.evaluate(reader, task.test, progress=False).to_dict() | {"cpu": used})
+    return points
+
+
+def peer_curve(task: Task, peer: Peer, marks: tuple[int, ...]) -> list[dict[str, object]]:
+    """Train a peer and read the test images at each mark."""
+    size = {"height": peer.height, "width": peer.width, "progress": False}
+    data, test = ch.load_folder(task.train, **size), ch.load_folder(task.test, **size)
+    charset = ch.Charset.from_labels(data.labels + test.labels)
+    length = max(map(len, data.labels + test.labels))
+    keras.utils.set_random_seed(0)
+    model = peer.build(charset, length)
+    ch.compile_model(model, head=peer.head, steps=None)
+    model.compile(optimizer="adam", loss=model.loss, jit_compile=False)
+    batches = ch.ArrayBatches(
+        data.images, charset.encode(data.labels, length=length), peer.batch_size
+    )
+    points, used = [], 0.0
+    for mark in marks:
+        while used < mark:
+            before = time.process_time()
+            for images, labels in batches:
+                model.train_on_batch(images, labels)
+            batches.on_epoch_end()
+            used += time.process_time() - before
+        texts = ch.predict_labels(model, test.images, charset, head=peer.head)
+        points.append(ch.score(test.labels, texts).as_dict() | {"cpu": used})
+    return points
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folders", nargs="+", metavar="FOLDER", help="or: drawn")
+    parser.add_argument("--labels", type=int, default=200)
+    parser.add_argument("--seconds", type=int, default=120, help="most CPU-seconds a reader")
+    parser.add_argument("--only", nargs="*", help="readers to run; default: all")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    marks = tuple(mark for mark in MARKS if mark <= options.seconds)
+    ours = {"ours": True, "ours_from_scratch": False}
+    rows = []
+    with tempfile.TemporaryDirectory() as work:
+        for folder in options.folders:
+            task = split(folder, options.labels, Path(work))
+            for name in options.only or [*ours, *PEERS]:
+                if name in ours:
+                    points = our_curve(task, marks, pretrained=ours[name])
+                else:
+                    points = peer_curve(task, PEERS[name], marks)
+                for point in points:
+                    rows.append(
+                        {"set": task.name, "reader": name, "labels": options.labels} | point
+                    )
+                    print(
+                        f"{task.name:12} {name:18} {point['cpu']:6.0f} CPU-s  "
+                        f"exact {point['exact_match']:.1%}  "
+                        f"ignoring case {point['exact_match_ignore_case']:.1%}  n={point['n']}",
+                        flush=True,
+                    )
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
