@@ -186,6 +186,35 @@ def peer_curve(task: Task, peer: Peer, marks: tuple[int, ...]) -> list[dict[str,
     return points
 
 
+def plot(rows: list[dict[str, object]], path: Path) -> None:
+    """Draw exact match against CPU-seconds, a panel for each set."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    plt.rcParams.update({"font.size": 13})
+    sets = list(dict.fromkeys(row["set"] for row in rows))
+    figure, panels = plt.subplots(
+        1, len(sets), figsize=(5 * len(sets) + 3, 4.5), sharey=True, squeeze=False
+    )
+    for panel, name in zip(panels[0], sets, strict=True):
+        for reader in dict.fromkeys(row["reader"] for row in rows):
+            points = [row for row in rows if (row["set"], row["reader"]) == (name, reader)]
+            line = "o-" if reader.startswith("ours") else "s--"
+            width = 3 if reader == "ours" else 1.5
+            seconds, shares = zip(*[(p["cpu"], p["exact_match"]) for p in points], strict=True)
+            panel.plot(seconds, shares, line, label=reader.replace("_", " "), linewidth=width)
+        first = next(row for row in rows if row["set"] == name)
+        panel.set(xlabel="CPU-seconds of training", ylim=(-0.02, 1.02))
+        panel.set_title(f"{name}: {first['labels']} labels, n = {first['n']}")
+        panel.grid(alpha=0.3)
+    panels[0, 0].set_ylabel("exact match, test")
+    panels[0, -1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    figure.tight_layout()
+    figure.savefig(path, dpi=80)
+
+
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -193,7 +222,8 @@ def main() -> None:
     parser.add_argument("--labels", type=int, default=200)
     parser.add_argument("--seconds", type=int, default=120, help="most CPU-seconds a reader")
     parser.add_argument("--only", nargs="*", help="readers to run; default: all")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--plot", type=Path, help="write the plot to this file")
     options = parser.parse_args()
     marks = tuple(mark for mark in MARKS if mark <= options.seconds)
     ours = {"ours": True, "ours_from_scratch": False}
@@ -218,6 +248,8 @@ def main() -> None:
                     )
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    if options.plot:
+        plot(rows, options.plot)
 
 
 if __name__ == "__main__":
