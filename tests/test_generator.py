@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from captcha_helpers.generator import draw, generate, sample_label
-from captcha_helpers.styles import SLANTED, STARS, STYLES, Style, classic
+from captcha_helpers.styles import SLANTED, STARS, STYLES, Stroke, Style, classic
 
 NAMES = sorted(STYLES)
 
@@ -224,3 +224,45 @@ def test_without_matplotlib_the_message_says_what_to_install(
     style = replace(SLANTED, fonts=("DejaVuSans-Never-Loaded",))
     with pytest.raises(ImportError, match="matplotlib, which is not installed: pip install"):
         draw(style, "ABCDEF", rng())
+
+
+def test_hollow_letters_are_their_outlines_only() -> None:
+    solid = replace(bare(classic()), fonts=("DejaVuSans-Bold",), length=(1, 1))
+    hollow = replace(solid, hollow=(1.5, 1.5))
+    full, outline = (
+        draw(style, "8", np.random.default_rng(1))[:, :, 0].astype(int) for style in (solid, hollow)
+    )
+    ink, line = full < 128, outline < 128
+    assert 0.15 < line.sum() / ink.sum() < 0.6
+    assert not (line & ~ink).any(), "the outline must not leave the letter"
+
+
+def test_an_erasing_stroke_shows_the_ground() -> None:
+    across = Stroke(x=((0, 0), (1, 1)), y=((0.5, 0.5),) * 2, thickness=((8, 8),), erases=True)
+    style = replace(bare(classic()), length=(1, 1), strokes=(across,))
+    image = draw(style, "8", np.random.default_rng(1))[:, :, 0]
+    assert image[50].min() == image.max()
+    assert image.min() < 128
+    with pytest.raises(ValueError, match="no colour of its own"):
+        replace(across, colour=(0, 9))
+
+
+def test_fonts_can_differ_within_a_string() -> None:
+    style = replace(
+        bare(classic()), fonts=("DejaVuSans", "cmr10"), font_per_character=True, length=(4, 4)
+    )
+    heights = set()
+    for seed in range(20):
+        image = draw(style, "1111", np.random.default_rng(seed))[:, :, 0]
+        columns = (image < 128).sum(axis=0)
+        heights.add(tuple(columns[columns > 0].tolist()))
+    assert len(heights) > 2, "two fonts in four places give more than two pictures"
+
+
+def test_fonts_of_other_packages() -> None:
+    style = replace(bare(classic()), fonts=("font_manrope:Manrope-Bold.ttf",))
+    assert draw(style, "2031", np.random.default_rng(0)).min() < 128
+    with pytest.raises(ValueError, match=r"font_manrope has no font 'Comic.ttf'; choose from"):
+        draw(replace(style, fonts=("font_manrope:Comic.ttf",)), "1", np.random.default_rng(0))
+    with pytest.raises(ImportError, match="fonts of font_nowhere"):
+        draw(replace(style, fonts=("font_nowhere:A.ttf",)), "1", np.random.default_rng(0))
