@@ -97,7 +97,7 @@ def test_python_range(project: dict, root: Path):
 
 def test_base_install_is_small(project: dict):
     names = {Requirement(line).name for line in project["dependencies"]}
-    assert names == {"numpy", "pillow", "rapidfuzz", "tqdm"}
+    assert names == {"click", "numpy", "pillow", "rapidfuzz", "tqdm"}
 
 
 def test_conda_environment_is_the_same(project: dict, root: Path):
