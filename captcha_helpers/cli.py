@@ -100,6 +100,7 @@ def train(
     The labels stand in the file names (LABEL.png, LABEL_anything.png) or in a labels.csv with the
     columns file and label. Ctrl-C keeps the best model so far.
     """
+    captcha_helpers.read_labels(folder)  # a wrong path is told before TensorFlow is loaded
     _import_keras()
     reader = captcha_helpers.train(
         folder,
@@ -142,6 +143,8 @@ def evaluate(
     """Read the labelled images in FOLDER with MODEL and compare with the labels."""
     if report is not None and report.exists():
         raise FileExistsError(f"{str(report)!r} exists; choose another name or remove it")
+    captcha_helpers.read_spec(model)  # wrong paths are told before TensorFlow is loaded
+    captcha_helpers.read_labels(folder)
     _import_keras()
     result = captcha_helpers.evaluate(
         captcha_helpers.load(model),

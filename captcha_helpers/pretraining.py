@@ -13,16 +13,9 @@ from dataclasses import replace
 import numpy as np
 
 from captcha_helpers.charset import ALPHANUMERIC
-from captcha_helpers.generator import draw, sample_label
+from captcha_helpers.generator import cv2, draw, sample_label
 from captcha_helpers.images import prepare
 from captcha_helpers.styles import STYLES, Range, Stroke, Style, Wave
-
-try:
-    import cv2
-except ModuleNotFoundError as error:  # pragma: no cover - depends on the installation
-    raise ImportError(
-        'Drawing images needs OpenCV, which is not installed: pip install "captcha-helpers[train]"'
-    ) from error
 
 Rng = np.random.Generator
 

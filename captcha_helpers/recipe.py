@@ -118,8 +118,8 @@ def train(
         seed: Another seed makes another split and other batches. Keras' global seed is set to it.
         overwrite: Replace the file ``out``.
         resume: Go on with a training to ``out`` that was cut off; it keeps the time it has used.
-        progress: Show what is found in the folder and a progress bar. By default in a terminal or
-            a notebook.
+        progress: Show what is found in the folder and a progress bar; by default the bar appears
+            in a terminal only.
 
     Returns:
         The reader, with the weights that read the validation part best. ``spec.training`` of it
