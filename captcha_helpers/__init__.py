@@ -43,6 +43,10 @@ if TYPE_CHECKING:
     from captcha_helpers.evaluation import Evaluation as Evaluation
     from captcha_helpers.evaluation import evaluate as evaluate
     from captcha_helpers.evaluation import write_report as write_report
+    from captcha_helpers.formats import Parity as Parity
+    from captcha_helpers.formats import ParityError as ParityError
+    from captcha_helpers.formats import compare as compare
+    from captcha_helpers.formats import export as export
     from captcha_helpers.generator import draw as draw
     from captcha_helpers.generator import generate as generate
     from captcha_helpers.images import ImageError as ImageError
@@ -61,6 +65,7 @@ if TYPE_CHECKING:
     from captcha_helpers.models import multi_head as multi_head
     from captcha_helpers.pretrained import pretrained_start as pretrained_start
     from captcha_helpers.pretraining import draw_anything as draw_anything
+    from captcha_helpers.pretraining import draw_images as draw_images
     from captcha_helpers.pretraining import random_style as random_style
     from captcha_helpers.recipe import train as train
     from captcha_helpers.recognizer import Reading as Reading
@@ -69,6 +74,7 @@ if TYPE_CHECKING:
     from captcha_helpers.recognizer import save_model as save_model
     from captcha_helpers.results import load_results as load_results
     from captcha_helpers.results import save_result as save_result
+    from captcha_helpers.runtimes import open_model as open_model
     from captcha_helpers.samples import write_samples as write_samples
     from captcha_helpers.spec import ModelSpec as ModelSpec
     from captcha_helpers.spec import read_spec as read_spec
@@ -114,8 +120,10 @@ _NAMES = {
     "data": ["LabeledImages", "load_folder", "read_labels", "split_by_label"],
     "evaluation": ["Evaluation", "evaluate", "write_report"],
     "files": [],
+    "formats": ["Parity", "ParityError", "compare", "export"],
     "generator": ["draw", "generate"],
     "images": ["ImageError", "load_image", "prepare", "prepare_batch"],
+    "litert": [],
     "metrics": [
         "cer",
         "confusions",
@@ -125,16 +133,19 @@ _NAMES = {
         "wilson_interval",
     ],
     "models": ["cnn_ctc", "crnn_ctc", "fixed_length_cnn", "multi_head"],
+    "onnx_graph": [],
     "plots": [],
     "pretrained": ["pretrained_start"],
-    "pretraining": ["draw_anything", "random_style"],
+    "pretraining": ["draw_anything", "draw_images", "random_style"],
     "recipe": ["train"],
     "recognizer": ["Reading", "Recognizer", "load", "save_model"],
     "results": ["load_results", "save_result"],
+    "runtimes": ["open_model"],
     "samples": ["write_samples"],
     "spec": ["ModelSpec", "read_spec"],
     "styles": ["STYLES", "Style", "classic", "get_style"],
     "training": ["ExactMatch", "compile_model", "predict_labels"],
+    "web_page": [],
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
 

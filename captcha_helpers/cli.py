@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -145,7 +146,8 @@ def evaluate(
         raise FileExistsError(f"{str(report)!r} exists; choose another name or remove it")
     captcha_helpers.read_spec(model)  # wrong paths are told before TensorFlow is loaded
     captcha_helpers.read_labels(folder)
-    _import_keras()
+    if not model.endswith(".onnx"):
+        _import_keras()
     result = captcha_helpers.evaluate(
         captcha_helpers.load(model),
         folder,
@@ -155,6 +157,56 @@ def evaluate(
     if report is not None:
         captcha_helpers.write_report(result, report)
     click.echo(json.dumps(result.to_dict()) if as_json else str(result))
+
+
+@main.command(
+    cls=_Examples,
+    epilog="captcha-helpers export my_reader.keras --out exported\n"
+    "captcha-helpers export my_reader.keras --to onnx,litert --out exported\n"
+    "captcha-helpers export my_reader.keras --to web --offline --samples my_images --out page",
+)
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to make.")
+@click.option("--to", "formats", help="Which formats, as in keras,onnx; by default all.")
+@click.option("--samples", type=click.Path(path_type=Path), help="Images to try on the web page.")
+@click.option("--offline", is_flag=True, help="Copy the web page's runtime beside it.")
+@click.option("--overwrite", is_flag=True, help="Replace the folder.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def export(
+    model: Path,
+    out: Path,
+    formats: str | None,
+    samples: Path | None,
+    offline: bool,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Write MODEL, a .keras file, in other formats, and check that each reads the same.
+
+    keras, h5, savedmodel; onnx takes raw pixels; litert gives four .tflite files; web is a page
+    that reads images in the browser.
+    """
+    captcha_helpers.read_spec(model)  # a wrong path is told before TensorFlow is loaded
+    _import_keras()
+    with _silence():  # the converters talk
+        checks = captcha_helpers.export(
+            model,
+            out,
+            formats=formats.split(",") if formats else captcha_helpers.formats.FORMATS,
+            samples=samples,
+            offline=offline,
+            overwrite=overwrite,
+        )
+    if as_json:
+        click.echo(json.dumps([asdict(check) for check in checks]))
+        return
+    for check in checks:
+        click.echo(
+            f"{check.file:<26} {check.bytes / 1e6:6.2f} MB  logits within "
+            f"{check.max_logit_difference:<8.2g} same text {check.same_text:7.2%} of {check.n}"
+            + f"  left out: {check.left_out}"
+            * bool(check.left_out)
+        )
 
 
 if __name__ == "__main__":

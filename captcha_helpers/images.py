@@ -97,7 +97,8 @@ def prepare(image: ImageSource, height: int, width: int) -> np.ndarray:
     """Turn an image into what a model sees: grey, and of the model's size.
 
     The image is stretched to the size by Pillow's BILINEAR filter, which is antialiased when it
-    shrinks. A program that reads images without this function must do just that.
+    shrinks: first its rows to the width, then its columns to the height, with grey values rounded
+    in between. A program that reads images without this function must do just that.
 
     Args:
         image: Anything that :func:`load_image` accepts.
@@ -114,8 +115,10 @@ def prepare(image: ImageSource, height: int, width: int) -> np.ndarray:
         >>> prepare(np.zeros((50, 200, 3), np.uint8), height=48, width=144).shape
         (48, 144, 1)
     """
-    resized = _grey(image).resize((width, height), Image.Resampling.BILINEAR)
-    return np.array(resized)[:, :, np.newaxis]
+    grey = _grey(image)
+    # One axis at a time: which one Pillow begins with depends on its version (13 changed it).
+    grey = grey.resize((width, grey.height), Image.Resampling.BILINEAR)
+    return np.array(grey.resize((width, height), Image.Resampling.BILINEAR))[:, :, np.newaxis]
 
 
 def prepare_batch(

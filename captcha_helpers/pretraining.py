@@ -30,6 +30,7 @@ FONTS = (
     *(f"font_source_sans_pro:SourceSansPro-{cut}.ttf" for cut in ("It", "BoldIt", "Black")),
     *(f"font_manrope:Manrope-{cut}.ttf" for cut in ("Regular", "ExtraBold", "Light")),
     *(f"font_caladea:Caladea-{cut}.ttf" for cut in ("Regular", "Bold", "Italic", "BoldItalic")),
+    *(f"font_source_serif_pro:SourceSerifPro-{cut}.otf" for cut in ("Regular", "Semibold", "It")),
     "font_fredoka_one:FredokaOne-Regular.ttf",
     "font_intuitive:Intuitive.ttf",
 )
@@ -124,6 +125,60 @@ def draw_anything(
     return prepare(_spoil(draw(style, label, rng), rng), height, width), label
 
 
+def draw_images(
+    count: int,
+    *,
+    height: int,
+    width: int,
+    charset: str = ALPHANUMERIC,
+    length: tuple[int, int],
+    seed: int = 0,
+    start: int = 0,
+) -> tuple[np.ndarray, list[str]]:
+    """Draw images number `start` and following of an endless row, each in a look of its own.
+
+    Args:
+        count: How many images, B.
+        height: Rows of the images.
+        width: Columns of the images.
+        charset: The characters that labels are made of.
+        length: Fewest and most characters of a label.
+        seed: Another seed gives other images.
+        start: Number of the first image.
+
+    Returns:
+        Images ``(B, height, width, 1)`` uint8, 0–255, and B labels.
+
+    Example:
+        >>> images, labels = draw_images(3, height=48, width=160, length=(4, 6))
+        >>> images.shape, len(labels)
+        ((3, 48, 160, 1), 3)
+    """
+    images, labels = np.empty((count, height, width, 1), np.uint8), []
+    size = {"height": height, "width": width}
+    for row in range(count):
+        rng = np.random.default_rng([seed, start + row])
+        images[row], label = draw_anything(rng, charset=charset, length=length, **size)
+        labels.append(label)
+    return images, labels
+
+
+def drawable(charset: str) -> str:
+    """Pick the characters of a charset that every font here has.
+
+    Args:
+        charset: Any characters.
+
+    Returns:
+        The ASCII letters and digits among them, in their order.
+
+    Example:
+        >>> drawable("añ1?")
+        'a1'
+    """
+    return "".join(char for char in charset if char in ALPHANUMERIC)
+
+
 def _near_a_preset(rng: Rng, length: int, charset: str) -> Style:
     """A preset with other characters, as many as asked for, and often with other fonts."""
     preset = STYLES[str(rng.choice(list(PRESETS), p=list(PRESETS.values())))]
@@ -163,10 +218,8 @@ def _two_greys(rng: Rng) -> tuple[float, float]:
 
 def _around(grey: float, spread: float, low: float = 0.0, high: float = 255.0) -> Range:
     """A range of channel values about a grey that stays within limits."""
-    return (
-        float(np.clip(grey - spread, min(low, 255), 255)),
-        float(np.clip(grey + spread, min(low, 255), max(high, grey, low) if high > 0 else 255)),
-    )
+    first, last = np.clip([grey - spread, grey + spread], low, high).tolist()
+    return first, last
 
 
 def _gradient(rng: Rng, light: float) -> tuple[Range, Range]:
@@ -179,7 +232,7 @@ def _strokes(rng: Rng, height: int, light: float) -> tuple[Stroke, ...]:
     strokes = []
     kinds = rng.choice(3, size=int(rng.integers(1, 4)), p=(0.55, 0.3, 0.15))
     for kind in kinds if _chance(rng, 0.65) else ():
-        thick = rng.uniform(0.5, 0.07 * height)
+        thick = rng.uniform(0.5, 0.06 * height)
         along = _chance(rng, 0.7)
         points = 2 if _chance(rng, 0.4) else 4
         ways = [(0.0, 1.0)] * points
@@ -189,7 +242,7 @@ def _strokes(rng: Rng, height: int, light: float) -> tuple[Stroke, ...]:
                 x=tuple(ends if along else ways),
                 y=tuple(ways if along else ends),
                 thickness=((0.7 * thick, 1.2 * thick),),
-                count=(0, 3) if _chance(rng, 0.3) else (1, 1),
+                count=(0, 2) if _chance(rng, 0.3) else (1, 1),
                 colour=_around(light * rng.uniform(0.4, 0.9), 30) if kind == 1 else None,
                 erases=bool(kind == 2),
                 flatness=0.5,
@@ -221,11 +274,11 @@ def _spoil(image: np.ndarray, rng: Rng) -> np.ndarray:
     if _chance(rng, 0.3):
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 0.02 * height))
     if _chance(rng, 0.2):
-        smaller = rng.uniform(0.45, 0.9)
+        smaller = rng.uniform(0.55, 0.9)
         small = cv2.resize(image, None, fx=smaller, fy=smaller, interpolation=cv2.INTER_AREA)
         image = cv2.resize(small, (width, height))
     if _chance(rng, 0.2):
-        grain = rng.standard_normal((height, width, 1), np.float32) * rng.uniform(3, 30)
+        grain = rng.standard_normal((height, width, 1), np.float32) * rng.uniform(3, 20)
         image = np.clip(image + grain, 0, 255).astype(np.uint8)
     if _chance(rng, 0.1):
         hit = rng.random((height, width)) < rng.uniform(0.005, 0.08)

@@ -3,7 +3,10 @@
 The parts are those of the notebooks; this module puts them together so that no knob has to be
 touched: look at the folder, set a validation part aside, start from the pre-trained weights, show
 slightly changed images for as long as there is time while the learning rate rises and falls once,
-and keep the weights that read the validation part best.
+and keep the weights that read the validation part best. With few labels, half of what is shown is
+drawn in every look, as in the pre-training (a *rehearsal*: Robins, *Catastrophic Forgetting,
+Rehearsal and Pseudorehearsal*, 1995): else the model learns two hundred strings by heart and
+forgets what letters look like.
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ import os
 import platform
 import time
 import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -28,13 +33,16 @@ from captcha_helpers.checks import check_folder
 from captcha_helpers.data import LabeledImages, load_folder, split_by_label
 from captcha_helpers.models import cnn_ctc, keras
 from captcha_helpers.pretrained import pretrained_start
+from captcha_helpers.pretraining import draw_images, drawable
 from captcha_helpers.recognizer import Recognizer, from_keras, save_model
 from captcha_helpers.spec import ModelSpec, read_spec
 from captcha_helpers.training import compile_model, predict_labels
 
 HEIGHT, WIDTH = 48, 160  # of the pre-trained start
 BATCH_SIZE = 32
-PEAK_RATE = 2e-3
+DRAWN = 16  # of a batch, if the training starts from the pre-trained weights
+REHEARSAL_SEED = 2_000_000  # the pre-training has drawn with another
+PEAK_RATE = 1e-3
 WARMUP = 0.1  # share of the training in which the rate rises
 CHECKS = 12  # times that the validation part is read
 LEAST_LABELS = 10
@@ -62,6 +70,7 @@ class _Plan:
     """How far it shall come: for so many seconds, or for so many steps."""
 
     seconds: float
+    drawn: int  # images of a batch
     steps: int | None = None
 
     def share(self, state: _State) -> float:
@@ -139,12 +148,17 @@ def train(
     training, validation = _split(data, seed)
     charset = Charset.from_labels(data.labels)
     lengths = [len(label) for label in data.labels]
+    drawn = DRAWN if pretrained and drawable(charset.characters) else 0
+    limit = f"minutes={minutes}" if epochs is None else f"epochs={epochs}"
     settings = {
+        "command": f"captcha_helpers.train({Path(folder).resolve().name!r}, {limit}, "
+        f"pretrained={pretrained}, seed={seed})",
         "images": len(training),
         "validation_images": len(validation),
         "minutes": None if epochs else minutes,
         "epochs": epochs,
         "pretrained": pretrained,
+        "drawn_of_a_batch": drawn,
         "seed": seed,
         "on_error": on_error,
     }
@@ -155,8 +169,8 @@ def train(
         model, state, kept = _load_resume(_resume_path(out), spec)
     else:
         model, state, kept = _new_model(spec, pretrained), _State(), None
-    steps = None if epochs is None else math.ceil(epochs * len(training) / BATCH_SIZE)
-    plan = _Plan(TRAINING_SHARE * 60 * minutes, steps)
+    steps = None if epochs is None else math.ceil(epochs * len(training) / (BATCH_SIZE - drawn))
+    plan = _Plan(TRAINING_SHARE * 60 * minutes, drawn, steps)
     run = _Run(model, spec, training, validation, plan, state, kept, out, progress)
     return run.go(begun)
 
@@ -196,8 +210,8 @@ class _Run:
         self.begun = begun - self.state.seconds
         complete = False
         try:
-            while (share := self.plan.share(self.state)) < 1:
-                self._step(share)
+            for images, labels in self._batches():
+                self._step(images, labels)
                 checks = len(self.state.history)
                 if self.plan.share(self.state) >= (checks + 1) / CHECKS:
                     self._check()
@@ -207,14 +221,37 @@ class _Run:
         self.bar.close()
         return self._finish(complete)
 
-    def _step(self, share: float) -> None:
+    def _batches(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Make the next batch in the background while the model learns from this one."""
+        with ThreadPoolExecutor(max_workers=1) as background:
+            ahead = background.submit(self._batch, self.state.step)
+            while self.plan.share(self.state) < 1:
+                batch = ahead.result()
+                ahead = background.submit(self._batch, self.state.step + 1)
+                yield batch
+
+    def _batch(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Batch `number`, which depends on nothing else: B images and labels ``(B, L)``."""
+        seed, drawn = self.spec.training["seed"], self.plan.drawn
         images, labels = augmented_batch(
-            self.training.images,
-            self.encoded,
-            self.state.step,
-            batch_size=BATCH_SIZE,
-            seed=self.spec.training["seed"],
+            self.training.images, self.encoded, number, batch_size=BATCH_SIZE - drawn, seed=seed
         )
+        if not drawn:
+            return images, labels
+        more, texts = draw_images(
+            drawn,
+            height=HEIGHT,
+            width=WIDTH,
+            charset=drawable(self.spec.charset),
+            length=self.spec.length,
+            seed=REHEARSAL_SEED + seed,
+            start=number * drawn,
+        )
+        encoded = self.charset.encode(texts, length=self.spec.length[1])
+        return np.concatenate([images, more]), np.concatenate([labels, encoded])
+
+    def _step(self, images: np.ndarray, labels: np.ndarray) -> None:
+        share = self.plan.share(self.state)
         self.model.optimizer.learning_rate.assign(learning_rate(share))
         logs = self.model.train_on_batch(images, labels, return_dict=True)
         self.loss = round(float(logs["loss"]), 4)
@@ -232,10 +269,11 @@ class _Run:
         exact = metrics.exact_match(self.validation.labels, texts)
         cer = metrics.cer(self.validation.labels, texts)
         self.state.seconds = time.perf_counter() - self.begun
+        own = BATCH_SIZE - self.plan.drawn
         self.state.history.append(
             {
                 "seconds": round(self.state.seconds, 1),
-                "epoch": round(self.state.step * BATCH_SIZE / len(self.training), 2),
+                "epoch": round(self.state.step * own / len(self.training), 2),
                 "loss": self.loss,
                 "exact_match": exact,
                 "cer": cer,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -23,12 +23,11 @@ from captcha_helpers.ctc import (
 )
 from captcha_helpers.files import write_bytes
 from captcha_helpers.images import ImageSource, prepare
+from captcha_helpers.runtimes import Run, keras_run, open_model
 from captcha_helpers.spec import MEMBER, ModelSpec, read_spec
 
 if TYPE_CHECKING:
     import keras
-
-Run = Callable[[NDArray[np.uint8]], NDArray[np.floating]]
 
 
 class Character(NamedTuple):
@@ -59,6 +58,7 @@ class Recognizer:
     Args:
         run: From ``(B, height, width, 1)`` uint8 to logits ``(B, T, V)``.
         spec: What the model expects and what its logits mean.
+        keras_model: The Keras model behind `run`, if there is one in memory.
 
     Example:
         >>> spec = ModelSpec("ab", length=(1, 3), height=16, width=32)
@@ -68,9 +68,10 @@ class Recognizer:
         'ab'
     """
 
-    def __init__(self, run: Run, spec: ModelSpec) -> None:
+    def __init__(self, run: Run, spec: ModelSpec, keras_model: keras.Model | None = None) -> None:
         self.run = run
         self.spec = spec
+        self.keras_model = keras_model
         self.charset = Charset(spec.charset)
 
     def read(self, image: ImageSource) -> Reading:
@@ -175,22 +176,22 @@ def save_model(
 
 
 def load(path: str | os.PathLike[str]) -> Recognizer:
-    """Load a model that `save_model` or `captcha_helpers.train` wrote.
+    """Load a model that `captcha_helpers.train`, `save_model` or `captcha_helpers.export` wrote.
 
     Args:
-        path: A ``.keras`` file.
+        path: A ``.keras``, ``.h5``, ``.onnx`` or ``.tflite`` file, or a SavedModel folder. An ONNX
+            file needs onnxruntime and no TensorFlow.
 
     Returns:
-        A `Recognizer`.
+        A `Recognizer`. Several threads may use it at a time.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no ``.keras`` file, or one without a specification.
+        ImportError: If the runtime for this format is not installed.
+        ValueError: If it is something else, damaged, or has no specification.
     """
     spec = read_spec(path)
-    import keras
-
-    return from_keras(keras.models.load_model(path, compile=False), spec)
+    return Recognizer(open_model(path), spec)
 
 
 def from_keras(model: keras.Model, spec: ModelSpec) -> Recognizer:
@@ -201,10 +202,6 @@ def from_keras(model: keras.Model, spec: ModelSpec) -> Recognizer:
         spec: What it expects and what its logits mean.
 
     Returns:
-        A `Recognizer`.
+        A `Recognizer`, which keeps the model as ``keras_model``.
     """
-
-    def run(images: NDArray[np.uint8]) -> NDArray[np.floating]:
-        return np.asarray(model.predict_on_batch(images))
-
-    return Recognizer(run, spec)
+    return Recognizer(keras_run(model), spec, model)

@@ -3,7 +3,8 @@
 A model without its charset is a riddle: the same logits spell other strings if the characters stand
 in another order. So the charset, the size of the image and the kind of head travel with the
 weights. A ``.keras`` file is a zip archive; the specification is one more member of it, which Keras
-itself ignores.
+itself ignores. An ONNX file has it among its metadata. Other formats have no place for it; there it
+is the file ``metadata.json`` beside the model.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any, Literal
 
 from captcha_helpers.charset import BLANK_INDEX, Charset
@@ -19,7 +21,13 @@ from captcha_helpers.charset import BLANK_INDEX, Charset
 Head = Literal["ctc", "per_position"]
 
 MEMBER = "captcha_helpers.json"
+SIDECAR = "metadata.json"
 SCHEMA = 1
+PREPROCESSING = (
+    "flatten transparency onto white; grey by ITU-R 601 (0.299 R + 0.587 G + 0.114 B); resize the "
+    "width, then the height, with an antialiased triangle filter (Pillow's BILINEAR); values stay "
+    "0 to 255, because the model itself scales them"
+)
 
 
 @dataclass(frozen=True)
@@ -60,10 +68,17 @@ class ModelSpec:
                 f"width={self.width}, length={self.length}"
             )
 
-    def to_json(self) -> str:
-        """Write the specification as JSON, which other languages read too."""
-        values = {"schema": SCHEMA, "blank_index": BLANK_INDEX, **asdict(self)}
-        return json.dumps(values, indent=2, ensure_ascii=False)
+    def to_json(self, **more: Any) -> str:
+        """Write the specification as JSON, which other languages read too.
+
+        Args:
+            **more: Further entries, which `from_json` leaves out.
+
+        Returns:
+            The text.
+        """
+        about = {"schema": SCHEMA, "blank_index": BLANK_INDEX, "preprocessing": PREPROCESSING}
+        return json.dumps({**about, **asdict(self), **more}, indent=2, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> ModelSpec:
@@ -74,40 +89,69 @@ class ModelSpec:
         """
         try:
             values = json.loads(text)
-            schema, blank = values.pop("schema"), values.pop("blank_index")
+            schema, blank = values["schema"], values["blank_index"]
             if schema != SCHEMA or blank != BLANK_INDEX:
                 raise ValueError(
                     f"it has schema {schema} and blank index {blank}, this version of "
                     f"captcha_helpers reads schema {SCHEMA} and {BLANK_INDEX}; update it"
                 )
-            return cls(**values | {"length": tuple(values["length"])})
+            known = {field.name: values[field.name] for field in fields(cls)}
+            return cls(**known | {"length": tuple(known["length"])})
         except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
             raise ValueError(f"this is no model specification ({error!r})") from None
 
 
 def read_spec(path: str | os.PathLike[str]) -> ModelSpec:
-    """Read the specification that is inside a ``.keras`` file.
+    """Read the specification that is inside a model file, or beside it.
 
     Args:
-        path: A file that captcha_helpers wrote.
+        path: A model file that captcha_helpers wrote, or a SavedModel folder.
 
     Returns:
         The specification.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no ``.keras`` file, or one without a specification.
+        ValueError: If it is no model, or one without a specification.
     """
-    name = os.fspath(path)
-    if not os.path.exists(path):
-        raise FileNotFoundError(f"there is no model file {name!r}; check the path")
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"there is no model file {str(path)!r}; check the path")
+    reader = {".keras": _spec_in_keras, ".onnx": _spec_in_onnx}.get(path.suffix, _spec_beside)
+    text = reader(path)
+    if text is None:
+        raise ValueError(
+            f"{str(path)!r} does not say which characters it reads; save models with "
+            "captcha_helpers.save_model and convert them with captcha_helpers.export"
+        )
+    return ModelSpec.from_json(text)
+
+
+def _spec_in_keras(path: Path) -> str | None:
     try:
         with zipfile.ZipFile(path) as archive:
-            return ModelSpec.from_json(archive.read(MEMBER).decode())
+            return archive.read(MEMBER).decode() if MEMBER in archive.namelist() else None
     except (zipfile.BadZipFile, IsADirectoryError):
-        raise ValueError(f"{name!r} is not a .keras file, or it is damaged") from None
-    except KeyError:
-        raise ValueError(
-            f"{name!r} does not say which characters it reads (it has no {MEMBER}); save models "
-            "with captcha_helpers.save_model"
-        ) from None
+        raise ValueError(f"{str(path)!r} is not a .keras file, or it is damaged") from None
+
+
+def _spec_in_onnx(path: Path) -> str | None:
+    try:
+        import onnxruntime
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"to open {path.name} you need onnxruntime, which is not installed: "
+            'pip install "captcha-helpers[predict]"'
+        ) from error
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime has its own kinds
+        raise ValueError(f"{str(path)!r} is not an ONNX file, or it is damaged") from error
+    return session.get_modelmeta().custom_metadata_map.get(MEMBER)
+
+
+def _spec_beside(path: Path) -> str | None:
+    sidecar = path.parent / SIDECAR
+    return sidecar.read_text(encoding="utf-8") if sidecar.exists() else None

@@ -36,6 +36,12 @@ def test_train_then_evaluate(folder: Path, tmp_path: Path):
         "n", "exact_match", "exact_match_ci95", "exact_match_ignore_case", "cer", "seconds",
     ]  # fmt: skip
     assert figures["n"] == 60 and page.read_text(encoding="utf-8").startswith("<!doctype html>")
+    exported = run("export", tmp_path / "m.keras", "--to", "keras,onnx", "--out", tmp_path / "out")
+    assert exported.returncode == 0 and not exported.stderr
+    assert "model.onnx" in exported.stdout and "same text 100.00% of 128" in exported.stdout
+    assert (tmp_path / "out" / "metadata.json").exists()
+    onnx = run("evaluate", tmp_path / "out" / "model.onnx", folder, "--json")
+    assert json.loads(onnx.stdout)["exact_match"] == figures["exact_match"]
     again = run("evaluate", tmp_path / "m.keras", folder, "--report", page)
     assert again.returncode == 1 and "exists" in again.stderr
 
@@ -46,6 +52,7 @@ def test_train_then_evaluate(folder: Path, tmp_path: Path):
         (["train", "nowhere", "--out", "m.keras"], 1, "there is no folder 'nowhere'"),
         (["evaluate", "none.keras", "nowhere"], 1, "there is no model file 'none.keras'"),
         (["train", "nowhere"], 2, "--out"),
+        (["export", "none.keras", "--out", "x"], 1, "there is no model file 'none.keras'"),
         (["fly"], 2, "No such command 'fly'"),
     ],
 )

@@ -12,8 +12,9 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
-from captcha_helpers import evaluate, load, read_labels, recipe, train, write_samples
+from captcha_helpers import evaluate, generate, load, read_labels, recipe, train, write_samples
 
 
 @pytest.fixture(scope="module")
@@ -94,17 +95,44 @@ def test_killed_and_resumed_ends_where_it_would_have(
 def test_interrupt_keeps_the_best_model(folder: Path, tmp_path: Path, monkeypatch):
     steps = []
 
-    def stop(self, share, step=recipe._Run._step):
-        steps.append(share)
+    def stop(self, images, labels, step=recipe._Run._step):
+        steps.append(len(labels))
         if len(steps) == 6:
             raise KeyboardInterrupt
-        step(self, share)
+        step(self, images, labels)
 
     monkeypatch.setattr(recipe._Run, "_step", stop)
     reader = train(folder, epochs=20, out=tmp_path / "m.keras", progress=False)
     assert reader.spec.training["complete"] is False
     assert load(tmp_path / "m.keras").spec == reader.spec
     assert (tmp_path / "m.resume.keras").exists()
+
+
+def test_half_of_a_batch_is_drawn_with_the_folders_own_characters_and_lengths(folder: Path):
+    batches = []
+
+    def note(self, images, labels, step=recipe._Run._step):
+        batches.append((images.shape, labels))
+        step(self, images, labels)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recipe._Run, "_step", note)
+        train(folder, epochs=1, progress=False)
+    (shape, labels), own = batches[0], recipe.BATCH_SIZE - recipe.DRAWN
+    assert shape == (recipe.BATCH_SIZE, recipe.HEIGHT, recipe.WIDTH, 1)
+    assert ((labels > 0) & (labels <= 10)).all()  # six digits each, as in the folder
+    assert len({tuple(row) for _, rows in batches for row in rows[own:].tolist()}) == sum(
+        recipe.DRAWN for _ in batches
+    )
+
+
+def test_characters_that_no_font_has_are_learned_from_the_folder_alone(tmp_path: Path):
+    images, labels = generate("stars", 40, seed=2)
+    for image, label in zip(images, labels, strict=True):
+        text = label.translate(str.maketrans("0123456789", "零一二三四五六七八九"))
+        Image.fromarray(image).save(tmp_path / f"{text}.png")
+    reader = train(tmp_path, epochs=1, progress=False)
+    assert reader.spec.training["drawn_of_a_batch"] == 0
 
 
 def test_nothing_is_overwritten_unasked(folder: Path, tmp_path: Path):

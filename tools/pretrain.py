@@ -22,30 +22,19 @@ from captcha_helpers import metrics
 from captcha_helpers.charset import ALPHANUMERIC, Charset
 from captcha_helpers.models import cnn_ctc
 from captcha_helpers.pretrained import START_FILE
-from captcha_helpers.pretraining import draw_anything
+from captcha_helpers.pretraining import draw_images
 from captcha_helpers.recipe import HEIGHT, WIDTH
 from captcha_helpers.recognizer import save_model
 from captcha_helpers.spec import ModelSpec
 from captcha_helpers.training import ExactMatch, compile_model
 
 CHARSET = Charset(ALPHANUMERIC)
+SIZE = {"height": HEIGHT, "width": WIDTH}
 BATCH_SIZE = 64
 EPOCHS = 40  # only says how often progress is measured and saved
 LONGEST = 8
 GROWTH = ((0.05, (1, 2)), (0.1, (1, 4)), (1.0, (3, LONGEST)))  # until this share: these lengths
 TEST_SEED = 1_000_000
-
-
-def draw_batch(
-    seed: int, first: int, count: int, length: tuple[int, int]
-) -> tuple[np.ndarray, list[str]]:
-    """Draw images number `first` and following: (B, 48, 160, 1) uint8, and their labels."""
-    images, labels = np.empty((count, HEIGHT, WIDTH, 1), np.uint8), []
-    for row in range(count):
-        rng = np.random.default_rng([seed, first + row])
-        images[row], label = draw_anything(rng, height=HEIGHT, width=WIDTH, length=length)
-        labels.append(label)
-    return images, labels
 
 
 class GrowingStrings(keras.utils.PyDataset):
@@ -65,7 +54,9 @@ class GrowingStrings(keras.utils.PyDataset):
         number = max(0, self.epoch) * self.steps + index
         share = number / (EPOCHS * self.steps)
         length = next(lengths for until, lengths in GROWTH if share < until)
-        images, labels = draw_batch(self.seed, number * BATCH_SIZE, BATCH_SIZE, length)
+        images, labels = draw_images(
+            BATCH_SIZE, **SIZE, length=length, seed=self.seed, start=number * BATCH_SIZE
+        )
         return images, CHARSET.encode(labels, length=LONGEST)
 
     def on_epoch_end(self) -> None:
@@ -83,15 +74,15 @@ def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=START_FILE)
-    parser.add_argument("--images", type=int, default=360_000)
+    parser.add_argument("--images", type=int, default=480_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--backup", type=Path, default=Path("build/pretrain"))
     options = parser.parse_args()
     steps = options.images // BATCH_SIZE // EPOCHS
     keras.utils.set_random_seed(options.seed)
-    model = cnn_ctc(CHARSET, length=LONGEST, height=HEIGHT, width=WIDTH)
+    model = cnn_ctc(CHARSET, length=LONGEST, **SIZE)
     compile_model(model, head="ctc", steps=steps * EPOCHS)
-    images, labels = draw_batch(TEST_SEED, 0, 1000, (3, LONGEST))
+    images, labels = draw_images(1000, **SIZE, length=(3, LONGEST), seed=TEST_SEED)
     backup = keras.callbacks.BackupAndRestore(options.backup)
     watch = ExactMatch(images, labels, CHARSET, head="ctc")
     batches = GrowingStrings(options.seed, steps, epochs_done(options.backup))

@@ -1,0 +1,183 @@
+/** The page: takes pictures from people, shows readings. */
+import { loadReader, PictureError } from "./reader.js";
+
+const find = (id) => document.getElementById(id);
+const percent = (share) => `${(100 * share).toFixed(1)} %`;
+
+let latest = 0; // number of the last picture that somebody chose
+let lastSample = null;
+const ready = start();
+
+async function start() {
+  say("Loading the network (about 15 MB the first time) …");
+  try {
+    const reader = await loadReader(document.querySelector("meta[name=onnxruntime]").content);
+    const samples = await (await fetch("samples.json")).json();
+    describeModel(reader.spec);
+    find("sample").hidden = samples.length === 0;
+    window.readCaptcha = async (blob) => {
+      const { text, confidence, characters, milliseconds } = await reader.read(blob);
+      return { text, confidence, characters, milliseconds };
+    };
+    say("Ready. Choose a picture.");
+    document.documentElement.dataset.state = "ready";
+    return { reader, samples };
+  } catch (error) {
+    complain(`The network could not be loaded (${error.message}). Reload the page to try again.`);
+    document.documentElement.dataset.state = "failed";
+    return null;
+  }
+}
+
+/**
+ * Read a picture and show what is in it.
+ *
+ * @param {Blob | Promise<Blob>} picture
+ * @param {string} [label] What is in it, if that is known.
+ */
+async function show(picture, label) {
+  const turn = ++latest;
+  const loaded = await ready;
+  if (!loaded) return; // the page says why
+  try {
+    say("Reading …");
+    const blob = await picture;
+    const reading = await loaded.reader.read(blob);
+    if (turn !== latest) return; // another one was chosen meanwhile
+    await showReading(reading, blob, label);
+  } catch (error) {
+    if (turn === latest) complain(reasonOf(error));
+  }
+}
+
+function reasonOf(error) {
+  if (error instanceof PictureError) return error.message;
+  return `The picture could not be read (${error.message}). A smaller one may work.`;
+}
+
+async function showReading(reading, blob, label) {
+  await showPicture(blob);
+  say(
+    `Read with a confidence of ${percent(reading.confidence)} ` +
+      `in ${reading.milliseconds.toFixed(0)} ms.`,
+  );
+  find("text").textContent = reading.text || "(nothing)";
+  find("text").hidden = false;
+  showVerdict(reading.text, label);
+  showFrames(reading);
+  find("characters").replaceChildren(...reading.characters.map(characterRow));
+  find("details").hidden = false;
+}
+
+async function showPicture(blob) {
+  const picture = find("picture");
+  URL.revokeObjectURL(picture.src);
+  picture.src = URL.createObjectURL(blob);
+  await picture.decode();
+  picture.classList.toggle("small", picture.naturalWidth < 700);
+  find("view").style.setProperty("--aspect", picture.naturalWidth / picture.naturalHeight);
+}
+
+function showVerdict(text, label) {
+  const verdict = find("verdict");
+  verdict.hidden = label === undefined;
+  verdict.className = text === label ? "right" : "wrong";
+  verdict.querySelector("span").textContent = text === label ? "Right:" : "Wrong: the picture says";
+  verdict.querySelector("code").textContent = label;
+}
+
+/** Bars under the picture's columns: each frame is one of equally wide columns. */
+function showFrames({ text, frames }) {
+  find("bands").replaceChildren(...frames.map(column));
+  find("plot").replaceChildren(...frames.map(frameBar));
+  find("plot").hidden = find("plot-note").hidden = frames.length === 0;
+  find("plot").setAttribute("aria-label", `${frames.length} frames, from which ${text} was read`);
+}
+
+function column({ inText }) {
+  const element = document.createElement("span");
+  element.classList.toggle("in-text", inText);
+  return element;
+}
+
+function frameBar(frame, step) {
+  const bar = column(frame);
+  bar.style.setProperty("--share", `${100 * frame.probability}%`);
+  bar.title = `Frame ${step + 1}: ${frame.char} ${percent(frame.probability)}`;
+  if (frame.probability >= 0.1) bar.dataset.char = frame.char;
+  return bar;
+}
+
+function characterRow({ char, confidence }) {
+  const row = document.createElement("tr");
+  row.innerHTML =
+    '<th scope="row"></th><td><div class="share">' +
+    '<div class="bar" aria-hidden="true"><i></i></div><span></span></div></td>';
+  row.querySelector("th").textContent = char;
+  row.querySelector("i").style.width = `${100 * confidence}%`;
+  row.querySelector("span").textContent = percent(confidence);
+  return row;
+}
+
+function describeModel({ charset, length, height, width, training }) {
+  const facts = {
+    Characters: charset,
+    Length: length[0] === length[1] ? `${length[0]}` : `${length[0]} to ${length[1]} characters`,
+    Picture: `made grey and resized to ${width} × ${height} pixels`,
+    ...training,
+  };
+  for (const [name, value] of Object.entries(facts)) {
+    const [term, description] = ["dt", "dd"].map((tag) => document.createElement(tag));
+    term.textContent = name;
+    description.textContent = typeof value === "string" ? value : JSON.stringify(value);
+    find("model").append(term, description);
+  }
+}
+
+function say(message) {
+  find("result").classList.remove("wrong");
+  find("message").textContent = message;
+}
+
+/** Say what is wrong, in place of a reading. */
+function complain(message) {
+  for (const id of ["text", "verdict", "details"]) find(id).hidden = true;
+  say(message);
+  find("result").classList.add("wrong");
+}
+
+function showFirst(files) {
+  if (files.length > 0) show(files[0]);
+  else complain("That was not a picture. Choose, drop or paste a PNG or JPEG file.");
+}
+
+async function showSample() {
+  const { samples } = await ready;
+  const others = samples.filter((sample) => sample !== lastSample);
+  const pool = others.length > 0 ? others : samples;
+  lastSample = pool[Math.floor(Math.random() * pool.length)];
+  const { file, label } = lastSample;
+  show(
+    fetch(file).then((response) => response.blob()),
+    label,
+  );
+}
+
+find("sample").addEventListener("click", showSample);
+find("file").addEventListener("change", ({ target }) => {
+  if (target.files.length > 0) show(target.files[0]);
+  target.value = ""; // so that the same file can be chosen again
+});
+document.addEventListener("paste", ({ clipboardData }) => showFirst(clipboardData.files));
+document.addEventListener("dragover", (event) => {
+  event.preventDefault(); // or the browser would leave the page for the picture
+  document.body.classList.add("dragging");
+});
+document.addEventListener("dragleave", ({ relatedTarget }) => {
+  if (!relatedTarget) document.body.classList.remove("dragging");
+});
+document.addEventListener("drop", (event) => {
+  event.preventDefault();
+  document.body.classList.remove("dragging");
+  showFirst(event.dataTransfer.files);
+});
