@@ -3,10 +3,12 @@
 The parts are those of the notebooks; this module puts them together so that no knob has to be
 touched: look at the folder, set a validation part aside, start from the pre-trained weights, show
 slightly changed images for as long as there is time while the learning rate rises and falls once,
-and keep the weights that read the validation part best. With few labels, half of what is shown is
-drawn in every look, as in the pre-training (a *rehearsal*: Robins, *Catastrophic Forgetting,
-Rehearsal and Pseudorehearsal*, 1995): else the model learns two hundred strings by heart and
-forgets what letters look like.
+and keep the weights that read the validation part best.
+
+One thing depends on the folder. If the start reads it already, more or less, two thirds of what is
+shown are drawn in every look, as in the pre-training, and the rate is low (a *rehearsal*: Robins,
+*Catastrophic Forgetting, Rehearsal and Pseudorehearsal*, 1995): there is more to forget than to
+learn. If the look is strange to it, only the folder's own images are shown, at a higher rate.
 """
 
 from __future__ import annotations
@@ -40,9 +42,12 @@ from captcha_helpers.training import compile_model, predict_labels
 
 HEIGHT, WIDTH = 48, 160  # of the pre-trained start
 BATCH_SIZE = 32
-DRAWN = 16  # of a batch, if the training starts from the pre-trained weights
+FAMILIAR = 0.2  # the start knows a look if its character error rate is below this
+MOST_LOOKED_AT = 300  # images, to find that out
+REHEARSED = 22  # images of a batch that are drawn if it does
+REHEARSAL_RATE = 7e-4  # the highest rate if it does
 REHEARSAL_SEED = 2_000_000  # the pre-training has drawn with another
-PEAK_RATE = 1e-3
+PEAK_RATE = 2e-3
 WARMUP = 0.1  # share of the training in which the rate rises
 CHECKS = 12  # times that the validation part is read
 LEAST_LABELS = 10
@@ -71,6 +76,7 @@ class _Plan:
 
     seconds: float
     drawn: int  # images of a batch
+    peak: float  # highest learning rate
     steps: int | None = None
 
     def share(self, state: _State) -> float:
@@ -148,7 +154,9 @@ def train(
     training, validation = _split(data, seed)
     charset = Charset.from_labels(data.labels)
     lengths = [len(label) for label in data.labels]
-    drawn = DRAWN if pretrained and drawable(charset.characters) else 0
+    model = _new_model(charset, max(lengths), pretrained, seed)
+    familiar = pretrained and _is_familiar(model, charset, training)
+    drawn, peak = (REHEARSED, REHEARSAL_RATE) if familiar else (0, PEAK_RATE)
     limit = f"minutes={minutes}" if epochs is None else f"epochs={epochs}"
     settings = {
         "command": f"captcha_helpers.train({Path(folder).resolve().name!r}, {limit}, "
@@ -159,18 +167,18 @@ def train(
         "epochs": epochs,
         "pretrained": pretrained,
         "drawn_of_a_batch": drawn,
+        "peak_rate": peak,
         "seed": seed,
         "on_error": on_error,
     }
     spec = ModelSpec(
         charset.characters, (min(lengths), max(lengths)), HEIGHT, WIDTH, training=settings
     )
+    state, kept = _State(), None
     if resume:
         model, state, kept = _load_resume(_resume_path(out), spec)
-    else:
-        model, state, kept = _new_model(spec, pretrained), _State(), None
     steps = None if epochs is None else math.ceil(epochs * len(training) / (BATCH_SIZE - drawn))
-    plan = _Plan(TRAINING_SHARE * 60 * minutes, drawn, steps)
+    plan = _Plan(TRAINING_SHARE * 60 * minutes, drawn, peak, steps)
     run = _Run(model, spec, training, validation, plan, state, kept, out, progress)
     return run.go(begun)
 
@@ -242,7 +250,7 @@ class _Run:
             drawn,
             height=HEIGHT,
             width=WIDTH,
-            charset=drawable(self.spec.charset),
+            charset=self.spec.charset,
             length=self.spec.length,
             seed=REHEARSAL_SEED + seed,
             start=number * drawn,
@@ -252,7 +260,7 @@ class _Run:
 
     def _step(self, images: np.ndarray, labels: np.ndarray) -> None:
         share = self.plan.share(self.state)
-        self.model.optimizer.learning_rate.assign(learning_rate(share))
+        self.model.optimizer.learning_rate.assign(learning_rate(share, self.plan.peak))
         logs = self.model.train_on_batch(images, labels, return_dict=True)
         self.loss = round(float(logs["loss"]), 4)
         self.state.step += 1
@@ -280,7 +288,7 @@ class _Run:
             }
         )
         self.bar.set_postfix_str(f"exact match {exact:.1%}, loss {self.loss}")
-        if (exact, -cer) >= self.state.best:
+        if exact >= self.state.best[0]:
             self.state.best, self.kept = (exact, -cer), self.model.get_weights()
         if self.out is not None and self.state.seconds - self.saved_at > SAVE_EVERY:
             self._save_resume()
@@ -384,15 +392,29 @@ def _split(data: LabeledImages, seed: int) -> tuple[LabeledImages, LabeledImages
     return data.subset(training), data.subset(validation)
 
 
-def _new_model(spec: ModelSpec, pretrained: bool) -> keras.Model:
-    charset, length = Charset(spec.charset), spec.length[1]
-    keras.utils.set_random_seed(spec.training["seed"])
+def _new_model(charset: Charset, length: int, pretrained: bool, seed: int) -> keras.Model:
+    keras.utils.set_random_seed(seed)
     if pretrained:
         model = pretrained_start(charset, length=length)
     else:
         model = cnn_ctc(charset, length=length, height=HEIGHT, width=WIDTH)
     compile_model(model, head="ctc", steps=None)  # nobody knows yet how many there will be
     return model
+
+
+def _is_familiar(model: keras.Model, charset: Charset, data: LabeledImages) -> bool:
+    """Tell whether the start reads the labelled images to some degree, and could draw their like.
+
+    The pre-training drew ASCII letters and digits; of other characters the start knows nothing.
+    """
+    if drawable(charset.characters) != charset.characters:
+        return False
+    some = data.subset(range(min(len(data), MOST_LOOKED_AT)))
+    lengths = [len(label) for label in some.labels]
+    texts = predict_labels(
+        model, some.images, charset, head="ctc", length=(min(lengths), max(lengths))
+    )
+    return metrics.cer(some.labels, texts) < FAMILIAR
 
 
 def _versions() -> dict[str, str]:

@@ -14,7 +14,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from captcha_helpers import evaluate, generate, load, read_labels, recipe, train, write_samples
+from captcha_helpers import (
+    Charset,
+    evaluate,
+    generate,
+    load,
+    read_labels,
+    recipe,
+    train,
+    write_samples,
+)
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +46,10 @@ def test_the_rate_rises_falls_and_ends_at_zero():
 
 
 def test_reads_strings_it_was_not_trained_on(folder: Path, tmp_path: Path):
-    """Thirty passes over a hundred labels; from scratch nothing is read after as many."""
+    """Eight passes over a hundred labels; from scratch nothing is read after as many."""
     write_samples(tmp_path, 100, seed=1, styles=["stars"])
     known = {label for _, label in read_labels(folder)}
-    reader = train(folder, epochs=30, progress=False)
+    reader = train(folder, epochs=8, progress=False)
     result = evaluate(reader, tmp_path / "stars")
     assert len(known & set(result.data.labels)) <= 2
     assert result.score.exact_match > 0.7
@@ -72,7 +81,7 @@ def test_killed_and_resumed_ends_where_it_would_have(
     out, whole = tmp_path / "killed.keras", tmp_path / "whole.keras"
     code = (
         "from captcha_helpers import recipe; recipe.SAVE_EVERY = 0.0\n"
-        f"recipe.train({str(folder)!r}, epochs=8, out={str(out)!r}, progress=False)"
+        f"recipe.train({str(folder)!r}, epochs=3, out={str(out)!r}, progress=False)"
     )
     process = subprocess.Popen([sys.executable, "-c", code])
     partial = tmp_path / "killed.resume.keras"
@@ -82,9 +91,9 @@ def test_killed_and_resumed_ends_where_it_would_have(
     process.wait()
     assert partial.exists() and not out.exists()
     with pytest.raises(ValueError, match="seed was 0 and is 1"):
-        train(folder, epochs=8, out=out, seed=1, resume=True, progress=False)
-    resumed = train(folder, epochs=8, out=out, resume=True, progress=False)
-    straight = train(folder, epochs=8, out=whole, progress=False)
+        train(folder, epochs=3, out=out, seed=1, resume=True, progress=False)
+    resumed = train(folder, epochs=3, out=out, resume=True, progress=False)
+    straight = train(folder, epochs=3, out=whole, progress=False)
     assert resumed.spec.training["steps"] == straight.spec.training["steps"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["killed.keras", "whole.keras"]
     # Threads add floats up in another order in another process, hence not exactly.
@@ -108,22 +117,39 @@ def test_interrupt_keeps_the_best_model(folder: Path, tmp_path: Path, monkeypatc
     assert (tmp_path / "m.resume.keras").exists()
 
 
-def test_half_of_a_batch_is_drawn_with_the_folders_own_characters_and_lengths(folder: Path):
+def first_batch(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[dict, np.ndarray]:
+    """What `train` decided, and the labels (B, L) of the first batch."""
     batches = []
 
     def note(self, images, labels, step=recipe._Run._step):
-        batches.append((images.shape, labels))
+        batches.append(labels)
         step(self, images, labels)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recipe._Run, "_step", note)
-        train(folder, epochs=1, progress=False)
-    (shape, labels), own = batches[0], recipe.BATCH_SIZE - recipe.DRAWN
-    assert shape == (recipe.BATCH_SIZE, recipe.HEIGHT, recipe.WIDTH, 1)
-    assert ((labels > 0) & (labels <= 10)).all()  # six digits each, as in the folder
-    assert len({tuple(row) for _, rows in batches for row in rows[own:].tolist()}) == sum(
-        recipe.DRAWN for _ in batches
-    )
+    monkeypatch.setattr(recipe._Run, "_step", note)
+    return train(folder, epochs=1, progress=False).spec.training, batches[0]
+
+
+def test_a_familiar_look_is_rehearsed_with_its_own_characters_and_lengths(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    facts, labels = first_batch(folder, monkeypatch)
+    assert (facts["drawn_of_a_batch"], facts["peak_rate"]) == (22, recipe.REHEARSAL_RATE)
+    assert len(labels) == recipe.BATCH_SIZE and ((labels > 0) & (labels <= 10)).all()
+    known = {tuple(row) for row in Charset("0123456789").encode(
+        [label for _, label in read_labels(folder)], length=6).tolist()}  # fmt: skip
+    assert sum(tuple(row) in known for row in labels.tolist()) == recipe.BATCH_SIZE - 22
+
+
+def test_a_strange_look_is_learned_from_the_folder_alone(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for path, label in read_labels(folder)[:40]:
+        image = np.asarray(Image.open(path).convert("RGB"))
+        Image.fromarray(np.ascontiguousarray(image[::-1])).save(tmp_path / f"{label}.png")
+    facts, labels = first_batch(tmp_path, monkeypatch)
+    assert (facts["drawn_of_a_batch"], facts["peak_rate"]) == (0, recipe.PEAK_RATE)
+    known = {label for _, label in read_labels(tmp_path)}
+    assert set(Charset.from_labels(known).decode(labels)) <= known
 
 
 def test_characters_that_no_font_has_are_learned_from_the_folder_alone(tmp_path: Path):
