@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from captcha_helpers.ctc import required_time_steps as required_time_steps
     from captcha_helpers.ctc import string_probability as string_probability
     from captcha_helpers.data import LabeledImages as LabeledImages
+    from captcha_helpers.data import image_files as image_files
     from captcha_helpers.data import load_folder as load_folder
     from captcha_helpers.data import read_labels as read_labels
     from captcha_helpers.data import split_by_label as split_by_label
@@ -117,7 +118,7 @@ _NAMES = {
         "required_time_steps",
         "string_probability",
     ],
-    "data": ["LabeledImages", "load_folder", "read_labels", "split_by_label"],
+    "data": ["LabeledImages", "image_files", "load_folder", "read_labels", "split_by_label"],
     "evaluation": ["Evaluation", "evaluate", "write_report"],
     "files": [],
     "formats": ["Parity", "ParityError", "compare", "export"],

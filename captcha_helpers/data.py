@@ -112,6 +112,30 @@ def read_labels(folder: str | os.PathLike[str]) -> list[tuple[Path, str]]:
     return sorted((path, unicodedata.normalize("NFC", label)) for path, label in pairs)
 
 
+def image_files(folder: str | os.PathLike[str]) -> list[Path]:
+    """List the images of a folder by their names; sub-folders are not looked into.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        The files whose names end like an image's, in alphabetical order.
+
+    Raises:
+        NotADirectoryError: If there is no such folder.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise NotADirectoryError(f"there is no folder {os.fspath(folder)!r}; check the path")
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in IMAGE_SUFFIXES
+        and not path.name.startswith(".")
+        and path.is_file()
+    )
+
+
 def load_folder(
     folder: str | os.PathLike[str],
     *,
@@ -260,13 +284,7 @@ def _csv_rows(reader: csv.DictReader, listing: Path) -> list[tuple[Path, str]]:
 
 
 def _from_file_names(folder: Path) -> list[tuple[Path, str]]:
-    return [
-        (path, path.stem.partition("_")[0])
-        for path in folder.iterdir()
-        if path.suffix.lower() in IMAGE_SUFFIXES
-        and not path.name.startswith(".")
-        and path.is_file()
-    ]
+    return [(path, path.stem.partition("_")[0]) for path in image_files(folder)]
 
 
 def _limits(length: int | tuple[int, int] | None) -> tuple[int, int] | None:

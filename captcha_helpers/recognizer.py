@@ -21,6 +21,7 @@ from captcha_helpers.ctc import (
     softmax,
     string_probability,
 )
+from captcha_helpers.data import image_files
 from captcha_helpers.files import write_bytes
 from captcha_helpers.images import ImageSource, prepare
 from captcha_helpers.runtimes import Run, keras_run, open_model
@@ -83,12 +84,16 @@ class Recognizer:
         return next(self.read_many([image]))
 
     def read_many(
-        self, images: Iterable[ImageSource] | NDArray[np.uint8], *, batch_size: int = 64
+        self,
+        images: str | os.PathLike[str] | Iterable[ImageSource] | NDArray[np.uint8],
+        *,
+        batch_size: int = 64,
     ) -> Iterator[Reading]:
         """Read images one after the other, `batch_size` at a time.
 
         Args:
-            images: Anything that `read` takes, any number of them.
+            images: Anything that `read` takes, any number of them; or a folder, whose images
+                `captcha_helpers.image_files` lists in the same order.
             batch_size: Images that go through the model together.
 
         Yields:
@@ -96,7 +101,10 @@ class Recognizer:
 
         Raises:
             ImageError: If an image cannot be used.
+            NotADirectoryError: If a path is given that is no folder.
         """
+        if isinstance(images, (str, os.PathLike)):
+            images = image_files(images)
         batch = []
         for image in images:
             batch.append(prepare(image, self.spec.height, self.spec.width))
@@ -180,7 +188,8 @@ def load(path: str | os.PathLike[str]) -> Recognizer:
 
     Args:
         path: A ``.keras``, ``.h5``, ``.onnx`` or ``.tflite`` file, or a SavedModel folder. An ONNX
-            file needs onnxruntime and no TensorFlow.
+            file needs onnxruntime and no TensorFlow. Or the name of a model that ships with the
+            package: "pretrained" reads letters and digits of every look, not very well.
 
     Returns:
         A `Recognizer`. Several threads may use it at a time.
@@ -190,6 +199,8 @@ def load(path: str | os.PathLike[str]) -> Recognizer:
         ImportError: If the runtime for this format is not installed.
         ValueError: If it is something else, damaged, or has no specification.
     """
+    shipped = Path(__file__).parent / f"{os.fspath(path)}.keras"
+    path = shipped if shipped.exists() else Path(path)
     spec = read_spec(path)
     return Recognizer(open_model(path), spec)
 

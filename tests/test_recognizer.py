@@ -14,6 +14,7 @@ from captcha_helpers import (
     ModelSpec,
     Recognizer,
     evaluate,
+    image_files,
     load,
     multi_head,
     pretrained_start,
@@ -73,6 +74,22 @@ def test_plain_keras_loads_the_file_too(model_file: Path):
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "(None, 40, 11)"
     assert read_spec(model_file) == SPEC
+
+
+def test_a_folder_is_read_in_the_order_of_its_names(model_file: Path, stars: Path):
+    reader = load(model_file)
+    files = image_files(stars)
+    assert len(files) == 40 and files == sorted(files)
+    together = [reading.text for reading in reader.read_many(stars)]
+    assert together == [reading.text for reading in reader.read_many(files)]
+    with pytest.raises(NotADirectoryError, match="no folder"):
+        list(reader.read_many(stars / "nowhere"))
+
+
+def test_the_shipped_start_has_a_name(stars: Path):
+    assert len(load("pretrained").charset) == 62
+    with pytest.raises(FileNotFoundError, match="no model file 'unheard_of'"):
+        load("unheard_of")
 
 
 def test_one_by_one_and_together_read_the_same(model_file: Path, stars: Path):
