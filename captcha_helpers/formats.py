@@ -8,9 +8,12 @@ compares the logits and the strings with those of Keras. A file that differs is 
 from __future__ import annotations
 
 import io
+import logging
 import os
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -131,9 +134,9 @@ def export(
         raise FileExistsError(
             f"{os.fspath(folder)!r} exists; choose another folder or ask to overwrite it"
         )
-    reader = _from_keras(model)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as work:
+    reader, prefix = _from_keras(model), f".{folder.name}."
+    with _quiet(), tempfile.TemporaryDirectory(dir=folder.parent, prefix=prefix) as work:
         partial = Path(work, "new")
         partial.mkdir()
         _write_metadata(partial, reader.spec, [])  # some formats have it nowhere else
@@ -228,6 +231,22 @@ def _from_keras(model: Recognizer | str | os.PathLike[str]) -> Recognizer:
     return from_keras(copy, model.spec)
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hush what the converters report of themselves and of formats that are old, as is known."""
+    loggers = [logging.getLogger(name) for name in ("absl", "tensorflow")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=FutureWarning)
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
 def _write(reader: Recognizer, folder: Path, name: str) -> Iterator[Parity]:
     """Write the files of a format; leave those that read what Keras reads."""
     for path, demand in _WRITERS[name](reader.keras_model, reader.spec, folder):
@@ -251,14 +270,7 @@ def _write_keras(model: keras.Model, spec: ModelSpec, folder: Path) -> Written:
 
 
 def _write_h5(model: keras.Model, spec: ModelSpec, folder: Path) -> Written:
-    from absl import logging
-
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)  # Keras warns that the format is old, as is known
-    try:
-        model.save(folder / "model.h5")
-    finally:
-        logging.set_verbosity(verbosity)
+    model.save(folder / "model.h5")
     yield folder / "model.h5", EXACT
 
 

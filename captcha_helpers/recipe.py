@@ -312,12 +312,15 @@ class _Run:
         spec = replace(self.spec, training=self.spec.training | facts)
         if self.out is not None and not complete:
             self._save_resume()
-        self.model.set_weights(self.kept)
+        best = keras.models.clone_model(
+            self.model
+        )  # without the optimizer, which is twice as large
+        best.set_weights(self.kept)
         if self.out is not None:
-            save_model(self.model, spec, self.out)
+            save_model(best, spec, self.out)
             if complete:
                 _resume_path(self.out).unlink(missing_ok=True)
-        return from_keras(self.model, spec)
+        return from_keras(best, spec)
 
     def _save_resume(self) -> None:
         """Write all that is needed to go on: the model as it is, the best weights, the state."""
