@@ -8,8 +8,6 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-import numpy as np
-
 from captcha_helpers.charset import BLANK_INDEX, Charset
 from captcha_helpers.models import cnn_ctc, keras
 from captcha_helpers.spec import ModelSpec, read_spec
@@ -49,9 +47,11 @@ def pretrained_start(charset: Charset, *, length: int) -> keras.Model:
         model.get_layer(layer.name).set_weights(layer.get_weights())
     kernel, bias = model.layers[-1].get_weights()
     known_kernel, known_bias = source.layers[-1].get_weights()
-    known = Charset(spec.charset)
-    old = [BLANK_INDEX, *known.encode(["".join(c for c in charset.characters if c in known)])[0]]
-    new = [BLANK_INDEX, *(i for i, c in enumerate(charset.characters, 1) if c in known)]
-    kernel[:, new], bias[new] = known_kernel[:, old], known_bias[old]
-    model.layers[-1].set_weights([kernel, np.asarray(bias)])
+    row_of = {char: row for row, char in enumerate(spec.charset, start=1)}
+    row_of_class = {BLANK_INDEX: BLANK_INDEX} | {
+        i: row_of[char] for i, char in enumerate(charset.characters, start=1) if char in row_of
+    }
+    for i, row in row_of_class.items():
+        kernel[:, i], bias[i] = known_kernel[:, row], known_bias[row]
+    model.layers[-1].set_weights([kernel, bias])
     return model

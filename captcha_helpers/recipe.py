@@ -42,7 +42,7 @@ from captcha_helpers.training import compile_model, predict_labels
 
 HEIGHT, WIDTH = 48, 160  # of the pre-trained start
 BATCH_SIZE = 32
-FAMILIAR = 0.2  # the start knows a look if its character error rate is below this
+FAMILIAR = 0.15  # the start knows a look if its character error rate is below this
 MOST_LOOKED_AT = 300  # images, to find that out
 REHEARSED = 22  # images of a batch that are drawn if it does
 REHEARSAL_RATE = 7e-4  # the highest rate if it does
