@@ -26,7 +26,7 @@ from PIL import Image
 from captcha_helpers.charset import ALPHANUMERIC
 from captcha_helpers.data import read_labels
 from captcha_helpers.images import prepare
-from captcha_helpers.recognizer import Recognizer, from_keras, save_model
+from captcha_helpers.recognizer import Recognizer, from_keras, save_model, uncompiled
 from captcha_helpers.runtimes import open_model
 from captcha_helpers.spec import SIDECAR, ModelSpec, read_spec
 
@@ -217,18 +217,16 @@ def _check_formats(formats: Sequence[str]) -> list[str]:
 
 def _from_keras(model: Recognizer | str | os.PathLike[str]) -> Recognizer:
     """A reader around a Keras model of its own that is not compiled."""
-    import keras
-
     if not isinstance(model, Recognizer):
+        import keras
+
         if Path(model).suffix != ".keras":
             raise ValueError(f"export starts from a .keras file, received {os.fspath(model)!r}")
         spec = read_spec(model)
         return from_keras(keras.models.load_model(model, compile=False), spec)
     if model.keras_model is None:
         raise ValueError("this reader is not from Keras; export the .keras file that it came from")
-    copy = keras.models.clone_model(model.keras_model)
-    copy.set_weights(model.keras_model.get_weights())
-    return from_keras(copy, model.spec)
+    return from_keras(uncompiled(model.keras_model), model.spec)
 
 
 @contextmanager

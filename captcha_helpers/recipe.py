@@ -36,7 +36,7 @@ from captcha_helpers.data import LabeledImages, load_folder, split_by_label
 from captcha_helpers.models import cnn_ctc, keras
 from captcha_helpers.pretrained import pretrained_start
 from captcha_helpers.pretraining import draw_images, drawable
-from captcha_helpers.recognizer import Recognizer, from_keras, save_model
+from captcha_helpers.recognizer import Recognizer, from_keras, save_model, uncompiled
 from captcha_helpers.spec import ModelSpec, read_spec
 from captcha_helpers.training import compile_model, predict_labels
 
@@ -312,9 +312,7 @@ class _Run:
         spec = replace(self.spec, training=self.spec.training | facts)
         if self.out is not None and not complete:
             self._save_resume()
-        best = keras.models.clone_model(
-            self.model
-        )  # without the optimizer, which is twice as large
+        best = uncompiled(self.model)
         best.set_weights(self.kept)
         if self.out is not None:
             save_model(best, spec, self.out)

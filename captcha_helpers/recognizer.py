@@ -145,6 +145,20 @@ class Recognizer:
         return readings
 
 
+def uncompiled(model: keras.Model) -> keras.Model:
+    """Copy a Keras model without its optimizer, which takes twice as much room as the weights.
+
+    Args:
+        model: A functional model.
+
+    Returns:
+        A model with the same weights.
+    """
+    copy = type(model).from_config(model.get_config())
+    copy.set_weights(model.get_weights())
+    return copy
+
+
 def save_model(
     model: keras.Model,
     spec: ModelSpec,

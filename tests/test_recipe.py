@@ -67,6 +67,7 @@ def test_same_seed_same_weights_and_no_string_on_both_sides(folder: Path, tmp_pa
     for name in ("a.keras", "b.keras"):
         reader = train(folder, epochs=2, out=tmp_path / name, progress=False)
     facts = reader.spec.training
+    assert (tmp_path / "a.keras").stat().st_size < 1_500_000  # no optimizer in it
     assert facts["images"] + facts["validation_images"] == 120
     for one, other in zip(
         weights(tmp_path / "a.keras"), weights(tmp_path / "b.keras"), strict=True
