@@ -144,12 +144,13 @@ def evaluate(
     """Read the labelled images in FOLDER with MODEL and compare with the labels."""
     if report is not None and report.exists():
         raise FileExistsError(f"{str(report)!r} exists; choose another name or remove it")
-    captcha_helpers.read_spec(model)  # wrong paths are told before TensorFlow is loaded
+    path = captcha_helpers.recognizer.model_path(model)
+    captcha_helpers.read_spec(path)  # wrong paths are told before TensorFlow is loaded
     captcha_helpers.read_labels(folder)
-    if not model.endswith(".onnx"):
+    if path.suffix not in (".onnx", ".tflite"):
         _import_keras()
     result = captcha_helpers.evaluate(
-        captcha_helpers.load(model),
+        captcha_helpers.load(path),
         folder,
         on_error="skip" if skip_errors else "raise",
         progress=False if as_json else None,
@@ -204,8 +205,7 @@ def export(
         click.echo(
             f"{check.file:<26} {check.bytes / 1e6:6.2f} MB  logits within "
             f"{check.max_logit_difference:<8.2g} same text {check.same_text:7.2%} of {check.n}"
-            + f"  left out: {check.left_out}"
-            * bool(check.left_out)
+            + (f"  left out: {check.left_out}" if check.left_out else "")
         )
 
 

@@ -119,13 +119,13 @@ def export(
         samples: For the web page: a folder of images to try. By default some are drawn.
         offline: Copy the page's runtime beside it (npm fetches it), so that it needs no other site;
             by default it comes from a CDN.
-        overwrite: Replace the folder if it exists.
+        overwrite: Replace the folder if it holds an earlier export.
 
     Returns:
         For each file, how it compares with the Keras model.
 
     Raises:
-        FileExistsError: If the folder exists.
+        FileExistsError: If the folder exists, or shall be replaced and holds no export.
         ParityError: If a file does not read what Keras reads.
         ValueError: If a format is unknown, or the model is not a Keras model.
     """
@@ -133,6 +133,11 @@ def export(
     if folder.exists() and not overwrite:
         raise FileExistsError(
             f"{os.fspath(folder)!r} exists; choose another folder or ask to overwrite it"
+        )
+    if folder.exists() and not (folder / SIDECAR).exists():
+        raise FileExistsError(
+            f"{os.fspath(folder)!r} holds no export (no {SIDECAR}), so it is not replaced; choose "
+            "another folder"
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
     reader, prefix = _from_keras(model), f".{folder.name}."
@@ -144,9 +149,7 @@ def export(
         if "web" in formats:
             _write_web(partial, reader.spec, samples, offline)
         _write_metadata(partial, reader.spec, checks)
-        if folder.exists():
-            os.replace(folder, Path(work, "old"))
-        os.replace(partial, folder)
+        _replace(folder, partial, Path(work, "old"))
     return checks
 
 
@@ -204,6 +207,19 @@ def drawn_images(spec: ModelSpec, count: int, *, seed: int) -> NDArray[np.uint8]
     return draw_images(
         count, charset=charset or ALPHANUMERIC, length=spec.length, seed=seed, **size
     )[0]
+
+
+def _replace(folder: Path, new: Path, old: Path) -> None:
+    """Put a new folder where perhaps an old one is; if that fails, the old one is there again."""
+    if not folder.exists():
+        os.replace(new, folder)
+        return
+    os.replace(folder, old)
+    try:
+        os.replace(new, folder)
+    except OSError:
+        os.replace(old, folder)
+        raise
 
 
 def _check_formats(formats: Sequence[str]) -> list[str]:

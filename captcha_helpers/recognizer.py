@@ -213,10 +213,27 @@ def load(path: str | os.PathLike[str]) -> Recognizer:
         ImportError: If the runtime for this format is not installed.
         ValueError: If it is something else, damaged, or has no specification.
     """
-    shipped = Path(__file__).parent / f"{os.fspath(path)}.keras"
-    path = shipped if shipped.exists() else Path(path)
+    path = model_path(path)
     spec = read_spec(path)
     return Recognizer(open_model(path), spec)
+
+
+def model_path(name: str | os.PathLike[str]) -> Path:
+    """Find a model file: the one that ships with the package under this name, or the path itself.
+
+    Args:
+        name: A path, or a name without an ending.
+
+    Returns:
+        The path, which may lead nowhere.
+
+    Example:
+        >>> model_path("pretrained").name, model_path("mine.onnx").name
+        ('pretrained.keras', 'mine.onnx')
+    """
+    path = Path(name)
+    shipped = Path(__file__).parent / f"{path.name}.keras"
+    return shipped if path.name == os.fspath(name) and shipped.exists() else path
 
 
 def from_keras(model: keras.Model, spec: ModelSpec) -> Recognizer:

@@ -42,6 +42,8 @@ def test_train_then_evaluate(folder: Path, tmp_path: Path):
     assert (tmp_path / "out" / "metadata.json").exists()
     onnx = run("evaluate", tmp_path / "out" / "model.onnx", folder, "--json")
     assert json.loads(onnx.stdout)["exact_match"] == figures["exact_match"]
+    start = run("evaluate", "pretrained", folder, "--json")
+    assert json.loads(start.stdout)["n"] == 60, start.stderr
     again = run("evaluate", tmp_path / "m.keras", folder, "--report", page)
     assert again.returncode == 1 and "exists" in again.stderr
 

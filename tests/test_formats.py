@@ -165,10 +165,10 @@ def test_nothing_is_left_behind_when_a_file_fails(
 ):
     monkeypatch.setattr(formats, "EXACT", formats.Demand(difference=-1.0, same_text=1.0))
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "mine.txt").write_text("keep")
+    (tmp_path / "out" / "metadata.json").write_text("keep")
     with pytest.raises(ParityError, match="does not read what Keras reads"):
         export(model_file, tmp_path / "out", formats=["keras"], overwrite=True)
-    assert [path.name for path in tmp_path.rglob("*")] == ["out", "mine.txt"]
+    assert [path.name for path in tmp_path.rglob("*")] == ["out", "metadata.json"]
 
 
 def test_a_quantised_file_that_lost_too_much_is_left_out(
@@ -183,6 +183,9 @@ def test_a_quantised_file_that_lost_too_much_is_left_out(
 def test_folders_are_replaced_only_when_asked(model_file: Path, tmp_path: Path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "old.txt").write_text("old")
+    with pytest.raises(FileExistsError, match="holds no export"):
+        export(model_file, tmp_path / "out", formats=["keras"], overwrite=True)
+    (tmp_path / "out" / "metadata.json").write_text("{}")
     with pytest.raises(FileExistsError, match="choose another folder"):
         export(model_file, tmp_path / "out", formats=["keras"])
     export(model_file, tmp_path / "out", formats=["keras"], overwrite=True)
