@@ -72,12 +72,14 @@ def main() -> None:
         path, begun = options.one
         print(json.dumps(measure(Path(path), float(begun), options.rounds), default=float))
         return
-    from captcha_helpers.pretrained import START_FILE  # imports Keras, which not every child needs
+    from captcha_helpers.pretrained import start_file  # imports Keras, which not every child needs
 
     report = {}
     with tempfile.TemporaryDirectory() as work:
         checks = ch.export(
-            START_FILE, Path(work, "out"), formats=["keras", "savedmodel", "onnx", "litert"]
+            start_file("pretrained"),
+            Path(work, "out"),
+            formats=["keras", "savedmodel", "onnx", "litert"],
         )
         sizes = {check.file: check.bytes for check in checks if not check.left_out}
         for name, file in FILES.items():

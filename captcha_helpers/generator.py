@@ -163,15 +163,33 @@ def _glyph(font: str, char: str) -> _Glyph:
     )
 
 
-def sample_label(style: Style, rng: Rng) -> str:
+def sample_label(style: Style, rng: Rng, exclude: Collection[str] = ()) -> str:
     """Draw a label: its length, then each character, independently and uniformly.
+
+    Args:
+        style: Says which characters and how many.
+        rng: Where every random number comes from.
+        exclude: Labels that are not drawn; a set is quick.
+
+    Returns:
+        The label.
+
+    Raises:
+        ValueError: If nearly every label is excluded.
 
     Example:
         >>> len(sample_label(get_style("stars"), np.random.default_rng(0)))
         6
     """
-    places = rng.random(_count(style.length, rng)) * len(style.charset)
-    return "".join([style.charset[place] for place in places.astype(int).tolist()])
+    for _ in range(1000):
+        places = rng.random(_count(style.length, rng)) * len(style.charset)
+        label = "".join([style.charset[place] for place in places.astype(int).tolist()])
+        if label not in exclude:
+            return label
+    raise ValueError(
+        f"1000 labels of the style {style.name!r} in a row were among the {len(exclude)} excluded "
+        "ones: exclude fewer"
+    )
 
 
 def generate(
@@ -215,20 +233,9 @@ def generate(
     labels = []
     for i in range(count):
         rng = np.random.default_rng([seed, start + i])
-        labels.append(_sample_allowed(style, rng, exclude))
+        labels.append(sample_label(style, rng, exclude))
         images[i] = draw(style, labels[-1], rng)
     return images, labels
-
-
-def _sample_allowed(style: Style, rng: Rng, exclude: Collection[str]) -> str:
-    for _ in range(1000):
-        label = sample_label(style, rng)
-        if label not in exclude:
-            return label
-    raise ValueError(
-        f"1000 labels of the style {style.name!r} in a row were among the {len(exclude)} excluded "
-        "ones: exclude fewer"
-    )
 
 
 def draw(style: Style, label: str, rng: Rng) -> np.ndarray:

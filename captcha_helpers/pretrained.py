@@ -1,6 +1,7 @@
 """The weights that learning on one's own images starts from.
 
-`captcha_helpers.pretraining` made them, from drawn images only.
+They have learned from drawn images only: "pretrained" from every look
+(`captcha_helpers.pretraining`), "mixed" from many more of the style that is hardest to read.
 """
 
 from __future__ import annotations
@@ -12,15 +13,31 @@ from captcha_helpers.charset import BLANK_INDEX, Charset
 from captcha_helpers.models import cnn_ctc, keras
 from captcha_helpers.spec import ModelSpec, read_spec
 
-START_FILE = Path(__file__).parent / "pretrained.keras"
+STARTS = ("pretrained", "mixed")
+
+
+def start_file(name: str) -> Path:
+    """Where the weights of that name are.
+
+    Raises:
+        ValueError: If there are none.
+
+    Example:
+        >>> start_file("pretrained").name
+        'pretrained.keras'
+    """
+    if name not in STARTS:
+        raise ValueError(f"there is no start {name!r}; choose one of {', '.join(STARTS)}")
+    return Path(__file__).parent / f"{name}.keras"
 
 
 @cache
-def _start() -> tuple[keras.Model, ModelSpec]:
-    return keras.models.load_model(START_FILE, compile=False), read_spec(START_FILE)
+def _start(name: str) -> tuple[keras.Model, ModelSpec]:
+    path = start_file(name)
+    return keras.models.load_model(path, compile=False), read_spec(path)
 
 
-def pretrained_start(charset: Charset, *, length: int) -> keras.Model:
+def pretrained_start(charset: Charset, *, length: int, start: str = "pretrained") -> keras.Model:
     """Build a `cnn_ctc` for a charset that can read a little already.
 
     All layers but the last are the pre-trained ones. The last has a row of weights for each class;
@@ -30,18 +47,19 @@ def pretrained_start(charset: Charset, *, length: int) -> keras.Model:
     Args:
         charset: The characters to read.
         length: Characters of the longest label.
+        start: Which weights, one of `STARTS`.
 
     Returns:
         A model from ``(B, 48, 160, 1)`` in 0–255 to CTC logits ``(B, 40, V)``.
 
     Raises:
-        ValueError: If the image is too narrow for labels of that length.
+        ValueError: If the image is too narrow for labels of that length, or no start has that name.
 
     Example:
         >>> pretrained_start(Charset("0123456789"), length=6).output_shape
         (None, 40, 11)
     """
-    source, spec = _start()
+    source, spec = _start(start)
     model = cnn_ctc(charset, length=length, height=spec.height, width=spec.width)
     for layer in source.layers[:-1]:
         model.get_layer(layer.name).set_weights(layer.get_weights())

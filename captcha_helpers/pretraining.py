@@ -8,6 +8,7 @@ al., 2017): if the drawn world is varied enough, the real one is just one more v
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
@@ -53,7 +54,8 @@ def random_style(rng: Rng, *, length: int, charset: str = ALPHANUMERIC) -> Style
         (5, 5)
     """
     if _chance(rng, 0.45):
-        return _near_a_preset(rng, length, charset)
+        preset = STYLES[str(rng.choice(list(PRESETS), p=list(PRESETS.values())))]
+        return _near(preset, rng, length, charset)
     height = int(rng.integers(30, 81))
     size = height * rng.uniform(0.5, 0.95)  # of the font
     width = int(np.clip(size * length * rng.uniform(0.45, 1.1), 1.2 * height, 5 * height))
@@ -99,7 +101,14 @@ def random_style(rng: Rng, *, length: int, charset: str = ALPHANUMERIC) -> Style
 
 
 def draw_anything(
-    rng: Rng, *, height: int, width: int, charset: str = ALPHANUMERIC, length: tuple[int, int]
+    rng: Rng,
+    *,
+    height: int,
+    width: int,
+    charset: str = ALPHANUMERIC,
+    length: tuple[int, int],
+    near: Style | None = None,
+    exclude: Collection[str] = (),
 ) -> tuple[np.ndarray, str]:
     """Draw one image in a look made up for it, as a model sees it.
 
@@ -109,6 +118,8 @@ def draw_anything(
         width: Columns of the image.
         charset: The characters that the label is made of.
         length: Fewest and most characters of the label.
+        near: A style that the look shall be like; by default any look.
+        exclude: Labels that are not drawn.
 
     Returns:
         The image ``(height, width, 1)`` uint8, 0–255, and its label.
@@ -120,8 +131,11 @@ def draw_anything(
         ((48, 160, 1), 4)
     """
     characters = int(rng.integers(length[0], length[1] + 1))
-    style = random_style(rng, length=characters, charset=charset)
-    label = sample_label(style, rng)
+    if near is None:
+        style = random_style(rng, length=characters, charset=charset)
+    else:
+        style = _near(near, rng, characters, charset)
+    label = sample_label(style, rng, exclude)
     return prepare(_spoil(draw(style, label, rng), rng), height, width), label
 
 
@@ -132,6 +146,8 @@ def draw_images(
     width: int,
     charset: str = ALPHANUMERIC,
     length: tuple[int, int],
+    near: Style | None = None,
+    exclude: Collection[str] = (),
     seed: int = 0,
     start: int = 0,
 ) -> tuple[np.ndarray, list[str]]:
@@ -143,6 +159,8 @@ def draw_images(
         width: Columns of the images.
         charset: The characters that labels are made of.
         length: Fewest and most characters of a label.
+        near: A style that every look shall be like; by default any look.
+        exclude: Labels that are not drawn.
         seed: Another seed gives other images.
         start: Number of the first image.
 
@@ -155,10 +173,10 @@ def draw_images(
         ((3, 48, 160, 1), 3)
     """
     images, labels = np.empty((count, height, width, 1), np.uint8), []
-    size = {"height": height, "width": width}
+    kind = {"height": height, "width": width, "charset": charset, "length": length}
     for row in range(count):
         rng = np.random.default_rng([seed, start + row])
-        images[row], label = draw_anything(rng, charset=charset, length=length, **size)
+        images[row], label = draw_anything(rng, **kind, near=near, exclude=exclude)
         labels.append(label)
     return images, labels
 
@@ -179,9 +197,8 @@ def drawable(charset: str) -> str:
     return "".join(char for char in charset if char in ALPHANUMERIC)
 
 
-def _near_a_preset(rng: Rng, length: int, charset: str) -> Style:
+def _near(preset: Style, rng: Rng, length: int, charset: str) -> Style:
     """A preset with other characters, as many as asked for, and often with other fonts."""
-    preset = STYLES[str(rng.choice(list(PRESETS), p=list(PRESETS.values())))]
     fonts = tuple(rng.choice(FONTS, 3)) if _chance(rng, 0.5) else preset.fonts
     return replace(
         preset,

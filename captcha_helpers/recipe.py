@@ -5,10 +5,10 @@ touched: look at the folder, set a validation part aside, start from the pre-tra
 slightly changed images for as long as there is time while the learning rate rises and falls once,
 and keep the weights that read the validation part best.
 
-One thing depends on the folder. If the start reads it already, more or less, two thirds of what is
-shown are drawn in every look, as in the pre-training, and the rate is low (a *rehearsal*: Robins,
+One thing depends on the folder. If a start reads it already, more or less, two thirds of what is
+shown are drawn, as in the making of that start, and the rate is low (a *rehearsal*: Robins,
 *Catastrophic Forgetting, Rehearsal and Pseudorehearsal*, 1995): there is more to forget than to
-learn. If the look is strange to it, only the folder's own images are shown, at a higher rate.
+learn. If the look is strange to both, only the folder's own images are shown, at a higher rate.
 """
 
 from __future__ import annotations
@@ -34,15 +34,16 @@ from captcha_helpers.charset import Charset
 from captcha_helpers.checks import check_folder
 from captcha_helpers.data import LabeledImages, load_folder, split_by_label
 from captcha_helpers.models import cnn_ctc, keras
-from captcha_helpers.pretrained import pretrained_start
+from captcha_helpers.pretrained import STARTS, pretrained_start
 from captcha_helpers.pretraining import draw_images, drawable
 from captcha_helpers.recognizer import Recognizer, from_keras, save_model, uncompiled
 from captcha_helpers.spec import ModelSpec, read_spec
+from captcha_helpers.styles import STYLES, Style
 from captcha_helpers.training import compile_model, predict_labels
 
 HEIGHT, WIDTH = 48, 160  # of the pre-trained start
 BATCH_SIZE = 32
-FAMILIAR = 0.15  # the start knows a look if its character error rate is below this
+FAMILIAR = 0.15  # a start knows a look if its character error rate is below this
 MOST_LOOKED_AT = 300  # images, to find that out
 REHEARSED = 22  # images of a batch that are drawn if it does
 REHEARSAL_RATE = 7e-4  # the highest rate if it does
@@ -76,6 +77,7 @@ class _Plan:
 
     seconds: float
     drawn: int  # images of a batch
+    near: Style | None  # the look of the drawn images; None is any
     peak: float  # highest learning rate
     steps: int | None = None
 
@@ -154,9 +156,8 @@ def train(
     training, validation = _split(data, seed)
     charset = Charset.from_labels(data.labels)
     lengths = [len(label) for label in data.labels]
-    model = _new_model(charset, max(lengths), pretrained, seed)
-    familiar = pretrained and _is_familiar(model, charset, training)
-    drawn, peak = (REHEARSED, REHEARSAL_RATE) if familiar else (0, PEAK_RATE)
+    start, error = _best_start(charset, training) if pretrained else (None, 1.0)
+    drawn, peak = (REHEARSED, REHEARSAL_RATE) if error < FAMILIAR else (0, PEAK_RATE)
     limit = f"minutes={minutes}" if epochs is None else f"epochs={epochs}"
     settings = {
         "command": f"captcha_helpers.train({Path(folder).resolve().name!r}, {limit}, "
@@ -165,7 +166,7 @@ def train(
         "validation_images": len(validation),
         "minutes": None if epochs else minutes,
         "epochs": epochs,
-        "pretrained": pretrained,
+        "start": start,
         "drawn_of_a_batch": drawn,
         "peak_rate": peak,
         "seed": seed,
@@ -174,11 +175,12 @@ def train(
     spec = ModelSpec(
         charset.characters, (min(lengths), max(lengths)), HEIGHT, WIDTH, training=settings
     )
-    state, kept = _State(), None
     if resume:
         model, state, kept = _load_resume(_resume_path(out), spec)
+    else:
+        model, state, kept = _new_model(charset, max(lengths), start, seed), _State(), None
     steps = None if epochs is None else math.ceil(epochs * len(training) / (BATCH_SIZE - drawn))
-    plan = _Plan(TRAINING_SHARE * 60 * minutes, drawn, peak, steps)
+    plan = _Plan(TRAINING_SHARE * 60 * minutes, drawn, STYLES.get(str(start)), peak, steps)
     run = _Run(model, spec, training, validation, plan, state, kept, out, progress)
     return run.go(begun)
 
@@ -252,6 +254,7 @@ class _Run:
             width=WIDTH,
             charset=self.spec.charset,
             length=self.spec.length,
+            near=self.plan.near,
             seed=REHEARSAL_SEED + seed,
             start=number * drawn,
         )
@@ -393,29 +396,33 @@ def _split(data: LabeledImages, seed: int) -> tuple[LabeledImages, LabeledImages
     return data.subset(training), data.subset(validation)
 
 
-def _new_model(charset: Charset, length: int, pretrained: bool, seed: int) -> keras.Model:
+def _new_model(charset: Charset, length: int, start: str | None, seed: int) -> keras.Model:
     keras.utils.set_random_seed(seed)
-    if pretrained:
-        model = pretrained_start(charset, length=length)
-    else:
+    if start is None:
         model = cnn_ctc(charset, length=length, height=HEIGHT, width=WIDTH)
+    else:
+        model = pretrained_start(charset, length=length, start=start)
     compile_model(model, head="ctc", steps=None)  # nobody knows yet how many there will be
     return model
 
 
-def _is_familiar(model: keras.Model, charset: Charset, data: LabeledImages) -> bool:
-    """Tell whether the start reads the labelled images to some degree, and could draw their like.
+def _best_start(charset: Charset, data: LabeledImages) -> tuple[str, float]:
+    """Find the start that reads the labelled images best, and its character error rate.
 
-    The pre-training drew ASCII letters and digits; of other characters the start knows nothing.
+    All that was drawn were ASCII letters and digits; of other characters no start knows anything.
     """
     if drawable(charset.characters) != charset.characters:
-        return False
+        return STARTS[0], 1.0
     some = data.subset(range(min(len(data), MOST_LOOKED_AT)))
     lengths = [len(label) for label in some.labels]
-    texts = predict_labels(
-        model, some.images, charset, head="ctc", length=(min(lengths), max(lengths))
-    )
-    return metrics.cer(some.labels, texts) < FAMILIAR
+    known = (min(lengths), max(lengths))
+    errors = {}
+    for name in STARTS:
+        model = pretrained_start(charset, length=max(lengths), start=name)
+        texts = predict_labels(model, some.images, charset, head="ctc", length=known)
+        errors[name] = metrics.cer(some.labels, texts)
+    best = min(errors, key=errors.__getitem__)
+    return best, errors[best]
 
 
 def _versions() -> dict[str, str]:

@@ -17,7 +17,7 @@ from captcha_helpers import (
     recipe,
 )
 from captcha_helpers.generator import _glyph
-from captcha_helpers.pretrained import START_FILE
+from captcha_helpers.pretrained import start_file
 from captcha_helpers.pretraining import FONTS
 from tools import pretrain
 
@@ -51,8 +51,8 @@ def test_every_font_has_every_character(font: str):
 
 
 def test_the_shipped_start_is_small_and_fits_the_recipe():
-    spec = read_spec(START_FILE)
-    assert START_FILE.stat().st_size <= 1_500_000
+    spec = read_spec(start_file("pretrained"))
+    assert start_file("pretrained").stat().st_size <= 1_500_000
     assert (spec.height, spec.width) == (recipe.HEIGHT, recipe.WIDTH)
     assert spec.charset == ALPHANUMERIC and "tools.pretrain" in spec.training["command"]
 

@@ -21,7 +21,7 @@ import numpy as np
 from captcha_helpers import metrics
 from captcha_helpers.charset import ALPHANUMERIC, Charset
 from captcha_helpers.models import cnn_ctc
-from captcha_helpers.pretrained import START_FILE
+from captcha_helpers.pretrained import start_file
 from captcha_helpers.pretraining import draw_images
 from captcha_helpers.recipe import HEIGHT, WIDTH
 from captcha_helpers.recognizer import save_model
@@ -73,7 +73,7 @@ def epochs_done(backup: Path) -> int:
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=START_FILE)
+    parser.add_argument("--out", type=Path, default=start_file("pretrained"))
     parser.add_argument("--images", type=int, default=480_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--backup", type=Path, default=Path("build/pretrain"))

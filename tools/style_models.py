@@ -1,0 +1,140 @@
+"""Make the readers of the drawn styles that ship with the package: ``make models``.
+
+Each begins with the pre-trained start and learns from images near one style only
+(`captcha_helpers.draw_images` with ``near``), none of them drawn twice and none of them real. It is
+then written as an ONNX file, which reads without TensorFlow. The reader of `mixed` is kept as a
+``.keras`` file too: `captcha_helpers.train` begins with it if it knows a folder better than the
+pre-trained start.
+
+Killed or interrupted, the same command goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+
+import captcha_helpers  # noqa: F401  (sets TensorFlow's environment before Keras is imported)
+
+import keras  # isort: skip
+import numpy as np
+
+from captcha_helpers import export, generate, metrics, prepare_batch, pretrained_start
+from captcha_helpers.charset import Charset
+from captcha_helpers.files import write_bytes
+from captcha_helpers.pretrained import STARTS
+from captcha_helpers.pretraining import draw_images
+from captcha_helpers.recipe import HEIGHT, WIDTH
+from captcha_helpers.recognizer import from_keras, save_model, uncompiled
+from captcha_helpers.spec import ModelSpec
+from captcha_helpers.styles import get_style
+from captcha_helpers.training import compile_model
+
+IMAGES = {
+    "mixed": 192_000,
+    "gradient": 48_000,
+    "slanted": 48_000,
+    "stars": 32_000,
+    "classic": 64_000,
+}
+PEAK_RATE = 1.5e-3
+BATCH_SIZE = 64
+EPOCHS = 20  # only says how often progress is shown and saved
+SEED = 3_000_000  # the pre-training and the rehearsal have drawn with others
+TEST_IMAGES = 1500
+TEST_SEED = 1_000_000
+PACKAGE = Path(captcha_helpers.__file__).parent
+
+
+class NearStyle(keras.utils.PyDataset):
+    """Batches of drawn images near a style, whose strings are in no test image."""
+
+    def __init__(self, style: str, steps: int, exclude: list[str], first_epoch: int = 0) -> None:
+        """Plan `steps` batches an epoch."""
+        super().__init__(workers=1, max_queue_size=20)
+        self.style, self.charset = get_style(style), Charset(get_style(style).charset)
+        self.steps, self.exclude, self.epoch = steps, frozenset(exclude), first_epoch - 1
+
+    def __len__(self) -> int:
+        """Batches an epoch."""
+        return self.steps
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Draw one batch: images (B, 48, 160, 1) uint8, labels (B, L) int32."""
+        images, labels = draw_images(
+            BATCH_SIZE,
+            height=HEIGHT,
+            width=WIDTH,
+            charset=self.charset.characters,
+            length=self.style.length,
+            near=self.style,
+            exclude=self.exclude,
+            seed=SEED,
+            start=(max(0, self.epoch) * self.steps + index) * BATCH_SIZE,
+        )
+        return images, self.charset.encode(labels, length=self.style.length[1])
+
+    def on_epoch_end(self) -> None:
+        """Go on to new images; Keras calls this before the first epoch too."""
+        self.epoch += 1
+
+
+def make(name: str, images: int, folder: Path) -> None:
+    """Train the reader of a style and write it into `folder`."""
+    style = get_style(name)
+    charset = Charset(style.charset)
+    drawn, labels = generate(style, TEST_IMAGES, seed=TEST_SEED)
+    backup = Path("build/style_models", name)
+    metadata = backup / "training_metadata.json"
+    done = json.loads(metadata.read_text())["epoch"] if metadata.exists() else 0
+    keras.utils.set_random_seed(0)
+    model = pretrained_start(charset, length=style.length[1])
+    steps = images // BATCH_SIZE // EPOCHS
+    compile_model(model, head="ctc", steps=steps * EPOCHS, peak_rate=PEAK_RATE)
+    model.fit(
+        NearStyle(name, steps, labels, done),
+        epochs=EPOCHS,
+        shuffle=False,
+        callbacks=[keras.callbacks.BackupAndRestore(backup)],
+        verbose=2,
+    )
+    training = {
+        "command": f"python -m tools.style_models {name} --images {images}",
+        "images": steps * EPOCHS * BATCH_SIZE,
+        "data": f"drawn near the style {name!r}, begun with the pre-trained start",
+    }
+    spec = ModelSpec(charset.characters, style.length, HEIGHT, WIDTH, training=training)
+    reader = from_keras(model, spec)
+    readings = reader.read_prepared(prepare_batch(drawn, HEIGHT, WIDTH))
+    result = metrics.score(labels, [reading.text for reading in readings])
+    training["test"] = f"{TEST_IMAGES:,} drawn images whose strings it never saw: {result}"
+    write(name, uncompiled(model), spec, folder)
+    print(f"{name}: {result}")
+
+
+def write(name: str, model: keras.Model, spec: ModelSpec, folder: Path) -> None:
+    """Write NAME.onnx, and NAME.keras if trainings begin with it."""
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch, f"{name}.keras")
+        save_model(model, spec, path)
+        export(path, Path(scratch, "out"), formats=["onnx"])
+        write_bytes(folder / f"{name}.onnx", Path(scratch, "out", "model.onnx").read_bytes())
+        if name in STARTS:
+            write_bytes(folder / f"{name}.keras", path.read_bytes())
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("styles", nargs="*", default=list(IMAGES), help="by default all")
+    parser.add_argument("--images", type=int, help="how many drawn images to learn from")
+    parser.add_argument("--out", type=Path, default=PACKAGE)
+    options = parser.parse_args()
+    for name in options.styles:
+        make(name, options.images or IMAGES[name], options.out)
+
+
+if __name__ == "__main__":
+    main()
