@@ -86,12 +86,12 @@ def _rescale(image: Pixels, factor: float, _: Rng) -> Pixels:
 
 
 DAMAGES: dict[str, Damage] = {
-    "JPEG": Damage("quality (100: not compressed)", 100, (90, 70, 50, 30, 20, 10), _jpeg),
+    "JPEG": Damage("quality (100: not compressed)", 100, (90, 60, 30, 20, 10), _jpeg),
     "blur": Damage("sigma of the Gaussian, pixels", 0, (0.5, 1, 1.5, 2, 3), _blur),
-    "noise": Damage("standard deviation, grey levels", 0, (10, 20, 40, 60, 80), _noise),
-    "contrast": Damage("factor about middle grey", 1, (0.05, 0.1, 0.2, 0.4, 1.5, 2), _contrast),
-    "rotation": Damage("degrees", 0, (-10, -6, -3, 3, 6, 10), _rotate),
-    "rescale": Damage("factor", 1, (0.5, 0.6, 0.75, 1.5, 2), _rescale),
+    "noise": Damage("standard deviation, grey levels", 0, (20, 40, 60, 80), _noise),
+    "contrast": Damage("factor about middle grey", 1, (0.05, 0.1, 0.2, 0.5, 2), _contrast),
+    "rotation": Damage("degrees", 0, (-10, -5, 5, 10), _rotate),
+    "rescale": Damage("factor", 1, (0.5, 0.75, 1.5, 2), _rescale),
 }
 
 
