@@ -11,7 +11,7 @@ export MALLOC_TRIM_THRESHOLD_ ?= 17179869184
 export MALLOC_TOP_PAD_ ?= 268435456
 
 .DEFAULT_GOAL := help
-.PHONY: help install notebooks lab test check samples pretrained readme benchmark wheel constraints repository clean
+.PHONY: help install notebooks lab test check samples pretrained models readme benchmark wheel constraints repository clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -51,6 +51,9 @@ samples: $(STAMP)  ## Draw captcha_images/ again, pixel for pixel
 
 pretrained: $(STAMP)  ## Make the pre-trained start anew (an hour on two cores; goes on if cut off)
 	$(BIN)/python -m tools.pretrain
+
+models: $(STAMP)  ## Make the shipped readers of the styles and their cards anew (an hour)
+	$(BIN)/python -m tools.style_models
 
 readme: $(STAMP)  ## Put results/*.json into the tables of both READMEs
 	$(BIN)/python -m tools.update_readme
