@@ -34,10 +34,10 @@ from captcha_helpers.training import compile_model
 
 IMAGES = {
     "mixed": 192_000,
-    "gradient": 48_000,
-    "slanted": 48_000,
-    "stars": 32_000,
-    "classic": 64_000,
+    "gradient": 32_000,
+    "slanted": 32_000,
+    "stars": 16_000,
+    "classic": 48_000,
 }
 PEAK_RATE = 1.5e-3
 BATCH_SIZE = 64
