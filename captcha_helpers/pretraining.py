@@ -15,6 +15,7 @@ import numpy as np
 from captcha_helpers.charset import ALPHANUMERIC
 from captcha_helpers.generator import cv2, draw, sample_label
 from captcha_helpers.images import prepare
+from captcha_helpers.processing import Processing
 from captcha_helpers.styles import STYLES, Range, Stroke, Style, Wave
 
 Rng = np.random.Generator
@@ -99,7 +100,13 @@ def random_style(rng: Rng, *, length: int, charset: str = ALPHANUMERIC) -> Style
 
 
 def draw_anything(
-    rng: Rng, *, height: int, width: int, charset: str = ALPHANUMERIC, length: tuple[int, int]
+    rng: Rng,
+    *,
+    height: int,
+    width: int,
+    charset: str = ALPHANUMERIC,
+    length: tuple[int, int],
+    processing: Processing | None = None,
 ) -> tuple[np.ndarray, str]:
     """Draw one image in a look made up for it, as a model sees it.
 
@@ -109,6 +116,7 @@ def draw_anything(
         width: Columns of the image.
         charset: The characters that the label is made of.
         length: Fewest and most characters of the label.
+        processing: What is done to the grey image before it gets this size; by default nothing.
 
     Returns:
         The image ``(height, width, 1)`` uint8, 0–255, and its label.
@@ -122,7 +130,8 @@ def draw_anything(
     characters = int(rng.integers(length[0], length[1] + 1))
     style = random_style(rng, length=characters, charset=charset)
     label = sample_label(style, rng)
-    return prepare(_spoil(draw(style, label, rng), rng), height, width), label
+    image = _spoil(draw(style, label, rng), rng)
+    return prepare(image, height, width, processing), label
 
 
 def draw_images(
@@ -132,6 +141,7 @@ def draw_images(
     width: int,
     charset: str = ALPHANUMERIC,
     length: tuple[int, int],
+    processing: Processing | None = None,
     seed: int = 0,
     start: int = 0,
 ) -> tuple[np.ndarray, list[str]]:
@@ -143,6 +153,7 @@ def draw_images(
         width: Columns of the images.
         charset: The characters that labels are made of.
         length: Fewest and most characters of a label.
+        processing: What is done to the grey images before they get this size; by default nothing.
         seed: Another seed gives other images.
         start: Number of the first image.
 
@@ -155,10 +166,10 @@ def draw_images(
         ((3, 48, 160, 1), 3)
     """
     images, labels = np.empty((count, height, width, 1), np.uint8), []
-    size = {"height": height, "width": width}
+    seen = {"height": height, "width": width, "processing": processing}
     for row in range(count):
         rng = np.random.default_rng([seed, start + row])
-        images[row], label = draw_anything(rng, charset=charset, length=length, **size)
+        images[row], label = draw_anything(rng, charset=charset, length=length, **seen)
         labels.append(label)
     return images, labels
 
