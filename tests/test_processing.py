@@ -43,7 +43,6 @@ from captcha_helpers import (
     write_samples,
 )
 from captcha_helpers.pretraining import draw_images
-from captcha_helpers.recognizer import from_keras
 
 ALL = Processing(invert="auto", strong=True, auto_crop=True, clahe=True)
 SPEC = ModelSpec("0123456789", (6, 6), 48, 160, training={"note": "made by a test"})
@@ -128,7 +127,12 @@ def test_the_same_pixels_in_every_version():
     y, x = np.mgrid[:24, :64]
     image = (200 - 150 * ((x // 6 + y // 5) % 2) * ((x > 9) & (x < 50) & (y > 3))).astype(np.uint8)
     sums = {name: (done.shape, int(done.sum())) for name, done in ALL.steps(image).items()}
-    assert sums == {}
+    assert sums == {
+        "invert": ((24, 64), 247200),
+        "strong": ((24, 64), 225000),
+        "auto_crop": ((22, 45), 115800),
+        "clahe": ((22, 45), 163126),
+    }
 
 
 @pytest.mark.parametrize("wrong", [{"invert": True}, {"invert": "yes"}, {"clahe": 2.0}])
@@ -155,7 +159,8 @@ def test_loading_drawing_and_batches_process_alike(tmp_path: Path):
     assert (batch != prepare_batch(images, 48, 160)).any()
     size = {"height": 48, "width": 160, "length": (4, 4)}
     inverted, _ = draw_images(3, **size, processing=Processing(invert="always"))
-    np.testing.assert_array_equal(inverted, invert(draw_images(3, **size)[0]))
+    straight = invert(draw_images(3, **size)[0])  # each rounds for itself when it is resized
+    np.testing.assert_allclose(inverted, straight.astype(float), atol=2)
 
 
 @given(processings)
