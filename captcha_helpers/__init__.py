@@ -52,8 +52,11 @@ if TYPE_CHECKING:
     from captcha_helpers.generator import generate as generate
     from captcha_helpers.images import ImageError as ImageError
     from captcha_helpers.images import load_image as load_image
+    from captcha_helpers.images import preparation_steps as preparation_steps
     from captcha_helpers.images import prepare as prepare
     from captcha_helpers.images import prepare_batch as prepare_batch
+    from captcha_helpers.images import save_debug as save_debug
+    from captcha_helpers.images import to_grey as to_grey
     from captcha_helpers.metrics import cer as cer
     from captcha_helpers.metrics import confusions as confusions
     from captcha_helpers.metrics import exact_match as exact_match
@@ -68,6 +71,12 @@ if TYPE_CHECKING:
     from captcha_helpers.pretraining import draw_anything as draw_anything
     from captcha_helpers.pretraining import draw_images as draw_images
     from captcha_helpers.pretraining import random_style as random_style
+    from captcha_helpers.processing import Processing as Processing
+    from captcha_helpers.processing import auto_crop as auto_crop
+    from captcha_helpers.processing import clahe as clahe
+    from captcha_helpers.processing import invert as invert
+    from captcha_helpers.processing import is_dark as is_dark
+    from captcha_helpers.processing import thicken as thicken
     from captcha_helpers.recipe import train as train
     from captcha_helpers.recognizer import Reading as Reading
     from captcha_helpers.recognizer import Recognizer as Recognizer
@@ -123,7 +132,15 @@ _NAMES = {
     "files": [],
     "formats": ["Parity", "ParityError", "compare", "export"],
     "generator": ["draw", "generate"],
-    "images": ["ImageError", "load_image", "prepare", "prepare_batch"],
+    "images": [
+        "ImageError",
+        "load_image",
+        "preparation_steps",
+        "prepare",
+        "prepare_batch",
+        "save_debug",
+        "to_grey",
+    ],
     "litert": [],
     "metrics": [
         "cer",
@@ -138,6 +155,7 @@ _NAMES = {
     "plots": [],
     "pretrained": ["pretrained_start"],
     "pretraining": ["draw_anything", "draw_images", "random_style"],
+    "processing": ["Processing", "auto_crop", "clahe", "invert", "is_dark", "thicken"],
     "recipe": ["train"],
     "recognizer": ["Reading", "Recognizer", "load", "save_model"],
     "results": ["load_results", "save_result"],

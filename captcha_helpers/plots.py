@@ -22,7 +22,9 @@ except ModuleNotFoundError as error:  # pragma: no cover - depends on the instal
 
 from captcha_helpers.charset import Charset
 from captcha_helpers.ctc import frame_alignment, softmax
+from captcha_helpers.images import ImageSource, preparation_steps
 from captcha_helpers.metrics import confusions
+from captcha_helpers.processing import Processing
 
 RIGHT, WRONG = "#1b7837", "#c51b29"  # told apart by brightness too, and errors are marked in text
 
@@ -90,6 +92,39 @@ def gallery(
     if title:
         figure.suptitle(title, fontsize=15)
     return figure
+
+
+def processing_steps(
+    image: ImageSource,
+    processing: Processing,
+    *,
+    height: int = 48,
+    width: int = 160,
+    title: str | None = None,
+) -> Figure:
+    """Show an image before and after each step on its way to the model.
+
+    Args:
+        image: Anything that `captcha_helpers.load_image` accepts.
+        processing: What is done to it.
+        height: Rows of what the model sees.
+        width: Columns of what the model sees.
+        title: A line above.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ImageError: If the image cannot be used.
+
+    Example:
+        >>> image = np.zeros((20, 60), "uint8")
+        >>> figure = processing_steps(image, Processing(invert="always", strong=True))
+        >>> [axes.get_title() for axes in figure.axes]
+        ['original', 'grey', 'invert', 'strong', 'model']
+    """
+    steps = preparation_steps(image, height, width, processing)
+    return gallery(list(steps.values()), list(steps), columns=len(steps), title=title)
 
 
 def worst_errors(

@@ -54,7 +54,7 @@ def test_what_is_no_specification_is_refused(text: str):
 
 def test_later_schemas_ask_for_an_update():
     with pytest.raises(ValueError, match="update"):
-        ModelSpec.from_json(SPEC.to_json().replace('"schema": 1', '"schema": 2'))
+        ModelSpec.from_json(SPEC.to_json().replace('"schema": 1', '"schema": 3'))
 
 
 def test_a_fresh_process_reads_the_same_text(model_file: Path, stars: Path):
