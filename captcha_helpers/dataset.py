@@ -16,6 +16,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from multiprocessing import get_context, parent_process
@@ -362,11 +363,25 @@ def _in_processes(paint: partial[int], jobs: Sequence[_Job], workers: int) -> It
         return
     try:
         with ProcessPoolExecutor(workers, get_context("spawn"), _obey_parent) as pool:
-            yield from pool.map(paint, chunks)
+            with _ctrl_c_ignored():  # by the processes too, which begin in there
+                drawn = pool.map(paint, chunks)
+            yield from drawn
     except BrokenProcessPool:
         raise OSError(
             "a drawing process was killed, maybe for want of memory; the same call goes on"
         ) from None
+
+
+@contextmanager
+def _ctrl_c_ignored() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # gets no signals anyway
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _obey_parent() -> None:
