@@ -116,12 +116,21 @@ class _Length(click.ParamType):
         return fewest, most
 
 
-def _check_model(model: str) -> None:
-    """Tell wrong paths before TensorFlow is loaded, and load it only for models that need it."""
+def _model_file(model: str) -> Path:
+    """Find a model and look into it, so that a wrong path is told before TensorFlow is loaded."""
     path = captcha_helpers.recognizer.model_path(model)
     captcha_helpers.read_spec(path)
+    return path
+
+
+def _import_runtime(path: Path) -> None:
     if path.suffix not in (".onnx", ".tflite"):
         _import_keras()
+
+
+def _load(path: Path) -> Recognizer:
+    _import_runtime(path)
+    return captcha_helpers.load(path)
 
 
 def _refuse_existing(path: Path | None) -> None:
@@ -382,10 +391,10 @@ def evaluate(
 ) -> None:
     """Measure MODEL on the labelled images in FOLDER."""
     _refuse_existing(report)
+    path = _model_file(model)
     captcha_helpers.read_labels(folder)
-    _check_model(model)
     result = captcha_helpers.evaluate(
-        captcha_helpers.load(model),
+        _load(path),
         folder,
         on_error="skip" if skip_errors else "raise",
         progress=False if as_json else None,
@@ -417,9 +426,9 @@ def predict(
     image that cannot be read is named on stderr, the others are read, and the exit code is 1.
     """
     _refuse_existing(table)
+    path = _model_file(model)
     paths = _image_paths(images)[:limit]
-    _check_model(model)
-    reader = captcha_helpers.load(model)
+    reader = _load(path)
     quiet = as_json or table is not None  # else the lines show how far it is
     rows, failed = [], False
     for path, result in _read_each(reader, paths, bar=quiet):
@@ -564,14 +573,14 @@ def export(
 )
 @click.option(
     "--queue-size",
-    default=64,
+    default=256,
     show_default=True,
     type=click.IntRange(1),
     help="Images that may wait; more are turned away.",
 )
 @click.option(
     "--batch-size",
-    default=16,
+    default=32,
     show_default=True,
     type=click.IntRange(1),
     help="Images that go through the model together.",
@@ -587,7 +596,7 @@ def serve(
     """Answer HTTP requests with MODEL: images in, text out. Ctrl-C ends it."""
     from captcha_helpers import service
 
-    _check_model(model)
+    _import_runtime(_model_file(model))
     service.serve(
         model,
         host=host,

@@ -30,7 +30,7 @@ from tqdm import tqdm
 import captcha_helpers
 from captcha_helpers.data import LABELS_FILE, read_labels, split_by_label
 from captcha_helpers.files import write_bytes
-from captcha_helpers.generator import draw, sample_label
+from captcha_helpers.generator import check_fonts, draw, sample_label
 from captcha_helpers.styles import Style, get_style
 
 META_FILE = "meta.json"
@@ -91,7 +91,8 @@ def write_dataset(
     Raises:
         FileExistsError: The folder holds other files, or another or a complete data set.
         NotADirectoryError: The folder is a file.
-        ValueError: An argument is not as above, or there are too many strings to draw them all.
+        ValueError: An argument is not as above, there are too many strings to draw them all, or a
+            font lacks a character.
 
     Example:
         >>> import tempfile
@@ -107,6 +108,7 @@ def write_dataset(
     folder = Path(folder)
     labels = _labels(style, count, epochs, seed)
     jobs = _jobs(style, labels, test_ratio, seed)
+    check_fonts(style, sorted(set("".join(labels))))
     about = {
         "made_by": MADE_BY,
         "version": captcha_helpers.__version__,
