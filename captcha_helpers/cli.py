@@ -116,21 +116,12 @@ class _Length(click.ParamType):
         return fewest, most
 
 
-def _model_file(model: str) -> Path:
-    """Find a model and look into it, so that a wrong path is told before TensorFlow is loaded."""
+def _import_runtime(model: str) -> None:
+    """Import Keras if the model needs it, once it is known that there is such a model."""
     path = captcha_helpers.recognizer.model_path(model)
-    captcha_helpers.read_spec(path)
-    return path
-
-
-def _import_runtime(path: Path) -> None:
     if path.suffix not in (".onnx", ".tflite"):
+        captcha_helpers.read_spec(path)
         _import_keras()
-
-
-def _load(path: Path) -> Recognizer:
-    _import_runtime(path)
-    return captcha_helpers.load(path)
 
 
 def _refuse_existing(path: Path | None) -> None:
@@ -391,10 +382,11 @@ def evaluate(
 ) -> None:
     """Measure MODEL on the labelled images in FOLDER."""
     _refuse_existing(report)
-    path = _model_file(model)
-    captcha_helpers.read_labels(folder)
+    captcha_helpers.read_spec(captcha_helpers.recognizer.model_path(model))
+    captcha_helpers.read_labels(folder)  # wrong paths are told before TensorFlow is loaded
+    _import_runtime(model)
     result = captcha_helpers.evaluate(
-        _load(path),
+        captcha_helpers.load(model),
         folder,
         on_error="skip" if skip_errors else "raise",
         progress=False if as_json else None,
@@ -413,7 +405,7 @@ def evaluate(
 @click.argument("model")
 @click.argument("images", nargs=-1, required=True, type=_path)
 @click.option("--limit", type=click.IntRange(1), help="Read only so many images.")
-@click.option("--csv", "table", type=_path, help="Write a CSV file instead of printing.")
+@click.option("--csv", "table", type=_path, help="Write the lines to a CSV file.")
 @_json
 def predict(
     model: str, images: tuple[Path, ...], limit: int | None, table: Path | None, as_json: bool
@@ -426,9 +418,9 @@ def predict(
     image that cannot be read is named on stderr, the others are read, and the exit code is 1.
     """
     _refuse_existing(table)
-    path = _model_file(model)
     paths = _image_paths(images)[:limit]
-    reader = _load(path)
+    _import_runtime(model)
+    reader = captcha_helpers.load(model)
     quiet = as_json or table is not None  # else the lines show how far it is
     rows, failed = [], False
     for path, result in _read_each(reader, paths, bar=quiet):
@@ -444,6 +436,8 @@ def predict(
         _write_csv(table, rows)
     if as_json:
         click.echo(json.dumps(rows))
+    elif table is not None:
+        click.echo(f"{table}: {len(rows)} images")
     if failed:
         sys.exit(1)
 
@@ -576,14 +570,14 @@ def export(
     default=256,
     show_default=True,
     type=click.IntRange(1),
-    help="Images that may wait; more are turned away.",
+    help="Images that may be there at a time; more are turned away.",
 )
 @click.option(
     "--batch-size",
     default=32,
     show_default=True,
     type=click.IntRange(1),
-    help="Images that go through the model together.",
+    help="Images that go through the model together, at most.",
 )
 def serve(
     model: str,
@@ -596,7 +590,7 @@ def serve(
     """Answer HTTP requests with MODEL: images in, text out. Ctrl-C ends it."""
     from captcha_helpers import service
 
-    _import_runtime(_model_file(model))
+    _import_runtime(model)
     service.serve(
         model,
         host=host,

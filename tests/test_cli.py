@@ -167,6 +167,8 @@ def test_predict_gives_json_and_csv(onnx_file: Path, folder: Path, tmp_path: Pat
     with open(table, newline="", encoding="utf-8") as file:
         written = list(csv.DictReader(file))
     assert [row["text"] for row in written] == [row["text"] for row in rows]
+    other = tmp_path / "other.csv"
+    assert run_here("predict", onnx_file, folder, "--csv", other).stdout == f"{other}: 60 images\n"
     before = table.read_bytes()
     again = run("predict", onnx_file, folder, "--csv", table)
     assert again.returncode == 1 and "exists" in again.stderr and table.read_bytes() == before
