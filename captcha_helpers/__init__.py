@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from captcha_helpers.data import load_folder as load_folder
     from captcha_helpers.data import read_labels as read_labels
     from captcha_helpers.data import split_by_label as split_by_label
+    from captcha_helpers.dataset import write_dataset as write_dataset
     from captcha_helpers.evaluation import Evaluation as Evaluation
     from captcha_helpers.evaluation import evaluate as evaluate
     from captcha_helpers.evaluation import write_report as write_report
@@ -82,6 +83,7 @@ if TYPE_CHECKING:
     from captcha_helpers.recognizer import Recognizer as Recognizer
     from captcha_helpers.recognizer import load as load
     from captcha_helpers.recognizer import save_model as save_model
+    from captcha_helpers.recognizer import shipped_models as shipped_models
     from captcha_helpers.results import load_results as load_results
     from captcha_helpers.results import save_result as save_result
     from captcha_helpers.runtimes import open_model as open_model
@@ -90,6 +92,7 @@ if TYPE_CHECKING:
     from captcha_helpers.spec import read_spec as read_spec
     from captcha_helpers.styles import STYLES as STYLES
     from captcha_helpers.styles import Style as Style
+    from captcha_helpers.styles import adapt_style as adapt_style
     from captcha_helpers.styles import classic as classic
     from captcha_helpers.styles import get_style as get_style
     from captcha_helpers.training import ExactMatch as ExactMatch
@@ -128,6 +131,7 @@ _NAMES = {
         "string_probability",
     ],
     "data": ["LabeledImages", "image_files", "load_folder", "read_labels", "split_by_label"],
+    "dataset": ["write_dataset"],
     "evaluation": ["Evaluation", "evaluate", "write_report"],
     "files": [],
     "formats": ["Parity", "ParityError", "compare", "export"],
@@ -157,12 +161,12 @@ _NAMES = {
     "pretraining": ["draw_anything", "draw_images", "random_style"],
     "processing": ["Processing", "auto_crop", "clahe", "invert", "is_dark", "thicken"],
     "recipe": ["train"],
-    "recognizer": ["Reading", "Recognizer", "load", "save_model"],
+    "recognizer": ["Reading", "Recognizer", "load", "save_model", "shipped_models"],
     "results": ["load_results", "save_result"],
     "runtimes": ["open_model"],
     "samples": ["write_samples"],
     "spec": ["ModelSpec", "read_spec"],
-    "styles": ["STYLES", "Style", "classic", "get_style"],
+    "styles": ["STYLES", "Style", "adapt_style", "classic", "get_style"],
     "training": ["ExactMatch", "compile_model", "predict_labels"],
     "web_page": [],
 }

@@ -106,6 +106,11 @@ def read_labels(folder: str | os.PathLike[str]) -> list[tuple[Path, str]]:
     listing = folder / LABELS_FILE
     pairs = _from_csv(listing) if listing.exists() else _from_file_names(folder)
     if not pairs:
+        parts = [part for part in ("train", "test") if (folder / part / LABELS_FILE).exists()]
+        if parts:
+            raise ValueError(
+                f"{str(folder)!r} is a data set in parts; pass one: {str(folder / parts[0])!r}"
+            )
         raise ValueError(
             f"no images in {str(folder)!r}; expected files such as LABEL.png or LABEL_anything.jpg "
             f"({', '.join(sorted(IMAGE_SUFFIXES))}), or a {LABELS_FILE} that lists some"

@@ -22,7 +22,7 @@ from __future__ import annotations
 import cmath
 import importlib.util
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from functools import cache, lru_cache
 from itertools import accumulate, chain, pairwise
 from pathlib import Path
@@ -279,6 +279,24 @@ def draw(style: Style, label: str, rng: Rng) -> np.ndarray:
     if style.waves_move_strokes:
         image = _displace(image, style.waves, rng)
     return _develop(image, style, rng)
+
+
+def check_fonts(style: Style, characters: Iterable[str]) -> None:
+    """Make sure that each font of a style has these characters, before many images are drawn.
+
+    Args:
+        style: The look.
+        characters: Characters that will be drawn.
+
+    Raises:
+        ValueError: A font lacks a character, or there is no such font; the message names both.
+
+    Example:
+        >>> check_fonts(get_style("stars"), "0123")
+    """
+    for char in characters:
+        for font in style.fonts:
+            _glyph(font, char)
 
 
 def _check_label(style: Style, label: str) -> None:

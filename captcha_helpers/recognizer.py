@@ -31,6 +31,8 @@ from captcha_helpers.spec import MEMBER, ModelSpec, read_spec
 if TYPE_CHECKING:
     import keras
 
+_HERE = Path(__file__).parent
+
 
 class Character(NamedTuple):
     """One character of a reading, and how sure the model is of it (0–1)."""
@@ -236,12 +238,24 @@ def model_path(name: str | os.PathLike[str]) -> Path:
         The path, which may lead nowhere.
 
     Example:
-        >>> model_path("pretrained").name, model_path("mine.onnx").name
-        ('pretrained.keras', 'mine.onnx')
+        >>> model_path("pretrained").stem, model_path("mine.onnx").name
+        ('pretrained', 'mine.onnx')
     """
-    path = Path(name)
-    shipped = Path(__file__).parent / f"{path.name}.keras"
-    return shipped if path.name == os.fspath(name) and shipped.exists() else path
+    return shipped_models().get(os.fspath(name), Path(name))
+
+
+def shipped_models() -> dict[str, Path]:
+    """The models that come with the package.
+
+    Returns:
+        Each model's name and file. If there is an ONNX file, which opens quickest, it is that one.
+
+    Example:
+        >>> "pretrained" in shipped_models()
+        True
+    """
+    files = [path for suffix in ("keras", "onnx") for path in _HERE.glob(f"*.{suffix}")]
+    return dict(sorted({path.stem: path for path in files}.items()))
 
 
 def from_keras(model: keras.Model, spec: ModelSpec) -> Recognizer:
