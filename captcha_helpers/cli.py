@@ -12,11 +12,11 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -322,6 +322,16 @@ def _readable(pairs: Iterable[tuple[Path, str]]) -> Iterator[tuple[Any, str]]:
 @click.option("--strict", is_flag=True, help="Stop at images that cannot be used.")
 @click.option("--resume", is_flag=True, help="Go on with a training that was cut off.")
 @click.option("--overwrite", is_flag=True, help="Replace the model file.")
+@click.option("--auto-crop", is_flag=True, help="Cut away empty edges.")
+@click.option(
+    "--invert",
+    type=click.Choice(["no", "auto", "always"]),
+    default="no",
+    show_default=True,
+    help="Make dark images light, or all.",
+)
+@click.option("--strong", is_flag=True, help="Make strokes a pixel thicker.")
+@click.option("--clahe", is_flag=True, help="Raise the contrast, part by part.")
 @_json
 def train(
     folder: Path,
@@ -333,12 +343,17 @@ def train(
     strict: bool,
     resume: bool,
     overwrite: bool,
+    auto_crop: bool,
+    invert: Literal["no", "auto", "always"],
+    strong: bool,
+    clahe: bool,
     as_json: bool,
 ) -> None:
     """Learn to read the labelled images in FOLDER.
 
     The labels stand in the file names (LABEL.png, LABEL_anything.png) or in a labels.csv with the
-    columns file and label. Ctrl-C keeps the best model so far.
+    columns file and label. Ctrl-C keeps the best model so far. What --auto-crop,
+    --invert, --strong and --clahe do to the images is stored with the model: reading does it too.
     """
     captcha_helpers.read_labels(folder)  # a wrong path is told before TensorFlow is loaded
     _import_keras()
@@ -352,6 +367,7 @@ def train(
         seed=seed,
         resume=resume,
         overwrite=overwrite,
+        processing=captcha_helpers.Processing(invert, strong, auto_crop, clahe),
         progress=False if as_json else None,
     )
     facts = reader.spec.training
@@ -400,15 +416,28 @@ def evaluate(
     cls=_Examples,
     epilog="captcha-helpers predict exported/model.onnx one.png two.png\n"
     "captcha-helpers predict my_reader.keras other_images --csv read.csv\n"
-    "captcha-helpers predict exported/model.onnx other_images --limit 10 --json",
+    "captcha-helpers predict exported/model.onnx other_images --limit 10 --json\n"
+    "captcha-helpers predict stars dark.png --invert --save-debug steps",
 )
 @click.argument("model")
 @click.argument("images", nargs=-1, required=True, type=_path)
 @click.option("--limit", type=click.IntRange(1), help="Read only so many images.")
+@click.option("--no-auto-crop", is_flag=True, help="Keep empty edges that training cut away.")
+@click.option("--invert", is_flag=True, help="Take the negative of each image.")
+@click.option("--strong", is_flag=True, help="Make strokes a pixel thicker.")
+@click.option("--save-debug", type=_path, help="Write each step of an image to a folder in this.")
 @click.option("--csv", "table", type=_path, help="Write the lines to a CSV file.")
 @_json
 def predict(
-    model: str, images: tuple[Path, ...], limit: int | None, table: Path | None, as_json: bool
+    model: str,
+    images: tuple[Path, ...],
+    limit: int | None,
+    no_auto_crop: bool,
+    invert: bool,
+    strong: bool,
+    save_debug: Path | None,
+    table: Path | None,
+    as_json: bool,
 ) -> None:
     """Read IMAGES, files or folders, with MODEL.
 
@@ -416,11 +445,20 @@ def predict(
 
     Prints a line for each image: file, text and confidence (0 to 1), with tabs between them. An
     image that cannot be read is named on stderr, the others are read, and the exit code is 1.
+    Images are prepared as in the model's training, unless --no-auto-crop, --invert or --strong say
+    otherwise.
     """
     _refuse_existing(table)
     paths = _image_paths(images)[:limit]
     _import_runtime(model)
     reader = captcha_helpers.load(model)
+    wanted = {"auto_crop": False} if no_auto_crop else {}
+    wanted |= {"invert": "always"} if invert else {}
+    wanted |= {"strong": True} if strong else {}
+    processing = replace(reader.spec.processing, **wanted)
+    reader = captcha_helpers.Recognizer(reader.run, replace(reader.spec, processing=processing))
+    if save_debug is not None:
+        _save_steps(reader, paths, save_debug)
     quiet = as_json or table is not None  # else the lines show how far it is
     rows, failed = [], False
     for path, result in _read_each(reader, paths, bar=quiet):
@@ -453,6 +491,16 @@ def _image_paths(images: Sequence[Path]) -> list[Path]:
     return paths
 
 
+def _save_steps(reader: Recognizer, paths: Sequence[Path], folder: Path) -> None:
+    """Write what is done to each image; those that cannot be read are told of later."""
+    spec = reader.spec
+    for path in paths:
+        with suppress(captcha_helpers.ImageError):
+            captcha_helpers.save_debug(
+                path, folder / path.name, spec.height, spec.width, spec.processing
+            )
+
+
 def _read_each(
     reader: Recognizer, paths: Sequence[Path], *, bar: bool, batch_size: int = 64
 ) -> Iterator[tuple[Path, Reading | ImageError]]:
@@ -474,7 +522,8 @@ def _read_each(
 def _prepare(reader: Recognizer, path: Path) -> Any:
     """What the model sees of an image, ``(height, width, 1)``, or why there is nothing to see."""
     try:
-        return captcha_helpers.prepare(path, reader.spec.height, reader.spec.width)
+        spec = reader.spec
+        return captcha_helpers.prepare(path, spec.height, spec.width, spec.processing)
     except captcha_helpers.ImageError as error:
         return error
 
