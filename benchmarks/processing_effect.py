@@ -93,14 +93,14 @@ def main() -> None:
             for option, processing in OPTIONS.items():
                 reader = Recognizer(start.run, replace(start.spec, processing=processing))
                 score = ch.score(labels, [one.text for one in reader.read_many(spoiled)])
-                rows.append(
-                    {"set": Path(name).name, "images": how, "option": option} | score.as_dict()
-                )
+                row = {"set": Path(name).name, "images": how, "option": option, "n": score.n}
+                rows.append(row | {"exact_match": score.exact_match})
             shares = {row["option"]: row["exact_match"] for row in rows[-len(OPTIONS) :]}
             told = "  ".join(f"{option} {share:.1%}" for option, share in shares.items())
             print(f"{Path(name).name:10} {how:9} n={len(labels)}  {told}", flush=True)
     if options.json:
-        options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        lines = ",\n".join(map(json.dumps, rows))
+        options.json.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ Head = Literal["ctc", "per_position"]
 MEMBER = "captcha_helpers.json"
 SIDECAR = "metadata.json"
 SCHEMA = 1
-PROCESSED_SCHEMA = 2  # of models with `processing`, so that older versions do not misread for them
+PROCESSED_SCHEMA = 2  # of models with processing, so that versions without it refuse them
 TO_GREY = (
     "flatten transparency onto white",
     "grey by ITU-R 601 (0.299 R + 0.587 G + 0.114 B)",
