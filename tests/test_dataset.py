@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -135,8 +136,8 @@ def test_a_killed_run_is_continued_to_the_same_bytes(tmp_path: Path, workers: in
         else:
             pytest.fail("drawing processes go on without their parent")
     finally:
-        if process.poll() is None:
-            process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
     images = sorted(folder.rglob("*.png"))
     assert 10 <= len(images) < 300
     for path in images:
