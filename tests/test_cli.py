@@ -16,10 +16,13 @@ from PIL import Image
 
 from captcha_helpers import (
     STYLES,
+    Processing,
     check_folder,
+    generate,
     image_files,
     load,
     read_labels,
+    read_spec,
     shipped_models,
     write_dataset,
     write_samples,
@@ -271,3 +274,32 @@ def test_help_lists_the_verbs_in_the_order_of_use():
     listed = run_here("--help").stdout.split("Commands:")[1]
     assert re.findall(r"^  (\w+)  ", listed, re.MULTILINE) == list(main.commands)
     assert "..." not in listed  # no sentence is cut short
+
+
+def test_processing_is_stored_by_train_and_changed_by_predict_alone(folder: Path, tmp_path: Path):
+    model, image = tmp_path / "m.keras", image_files(folder)[0]
+    options = ["--auto-crop", "--invert", "auto", "--from-scratch"]
+    done = run_here("train", folder, "--epochs", 1, "--out", model, "--json", *options)
+    assert done.exit_code == 0, done.output
+    assert read_spec(model).processing == Processing(invert="auto", auto_crop=True)
+    steps = {
+        (): "original grey invert auto_crop model",
+        ("--no-auto-crop", "--strong"): "original grey invert strong model",
+    }
+    for number, (more, names) in enumerate(steps.items()):
+        target = tmp_path / str(number)
+        done = run_here("predict", model, image, "--json", "--save-debug", target, *more)
+        assert done.exit_code == 0, done.output
+        written = sorted(path.name for path in (target / image.name).iterdir())
+        assert written == [f"{n}_{name}.png" for n, name in enumerate(names.split())]
+    again = run_here("predict", model, image, "--save-debug", target)
+    assert again.exit_code == 1 and "exists" in again.output
+
+
+def test_predict_inverts(tmp_path: Path):
+    images, labels = generate("stars", 20, seed=4)
+    for image, label in zip(images, labels, strict=True):
+        Image.fromarray(255 - image).save(tmp_path / f"{label}.png")
+    rows = json.loads(run_here("predict", "stars", tmp_path, "--invert", "--json").stdout)
+    right = [row["text"] == Path(row["file"]).stem for row in rows]
+    assert len(right) == 20 and sum(right) >= 18
