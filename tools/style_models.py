@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import captcha_helpers  # noqa: F401  (sets TensorFlow's environment before Keras is imported)
@@ -36,9 +37,10 @@ IMAGES = {
     "mixed": 192_000,
     "gradient": 32_000,
     "slanted": 32_000,
-    "stars": 16_000,
+    "stars": 24_000,
     "classic": 48_000,
 }
+VARIED = {"stars": {"rise": 10.0, "margin": -5.0}}  # the edge cuts digits, as it may in real ones
 PEAK_RATE = 1.5e-3
 BATCH_SIZE = 64
 EPOCHS = 20  # only says how often progress is shown and saved
@@ -86,7 +88,8 @@ class NearStyle(keras.utils.PyDataset):
     def __init__(self, style: str, steps: int, exclude: list[str], first_epoch: int = 0) -> None:
         """Plan `steps` batches an epoch."""
         super().__init__(workers=1, max_queue_size=20)
-        self.style, self.charset = get_style(style), Charset(get_style(style).charset)
+        self.style = replace(get_style(style), **VARIED.get(style, {}))
+        self.charset = Charset(self.style.charset)
         self.steps, self.exclude, self.epoch = steps, frozenset(exclude), first_epoch - 1
 
     def __len__(self) -> int:
