@@ -179,7 +179,8 @@ def card(name: str, path: Path) -> str:
         size=path.stat().st_size / 1e6,
         test=metrics.score(labels, texts),
         n=TEST_IMAGES,
-        mistakes=", ".join(f"`{a or ' '}` as `{b or ' '}` ({n})" for (a, b), n in mistakes),
+        mistakes=", ".join(f"`{a or ' '}` as `{b or ' '}` ({n})" for (a, b), n in mistakes)
+        or "none",
         weakness=WEAKNESSES[name],
     )
 
