@@ -120,7 +120,7 @@ class Fetcher:
         ):
             said = {name.lower(): value.decode("latin-1") for name, value in response.headers}
             if response.status in _REDIRECTS and b"location" in said:
-                return urljoin(url, said[b"location"])
+                return _join(url, said[b"location"])
             if response.status != 200:
                 raise FetchError(422, f"the host answered {response.status} instead of an image")
             body = bytearray()
@@ -229,6 +229,13 @@ def _host_and_port(text: str) -> tuple[str, int | None]:
 def _name(parts: SplitResult) -> str:
     """Give a host one spelling: in lower case, without a last dot."""
     return (parts.hostname or "").rstrip(".")
+
+
+def _join(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        raise FetchError(422, "the host redirects to what is no URL") from None
 
 
 @cache

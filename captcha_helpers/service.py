@@ -7,6 +7,7 @@ answered with a status from 400 to 422 and ``{"detail": "what to do"}``; 503 mea
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 import time
@@ -227,6 +228,7 @@ def create_app(
         "/predict/batch",
         summary="Read several images",
         responses=_problems(400, 408, 413, 415, 503),
+        response_model_exclude_none=True,
         openapi_extra=_form(_FILES),
     )
     async def predict_batch(request: Request) -> Batch:
@@ -300,12 +302,13 @@ def serve(
         app = create_app(
             model, allow_url_hosts=allow_url_hosts, queue_size=queue_size, batch_size=batch_size
         )
+        logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of bytes
         config = uvicorn.Config(
             app,
             http=ImpatientProtocol,
             ws="none",
             lifespan="on",
-            log_level="warning",
+            log_level="error",
             access_log=False,
             server_header=False,
             proxy_headers=False,

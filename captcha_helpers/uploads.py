@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import math
 from typing import NamedTuple
 
 try:
     import anyio
+    from python_multipart import FormParser
     from python_multipart.exceptions import FormParserError
+    from python_multipart.multipart import Field, File, parse_options_header
     from starlette.exceptions import HTTPException
-    from starlette.formparsers import MultiPartException, MultiPartParser
     from starlette.requests import ClientDisconnect, Request
 except ModuleNotFoundError as error:
     raise ImportError(
@@ -59,13 +60,16 @@ class Uploads:
                 slow, 413 if it sends too much, 415 if the content type is another, 503 if many
                 others send something at this time.
         """
-        content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        is_form = content_type == "multipart/form-data"
-        is_raw = content_type in ("", "application/octet-stream")
-        if not (is_form or is_raw or content_type.startswith("image/")):
-            raise HTTPException(415, f"the content type is {content_type!r}; {_WANTED}")
-        body = await self._body(request, max_bytes + _FORM if is_form else MAX_BYTES)
-        files = await _from_form(request, body, most) if is_form else [Upload("", body)]
+        content_type = request.headers.get("content-type", "")
+        kind = content_type.partition(";")[0].strip().lower()
+        if kind == "multipart/form-data":
+            body = await self._body(request, max_bytes + _FORM)
+            # In a thread, because a form made for it takes seconds.
+            files = await anyio.to_thread.run_sync(_from_form, content_type, body, most)
+        elif kind in ("", "application/octet-stream") or kind.startswith("image/"):
+            files = [Upload("", await self._body(request, MAX_BYTES))]
+        else:
+            raise HTTPException(415, f"the content type is {kind!r}; {_WANTED}")
         if not any(file.data for file in files):
             raise HTTPException(400, f"there is nothing in the upload; {_WANTED}")
         if any(len(file.data) > MAX_BYTES for file in files):
@@ -100,26 +104,28 @@ class Uploads:
         return bytes(body)
 
 
-class _InMemory(MultiPartParser):
-    spool_max_size = 1 << 62  # never to disk
+def _from_form(content_type: str, body: bytes, most: int) -> list[Upload]:
+    files: list[Upload] = []
 
+    def take(part: File | Field) -> None:
+        if part.field_name != FIELD.encode() or isinstance(part, Field):
+            name = (part.field_name or b"").decode(errors="replace")
+            raise HTTPException(400, f"the form has a field {name!r} with no use; {_WANTED}")
+        if len(files) == most:
+            raise HTTPException(400, f"the form has more than {most} files; {_WANTED}")
+        name = (part.file_name or b"").decode(errors="replace")
+        files.append(Upload(name, part.file_object.getvalue()))
 
-async def _from_form(request: Request, body: bytes, most: int) -> list[Upload]:
-    async def stream() -> AsyncIterator[bytes]:
-        yield body
-
+    _, options = parse_options_header(content_type)
+    config = {"MAX_MEMORY_FILE_SIZE": math.inf}
     try:
-        parser = _InMemory(request.headers, stream(), max_files=most, max_fields=1)
-        form = await parser.parse()
-    except (MultiPartException, FormParserError) as error:
-        reason = getattr(error, "message", None) or "it is damaged"
-        raise HTTPException(400, f"the form cannot be used: {reason}; {_WANTED}") from None
-    files = []
-    for field, file in form.multi_items():
-        if field != FIELD or isinstance(file, str):
-            raise HTTPException(400, f"the form has a field {field!r}; {_WANTED}")
-        files.append(Upload(file.filename or "", await file.read()))
-        await file.close()
+        parser = FormParser(
+            "multipart/form-data", take, take, boundary=options.get(b"boundary"), config=config
+        )
+        parser.write(body)
+        parser.finalize()
+    except FormParserError:
+        raise HTTPException(400, f"the form is damaged; {_WANTED}") from None
     return files
 
 
