@@ -242,9 +242,12 @@ def create_app(
     @app.get(
         "/",
         summary="Read the image at a URL",
-        response_class=PlainTextResponse,
-        responses=_problems(400, 403, 413, 415, 422, 503)
-        | {307: {"description": "Without a URL, on to the page /ui."}},
+        response_class=Response,
+        responses={
+            200: {"description": "The text.", "content": {"text/plain": {}}},
+            307: {"description": "Without a URL, on to the page /ui."},
+            **_problems(400, 403, 413, 415, 422, 503),
+        },
     )
     async def read_url(
         url: Annotated[

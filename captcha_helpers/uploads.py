@@ -64,8 +64,7 @@ class Uploads:
         kind = content_type.partition(";")[0].strip().lower()
         if kind == "multipart/form-data":
             body = await self._body(request, max_bytes + _FORM)
-            # In a thread, because a form made for it takes seconds.
-            files = await anyio.to_thread.run_sync(_from_form, content_type, body, most)
+            files = _from_form(content_type, body, most)
         elif kind in ("", "application/octet-stream") or kind.startswith("image/"):
             files = [Upload("", await self._body(request, MAX_BYTES))]
         else:

@@ -617,7 +617,7 @@ def test_an_address_in_use_is_told_before_the_model_is_loaded():
         serve("nowhere.onnx", port=0)
 
 
-@pytest.mark.parametrize("package", ["fastapi", "uvicorn", "httpcore", "python_multipart"])
+@pytest.mark.parametrize("package", ["fastapi", "httpcore"])
 def test_a_missing_package_is_told(package: str, root: Path):
     code = (
         f"import sys; sys.modules[{package!r}] = None\n"
