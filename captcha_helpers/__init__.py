@@ -110,6 +110,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 _NAMES = {
     "augment": ["augment_batch"],
     "batches": ["ArrayBatches", "GeneratedBatches", "augmented_batch"],
+    "batching": [],
     "charset": [
         "ALPHANUMERIC",
         "BLANK_INDEX",
@@ -133,6 +134,7 @@ _NAMES = {
     "data": ["LabeledImages", "image_files", "load_folder", "read_labels", "split_by_label"],
     "dataset": ["write_dataset"],
     "evaluation": ["Evaluation", "evaluate", "write_report"],
+    "fetch": [],
     "files": [],
     "formats": ["Parity", "ParityError", "compare", "export"],
     "generator": ["draw", "generate"],
@@ -165,9 +167,12 @@ _NAMES = {
     "results": ["load_results", "save_result"],
     "runtimes": ["open_model"],
     "samples": ["write_samples"],
+    "service": [],
+    "slow_clients": [],
     "spec": ["ModelSpec", "read_spec"],
     "styles": ["STYLES", "Style", "adapt_style", "classic", "get_style"],
     "training": ["ExactMatch", "compile_model", "predict_labels"],
+    "uploads": [],
     "web_page": [],
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}

@@ -42,6 +42,14 @@ class ImageError(ValueError):
         return f"{self.name}: {self.reason}"
 
 
+class NotAnImageError(ImageError):
+    """What is in the file is no image of a kind that can be read."""
+
+
+class TooManyPixelsError(ImageError):
+    """An image that was not decoded because it has too many pixels."""
+
+
 def load_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Read an image as RGB, whatever it is stored as.
 
@@ -303,7 +311,7 @@ def _decode(file: BinaryIO, name: str, max_pixels: int | None) -> Image.Image:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(file, formats=FORMATS)
     except UnidentifiedImageError:
-        raise ImageError(
+        raise NotAnImageError(
             name,
             "this is not a PNG, JPEG, GIF, BMP or WebP image, whatever its name says; "
             "is it a text or an error page? Fetch it again or remove it",
@@ -368,14 +376,14 @@ def _check_sides(name: str, width: int, height: int) -> None:
         )
 
 
-def _too_large(name: str, max_pixels: int | None, *, by_pillow: bool = False) -> ImageError:
+def _too_large(name: str, max_pixels: int | None, *, by_pillow: bool = False) -> TooManyPixelsError:
     limit = MAX_PIXELS if max_pixels is None else max_pixels
     whose, raised = "", "max_pixels"
     if by_pillow:
         limit = min(limit, 2 * Image.MAX_IMAGE_PIXELS)
         whose, raised = " (Pillow refused it, see PIL.Image.MAX_IMAGE_PIXELS)", "both limits"
     advice = "shrink or crop it" + ("" if max_pixels is None else f", or raise {raised}")
-    return ImageError(
+    return TooManyPixelsError(
         name, f"it is larger than {limit:,} pixels and was not decoded{whose}; {advice}"
     )
 
