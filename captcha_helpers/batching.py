@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from captcha_helpers.images import ImageError, load_image, prepare
 from captcha_helpers.recognizer import Reading, Recognizer
+from captcha_helpers.spec import ModelSpec
 
 MAX_PIXELS = 4_000_000
 MAX_SCANS = 100
@@ -123,10 +124,7 @@ class ReadingQueue:
 
     async def _read(self, image: bytes) -> Reading:
         loop = asyncio.get_running_loop()
-        spec = self.reader.spec
-        prepared = await loop.run_in_executor(
-            self._decoders, _decode, image, spec.height, spec.width
-        )
+        prepared = await loop.run_in_executor(self._decoders, _decode, image, self.reader.spec)
         answer: asyncio.Future[Reading] = loop.create_future()
         self._waiting.put_nowait((prepared, answer))
         return await answer
@@ -159,8 +157,9 @@ class ReadingQueue:
                 answer.set_result(reading)
 
 
-def _decode(image: bytes, height: int, width: int) -> NDArray[np.uint8]:
+def _decode(image: bytes, spec: ModelSpec) -> NDArray[np.uint8]:
     # Each scan of a progressive JPEG goes over all pixels, and a small file may have thousands.
     if image.startswith(b"\xff\xd8") and image.count(b"\xff\xda") > MAX_SCANS:
         raise ImageError("the image bytes", f"it is a JPEG of more than {MAX_SCANS} scans")
-    return prepare(load_image(image, max_pixels=MAX_PIXELS), height, width)
+    picture = load_image(image, max_pixels=MAX_PIXELS)
+    return prepare(picture, spec.height, spec.width, spec.processing)
