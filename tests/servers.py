@@ -48,9 +48,17 @@ def serving(
     **options: object,
 ) -> Iterator[tuple[str, uvicorn.Server]]:
     """Run the service in a thread; gives its URL."""
-    app = create_app(Recognizer(run, SPEC), **options)
+    with running(create_app(Recognizer(run, SPEC), **options), protocol) as running_service:
+        yield running_service
+
+
+@contextmanager
+def running(
+    app: Callable, protocol: type[ImpatientProtocol]
+) -> Iterator[tuple[str, uvicorn.Server]]:
+    """Run an application in a thread; gives its URL."""
     config = uvicorn.Config(
-        app, port=0, http=protocol, ws="none", lifespan="on", log_level="warning", access_log=False
+        app, port=0, http=protocol, ws="none", log_level="warning", access_log=False
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
