@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from captcha_helpers.formats import export as export
     from captcha_helpers.generator import draw as draw
     from captcha_helpers.generator import generate as generate
+    from captcha_helpers.generator import true_boxes as true_boxes
     from captcha_helpers.images import ImageError as ImageError
     from captcha_helpers.images import load_image as load_image
     from captcha_helpers.images import preparation_steps as preparation_steps
@@ -88,6 +89,12 @@ if TYPE_CHECKING:
     from captcha_helpers.results import save_result as save_result
     from captcha_helpers.runtimes import open_model as open_model
     from captcha_helpers.samples import write_samples as write_samples
+    from captcha_helpers.segmentation import binarize as binarize
+    from captcha_helpers.segmentation import character_boxes as character_boxes
+    from captcha_helpers.segmentation import crops as crops
+    from captcha_helpers.segmentation import even_grey as even_grey
+    from captcha_helpers.segmentation import segment as segment
+    from captcha_helpers.segmentation import split_wide as split_wide
     from captcha_helpers.spec import ModelSpec as ModelSpec
     from captcha_helpers.spec import read_spec as read_spec
     from captcha_helpers.styles import STYLES as STYLES
@@ -137,7 +144,7 @@ _NAMES = {
     "fetch": [],
     "files": [],
     "formats": ["Parity", "ParityError", "compare", "export"],
-    "generator": ["draw", "generate"],
+    "generator": ["draw", "generate", "true_boxes"],
     "images": [
         "ImageError",
         "load_image",
@@ -167,6 +174,14 @@ _NAMES = {
     "results": ["load_results", "save_result"],
     "runtimes": ["open_model"],
     "samples": ["write_samples"],
+    "segmentation": [
+        "binarize",
+        "character_boxes",
+        "crops",
+        "even_grey",
+        "segment",
+        "split_wide",
+    ],
     "service": [],
     "slow_clients": [],
     "spec": ["ModelSpec", "read_spec"],
