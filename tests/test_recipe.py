@@ -141,6 +141,22 @@ def test_a_familiar_look_is_rehearsed_with_its_own_characters_and_lengths(
     assert sum(tuple(row) in known for row in labels.tolist()) == recipe.BATCH_SIZE - 22
 
 
+def test_begins_with_the_start_that_reads_the_folder_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    write_samples(tmp_path, 80, seed=3, styles=["mixed"])
+    styles = []
+
+    def note(count, near=None, draw=recipe.draw_images, **kind):
+        styles.append(near)
+        return draw(count, near=near, **kind)
+
+    monkeypatch.setattr(recipe, "draw_images", note)
+    facts = train(tmp_path / "mixed", epochs=1, progress=False).spec.training
+    assert facts["start"] == "mixed" and facts["drawn_of_a_batch"] == 22
+    assert {style.name for style in styles} == {"mixed"}
+
+
 def test_a_strange_look_is_learned_from_the_folder_alone(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
