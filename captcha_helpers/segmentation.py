@@ -24,7 +24,7 @@ except ModuleNotFoundError as error:  # pragma: no cover
     ) from error
 
 _SPECK = 6  # pixels; smaller pieces of ink are no character
-_LOW = 0.45  # ink lower than this share of a character's height is no character
+_LOW = 0.35  # ink lower than this share of the tallest piece is no character
 _REGULARITY = 30.0  # pixels of ink that a cut may cross to make a part of the average width
 _RIM = 2  # pixels around a character in its crop
 
@@ -138,9 +138,9 @@ def character_boxes(ink: NDArray[np.bool_], count: int | None = None) -> NDArray
     """Find where each character stands.
 
     Connected pieces of ink are the beginning. Those that stand above one another are one character
-    (a dot and its i, the halves of a broken letter). Pieces much lower than the others are dirt. If
-    there are still more than `count`, those with the most ink stay; if there are fewer, the widest
-    are split.
+    (a dot and its i, the halves of a broken letter). Pieces much lower than the tallest are dirt.
+    If there are still more than `count`, those with the most ink stay; if there are fewer, the
+    widest are split.
 
     Args:
         ink: ``(H, W)`` bool, from `binarize`.
@@ -170,8 +170,7 @@ def character_boxes(ink: NDArray[np.bool_], count: int | None = None) -> NDArray
         raise ValueError(f"nothing to cut: no piece of ink has {_SPECK} pixels, the image is blank")
     boxes = np.array(_stacked(sorted(pieces)))
     heights = boxes[:, 3] - boxes[:, 1]
-    typical = np.median(np.sort(heights)[-(count or len(heights)) :])
-    boxes = boxes[heights >= _LOW * typical]
+    boxes = boxes[heights >= _LOW * heights.max()]
     if count is None:
         return boxes
     amounts = [ink[y0:y1, x0:x1].sum() for x0, y0, x1, y1 in boxes]
