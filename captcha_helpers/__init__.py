@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from captcha_helpers.batches import ArrayBatches as ArrayBatches
     from captcha_helpers.batches import GeneratedBatches as GeneratedBatches
     from captcha_helpers.batches import augmented_batch as augmented_batch
+    from captcha_helpers.calibration import (
+        expected_calibration_error as expected_calibration_error,
+    )
+    from captcha_helpers.calibration import fit_temperature as fit_temperature
+    from captcha_helpers.calibration import reliability as reliability
     from captcha_helpers.charset import ALPHANUMERIC as ALPHANUMERIC
     from captcha_helpers.charset import BLANK_INDEX as BLANK_INDEX
     from captcha_helpers.charset import DIGITS as DIGITS
@@ -105,6 +110,7 @@ if TYPE_CHECKING:
     from captcha_helpers.training import ExactMatch as ExactMatch
     from captcha_helpers.training import compile_model as compile_model
     from captcha_helpers.training import predict_labels as predict_labels
+    from captcha_helpers.wild import draw_wild as draw_wild
 
 __version__ = "0.1.0"
 
@@ -118,6 +124,7 @@ _NAMES = {
     "augment": ["augment_batch"],
     "batches": ["ArrayBatches", "GeneratedBatches", "augmented_batch"],
     "batching": [],
+    "calibration": ["expected_calibration_error", "fit_temperature", "reliability"],
     "charset": [
         "ALPHANUMERIC",
         "BLANK_INDEX",
@@ -189,6 +196,7 @@ _NAMES = {
     "training": ["ExactMatch", "compile_model", "predict_labels"],
     "uploads": [],
     "web_page": [],
+    "wild": ["draw_wild"],
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
 

@@ -100,8 +100,24 @@ class _Box(NamedTuple):
     height: float
 
 
-@cache
-def _font(name: str) -> ImageFont.FreeTypeFont:
+def font_file(name: str) -> Path:
+    """Find the file of a font.
+
+    Args:
+        name: As in :class:`captcha_helpers.styles.Style`: a file name without ".ttf" of a font that
+            comes with matplotlib, or "package:file".
+
+    Returns:
+        Its path.
+
+    Raises:
+        ImportError: If the package is not installed.
+        ValueError: If the package has no such font.
+
+    Example:
+        >>> font_file("DejaVuSans").name
+        'DejaVuSans.ttf'
+    """
     package, colon, file = name.partition(":")
     if not colon:
         package, file = "matplotlib", f"{name}.ttf"
@@ -119,7 +135,12 @@ def _font(name: str) -> ImageFont.FreeTypeFont:
         raise ValueError(
             f"{package} has no font {file if colon else name!r}; choose from: {known}."
         )
-    return ImageFont.truetype(str(path), _EM)
+    return path
+
+
+@cache
+def _font(name: str) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(str(font_file(name)), _EM)
 
 
 def _ink(font: str, char: str) -> np.ndarray:
