@@ -41,6 +41,10 @@ if TYPE_CHECKING:
     from captcha_helpers.ctc import greedy_decode as greedy_decode
     from captcha_helpers.ctc import required_time_steps as required_time_steps
     from captcha_helpers.ctc import string_probability as string_probability
+    from captcha_helpers.damage import DAMAGES as DAMAGES
+    from captcha_helpers.damage import Damage as Damage
+    from captcha_helpers.damage import DamageScore as DamageScore
+    from captcha_helpers.damage import robustness as robustness
     from captcha_helpers.data import LabeledImages as LabeledImages
     from captcha_helpers.data import image_files as image_files
     from captcha_helpers.data import load_folder as load_folder
@@ -145,6 +149,7 @@ _NAMES = {
         "required_time_steps",
         "string_probability",
     ],
+    "damage": ["DAMAGES", "Damage", "DamageScore", "robustness"],
     "data": ["LabeledImages", "image_files", "load_folder", "read_labels", "split_by_label"],
     "dataset": ["write_dataset"],
     "evaluation": ["Evaluation", "evaluate", "write_report"],

@@ -7,6 +7,7 @@ and in a script.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from math import ceil
 
 import numpy as np
@@ -23,6 +24,7 @@ except ModuleNotFoundError as error:  # pragma: no cover - depends on the instal
 from captcha_helpers.calibration import expected_calibration_error, reliability
 from captcha_helpers.charset import Charset
 from captcha_helpers.ctc import frame_alignment, softmax
+from captcha_helpers.damage import DAMAGES, Damage, DamageScore
 from captcha_helpers.images import ImageSource, preparation_steps
 from captcha_helpers.metrics import confusions
 from captcha_helpers.processing import Processing
@@ -354,3 +356,62 @@ def reliability_diagram(
         axes.set_title(f"{title}: calibration error {error:.2f}")
         axes.grid(alpha=0.3)
     return figure
+
+
+def robustness_curves(
+    curves: Mapping[str, Sequence[DamageScore]], *, damages: Mapping[str, Damage] = DAMAGES
+) -> Figure:
+    """Plot what each damage costs each reader.
+
+    Args:
+        curves: For each reader's name, what `captcha_helpers.robustness` returned.
+        damages: The damages that were measured; each gets a panel.
+
+    Returns:
+        The figure: exact match over the damage, with 95 % Wilson intervals as bands. A dotted line
+        stands at the undamaged images.
+
+    Raises:
+        ValueError: If there is no reader, or one without rows of a damage.
+
+    Example:
+        >>> from captcha_helpers.metrics import score
+        >>> rows = [DamageScore("blur", value, score(["12"], ["12"])) for value in (0, 1, 2)]
+        >>> figure = robustness_curves({"mine": rows}, damages={"blur": DAMAGES["blur"]})
+        >>> figure.axes[0].get_title(), figure.axes[0].get_xlabel()
+        ('blur', 'sigma of the Gaussian, pixels')
+    """
+    if not curves:
+        raise ValueError("no curves to plot: give the rows of at least one reader")
+    columns = min(3, len(damages))
+    rows = ceil(len(damages) / columns)
+    size = (4 * columns, 3.2 * rows + 0.6)
+    figure, grid = plt.subplots(
+        rows, columns, figsize=size, squeeze=False, sharey=True, layout="constrained"
+    )
+    for axes in grid.flat[len(damages) :]:
+        axes.set_axis_off()
+    for axes, (damage, about) in zip(grid.flat, damages.items(), strict=False):
+        for (name, scores), marker in zip(curves.items(), cycle("os^vDP*X")):
+            _band(axes, [row for row in scores if row.damage == damage], name, damage, marker)
+        axes.axvline(about.undamaged, color="grey", linestyle=":")
+        axes.set(xlabel=about.unit, ylim=(-0.03, 1.03))
+        axes.set_title(damage)
+        axes.grid(alpha=0.3)
+    for axes in grid[:, 0]:
+        axes.set_ylabel("exact match")
+    lines, names = grid.flat[0].get_legend_handles_labels()
+    figure.legend(lines, names, loc="outside lower center", ncols=min(6, len(names)))
+    return figure
+
+
+def _band(axes: plt.Axes, rows: Sequence[DamageScore], name: str, damage: str, marker: str) -> None:
+    if not rows:
+        raise ValueError(f"the reader {name!r} has no row of the damage {damage!r}")
+    rows = sorted(rows, key=lambda row: row.value)
+    values = [row.value for row in rows]
+    (line,) = axes.plot(
+        values, [row.score.exact_match for row in rows], marker=marker, markersize=5, label=name
+    )
+    low, high = zip(*(row.score.exact_match_ci95 for row in rows), strict=True)
+    axes.fill_between(values, low, high, color=line.get_color(), alpha=0.15)
