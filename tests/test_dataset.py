@@ -152,7 +152,7 @@ def test_a_killed_run_is_continued_to_the_same_bytes(tmp_path: Path, workers: in
 @pytest.mark.skipif(os.name == "nt", reason="needs groups of processes")
 def test_ctrl_c_leaves_whole_files_and_says_how_to_go_on(tmp_path: Path):
     folder = tmp_path / "images"
-    command = [sys.executable, "-m", "captcha_helpers", "generate", "slanted", "--count", "300"]
+    command = [sys.executable, "-m", "captcha_helpers", "generate", "slanted", "--count", "4000"]
     command += ["--workers", "2", "--out", folder]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     while len(list(folder.glob("*.png"))) < 10:

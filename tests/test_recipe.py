@@ -57,10 +57,10 @@ def test_reads_strings_it_was_not_trained_on(folder: Path, tmp_path: Path):
 
 def test_stops_on_time(folder: Path):
     begun = time.perf_counter()
-    reader = train(folder, minutes=0.15, progress=False)
-    assert 8 < time.perf_counter() - begun < 20
+    reader = train(folder, minutes=0.3, progress=False)
+    assert 16 < time.perf_counter() - begun < 30
     history = reader.spec.training["history"]
-    assert len(history) >= 3 and history[-1]["seconds"] <= 20
+    assert len(history) >= 3 and history[-1]["seconds"] <= 30
 
 
 def test_same_seed_same_weights_and_no_string_on_both_sides(folder: Path, tmp_path: Path):
