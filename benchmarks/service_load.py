@@ -93,7 +93,7 @@ def memory(port: int) -> float:
 
 def load_test(port: int, pairs: list[tuple[bytes, str]], requests: int) -> dict[str, object]:
     """Measure, and print what comes out."""
-    asyncio.run(measure(port, pairs, 8, FIRST))
+    asyncio.run(measure(port, pairs, max(CLIENTS), FIRST))  # batches of every size
     report: dict[str, object] = {"cores": os.cpu_count(), "bytes_after_1000": memory(port)}
     rows = []
     for clients, share in CLIENTS.items():
