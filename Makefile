@@ -11,7 +11,7 @@ export MALLOC_TRIM_THRESHOLD_ ?= 17179869184
 export MALLOC_TOP_PAD_ ?= 268435456
 
 .DEFAULT_GOAL := help
-.PHONY: help install notebooks lab test check samples pretrained readme benchmark wheel constraints repository clean
+.PHONY: help install notebooks lab test check samples pretrained models readme benchmark wheel constraints repository clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -41,16 +41,19 @@ test: $(STAMP) check  ## Everything that CI runs: lint, unit tests, doctests, al
 	CAPTCHA_HELPERS_RESULTS="$(CURDIR)/build/results" $(BIN)/python -m pytest \
 	  --nbval --nbval-current-env --nbval-cell-timeout=1200 notebooks
 
-check: $(STAMP)  ## Lint, unit tests and doctests only (a minute)
+check: $(STAMP)  ## Lint, unit tests and doctests only (some minutes)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 samples: $(STAMP)  ## Draw captcha_images/ again, pixel for pixel
 	$(BIN)/python -m captcha_helpers.samples captcha_images
 
 pretrained: $(STAMP)  ## Make the pre-trained start anew (an hour on two cores; goes on if cut off)
 	$(BIN)/python -m tools.pretrain
+
+models: $(STAMP)  ## Make the shipped readers of the styles and their cards anew (an hour)
+	$(BIN)/python -m tools.style_models
 
 readme: $(STAMP)  ## Put results/*.json into the tables of both READMEs
 	$(BIN)/python -m tools.update_readme

@@ -5,7 +5,9 @@
 ``drawn`` instead of a folder stands for images of the `gradient` style, so that anyone can repeat
 it. Each folder is split by label string: `--labels` images to learn from, up to 1,000 others to
 test. Beside our recipe stand the model of the official Keras example on CAPTCHA OCR and four
-architectures that public tutorials use, each with Adam and no augmentation, as they come.
+architectures that public tutorials use, each with Adam and no augmentation, as they come; and
+``ddddocr``, a general reader that learns nothing from the folder but its characters (if it is
+installed: ``pip install --no-deps ddddocr==1.5.6``).
 
 Seconds are CPU-seconds of this process (two busy cores count twice): another machine shifts all
 curves alike. Reading the test images is not counted.
@@ -19,10 +21,13 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
 import captcha_helpers as ch  # sets TensorFlow's environment before Keras is imported
 
@@ -186,6 +191,28 @@ def peer_curve(task: Task, peer: Peer, marks: tuple[int, ...]) -> list[dict[str,
     return points
 
 
+def ddddocr_reads(task: Task) -> list[dict[str, object]]:
+    """Read the test images with ddddocr, its output limited to the folder's characters.
+
+    It likes small letters; what the folder has in the other case only is put into that case.
+    """
+    import ddddocr
+
+    Image.ANTIALIAS = Image.LANCZOS  # its name until Pillow 10
+    pairs = ch.read_labels(task.train) + ch.read_labels(task.test)
+    known = ch.Charset.from_labels([label for _, label in pairs]).characters
+    reader = ddddocr.DdddOcr(show_ad=False, beta=True)  # the larger and better of its two models
+    reader.set_ranges(known + known.swapcase())
+    labels, texts = [], []
+    for path, label in ch.read_labels(task.test):
+        result = reader.classification(Image.fromarray(ch.load_image(path)), probability=True)
+        frames = np.argmax(result["probability"], axis=-1)  # (T,)
+        read = "".join(result["charsets"][frame] for frame, _ in groupby(frames))
+        texts.append("".join(char if char in known else char.swapcase() for char in read))
+        labels.append(label)
+    return [ch.score(labels, texts).as_dict() | {"cpu": 0.0}]
+
+
 def plot(rows: list[dict[str, object]], path: Path) -> None:
     """Draw exact match against CPU-seconds, a panel for each set."""
     import matplotlib
@@ -203,6 +230,9 @@ def plot(rows: list[dict[str, object]], path: Path) -> None:
             points = [row for row in rows if (row["set"], row["reader"]) == (name, reader)]
             line = "o-" if reader.startswith("ours") else "s--"
             width = 3 if reader == "ours" else 1.5
+            if len(points) == 1:
+                panel.axhline(points[0]["exact_match"], color="gray", linestyle=":", label=reader)
+                continue
             seconds, shares = zip(*[(p["cpu"], p["exact_match"]) for p in points], strict=True)
             panel.plot(seconds, shares, line, label=reader.replace("_", " "), linewidth=width)
         first = next(row for row in rows if row["set"] == name)
@@ -229,13 +259,16 @@ def main() -> None:
     options = parser.parse_args()
     marks = tuple(sorted(options.seconds))
     ours = {"ours": True, "ours_from_scratch": False}
+    general = ["ddddocr"] if find_spec("ddddocr") else []
     rows = []
     with tempfile.TemporaryDirectory() as work:
         for folder in options.folders:
             task = split(folder, options.labels, Path(work))
-            for name in options.only or [*ours, *PEERS]:
+            for name in options.only or [*ours, *PEERS, *general]:
                 if name in ours:
                     points = our_curve(task, marks, pretrained=ours[name])
+                elif name in general:
+                    points = ddddocr_reads(task)
                 else:
                     points = peer_curve(task, PEERS[name], marks)
                 for point in points:

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from captcha_helpers.batches import ArrayBatches as ArrayBatches
     from captcha_helpers.batches import GeneratedBatches as GeneratedBatches
     from captcha_helpers.batches import augmented_batch as augmented_batch
+    from captcha_helpers.calibration import (
+        expected_calibration_error as expected_calibration_error,
+    )
+    from captcha_helpers.calibration import fit_temperature as fit_temperature
+    from captcha_helpers.calibration import reliability as reliability
     from captcha_helpers.charset import ALPHANUMERIC as ALPHANUMERIC
     from captcha_helpers.charset import BLANK_INDEX as BLANK_INDEX
     from captcha_helpers.charset import DIGITS as DIGITS
@@ -45,6 +50,7 @@ if TYPE_CHECKING:
     from captcha_helpers.data import load_folder as load_folder
     from captcha_helpers.data import read_labels as read_labels
     from captcha_helpers.data import split_by_label as split_by_label
+    from captcha_helpers.dataset import write_dataset as write_dataset
     from captcha_helpers.evaluation import Evaluation as Evaluation
     from captcha_helpers.evaluation import evaluate as evaluate
     from captcha_helpers.evaluation import write_report as write_report
@@ -54,10 +60,14 @@ if TYPE_CHECKING:
     from captcha_helpers.formats import export as export
     from captcha_helpers.generator import draw as draw
     from captcha_helpers.generator import generate as generate
+    from captcha_helpers.generator import true_boxes as true_boxes
     from captcha_helpers.images import ImageError as ImageError
     from captcha_helpers.images import load_image as load_image
+    from captcha_helpers.images import preparation_steps as preparation_steps
     from captcha_helpers.images import prepare as prepare
     from captcha_helpers.images import prepare_batch as prepare_batch
+    from captcha_helpers.images import save_debug as save_debug
+    from captcha_helpers.images import to_grey as to_grey
     from captcha_helpers.metrics import cer as cer
     from captcha_helpers.metrics import confusions as confusions
     from captcha_helpers.metrics import exact_match as exact_match
@@ -72,24 +82,39 @@ if TYPE_CHECKING:
     from captcha_helpers.pretraining import draw_anything as draw_anything
     from captcha_helpers.pretraining import draw_images as draw_images
     from captcha_helpers.pretraining import random_style as random_style
+    from captcha_helpers.processing import Processing as Processing
+    from captcha_helpers.processing import auto_crop as auto_crop
+    from captcha_helpers.processing import clahe as clahe
+    from captcha_helpers.processing import invert as invert
+    from captcha_helpers.processing import is_dark as is_dark
+    from captcha_helpers.processing import thicken as thicken
     from captcha_helpers.recipe import train as train
     from captcha_helpers.recognizer import Reading as Reading
     from captcha_helpers.recognizer import Recognizer as Recognizer
     from captcha_helpers.recognizer import load as load
     from captcha_helpers.recognizer import save_model as save_model
+    from captcha_helpers.recognizer import shipped_models as shipped_models
     from captcha_helpers.results import load_results as load_results
     from captcha_helpers.results import save_result as save_result
     from captcha_helpers.runtimes import open_model as open_model
     from captcha_helpers.samples import write_samples as write_samples
+    from captcha_helpers.segmentation import binarize as binarize
+    from captcha_helpers.segmentation import character_boxes as character_boxes
+    from captcha_helpers.segmentation import crops as crops
+    from captcha_helpers.segmentation import even_grey as even_grey
+    from captcha_helpers.segmentation import segment as segment
+    from captcha_helpers.segmentation import split_wide as split_wide
     from captcha_helpers.spec import ModelSpec as ModelSpec
     from captcha_helpers.spec import read_spec as read_spec
     from captcha_helpers.styles import STYLES as STYLES
     from captcha_helpers.styles import Style as Style
+    from captcha_helpers.styles import adapt_style as adapt_style
     from captcha_helpers.styles import classic as classic
     from captcha_helpers.styles import get_style as get_style
     from captcha_helpers.training import ExactMatch as ExactMatch
     from captcha_helpers.training import compile_model as compile_model
     from captcha_helpers.training import predict_labels as predict_labels
+    from captcha_helpers.wild import draw_wild as draw_wild
 
 __version__ = "0.1.0"
 
@@ -102,6 +127,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 _NAMES = {
     "augment": ["augment_batch"],
     "batches": ["ArrayBatches", "GeneratedBatches", "augmented_batch"],
+    "batching": [],
+    "calibration": ["expected_calibration_error", "fit_temperature", "reliability"],
     "charset": [
         "ALPHANUMERIC",
         "BLANK_INDEX",
@@ -124,11 +151,21 @@ _NAMES = {
     ],
     "damage": ["DAMAGES", "Damage", "DamageScore", "robustness"],
     "data": ["LabeledImages", "image_files", "load_folder", "read_labels", "split_by_label"],
+    "dataset": ["write_dataset"],
     "evaluation": ["Evaluation", "evaluate", "write_report"],
+    "fetch": [],
     "files": [],
     "formats": ["Parity", "ParityError", "compare", "export"],
-    "generator": ["draw", "generate"],
-    "images": ["ImageError", "load_image", "prepare", "prepare_batch"],
+    "generator": ["draw", "generate", "true_boxes"],
+    "images": [
+        "ImageError",
+        "load_image",
+        "preparation_steps",
+        "prepare",
+        "prepare_batch",
+        "save_debug",
+        "to_grey",
+    ],
     "litert": [],
     "metrics": [
         "cer",
@@ -143,15 +180,28 @@ _NAMES = {
     "plots": [],
     "pretrained": ["pretrained_start"],
     "pretraining": ["draw_anything", "draw_images", "random_style"],
+    "processing": ["Processing", "auto_crop", "clahe", "invert", "is_dark", "thicken"],
     "recipe": ["train"],
-    "recognizer": ["Reading", "Recognizer", "load", "save_model"],
+    "recognizer": ["Reading", "Recognizer", "load", "save_model", "shipped_models"],
     "results": ["load_results", "save_result"],
     "runtimes": ["open_model"],
     "samples": ["write_samples"],
+    "segmentation": [
+        "binarize",
+        "character_boxes",
+        "crops",
+        "even_grey",
+        "segment",
+        "split_wide",
+    ],
+    "service": [],
+    "slow_clients": [],
     "spec": ["ModelSpec", "read_spec"],
-    "styles": ["STYLES", "Style", "classic", "get_style"],
+    "styles": ["STYLES", "Style", "adapt_style", "classic", "get_style"],
     "training": ["ExactMatch", "compile_model", "predict_labels"],
+    "uploads": [],
     "web_page": [],
+    "wild": ["draw_wild"],
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
 

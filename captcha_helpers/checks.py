@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from tqdm import tqdm
 
 from captcha_helpers.data import read_labels
 from captcha_helpers.images import ImageError, load_image
@@ -46,12 +47,13 @@ class FolderCheck:
         return "\n".join(lines + [f"- {problem}" for problem in self.problems])
 
 
-def check_folder(folder: str | os.PathLike[str]) -> FolderCheck:
+def check_folder(folder: str | os.PathLike[str], *, progress: bool | None = None) -> FolderCheck:
     """Read every image and label of a folder and report what may spoil a training.
 
     Args:
         folder: Images with the labels in their names or in a ``labels.csv``; see
             :func:`captcha_helpers.data.read_labels`. Nothing in it is changed.
+        progress: Whether to show a progress bar. By default in a terminal, after the first second.
 
     Returns:
         The report; print it.
@@ -78,7 +80,8 @@ def check_folder(folder: str | os.PathLike[str]) -> FolderCheck:
     sizes: Counter[tuple[int, int]] = Counter()
     same: dict[bytes, list[tuple[str, str]]] = defaultdict(list)
     unreadable, empty, labels = [], [], []
-    for path, label in pairs:
+    hidden = None if progress is None else not progress  # None: tqdm looks for a terminal
+    for path, label in tqdm(pairs, unit="image", delay=1, disable=hidden):
         name = os.path.relpath(path, folder)
         if not label:
             empty.append(name)

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from captcha_helpers.charset import Charset
 from captcha_helpers.images import ImageError, prepare
+from captcha_helpers.processing import Processing
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp"})
 LABELS_FILE = "labels.csv"
@@ -105,6 +106,11 @@ def read_labels(folder: str | os.PathLike[str]) -> list[tuple[Path, str]]:
     listing = folder / LABELS_FILE
     pairs = _from_csv(listing) if listing.exists() else _from_file_names(folder)
     if not pairs:
+        parts = [part for part in ("train", "test") if (folder / part / LABELS_FILE).exists()]
+        if parts:
+            raise ValueError(
+                f"{str(folder)!r} is a data set in parts; pass one: {str(folder / parts[0])!r}"
+            )
         raise ValueError(
             f"no images in {str(folder)!r}; expected files such as LABEL.png or LABEL_anything.jpg "
             f"({', '.join(sorted(IMAGE_SUFFIXES))}), or a {LABELS_FILE} that lists some"
@@ -143,6 +149,7 @@ def load_folder(
     width: int,
     charset: Charset | None = None,
     length: int | tuple[int, int] | None = None,
+    processing: Processing | None = None,
     on_error: str = "raise",
     progress: bool | None = None,
 ) -> LabeledImages:
@@ -155,6 +162,7 @@ def load_folder(
         charset: The characters that labels may have. By default any.
         length: Characters that every label must have, or the fewest and the most. By default any
             number.
+        processing: What is done to the grey images before they get this size; by default nothing.
         on_error: What to do about unreadable images and labels that are empty, have strange
             characters or another length: ``"raise"`` reads on and then raises one error that lists
             them, ``"skip"`` leaves them out, records them in ``skipped`` and warns once.
@@ -165,6 +173,7 @@ def load_folder(
 
     Raises:
         FileNotFoundError: As :func:`read_labels`.
+        ImportError: If the processing takes OpenCV, which is not installed.
         NotADirectoryError: As :func:`read_labels`.
         ValueError: If files cannot be used and ``on_error`` is ``"raise"``, if none can, if
             ``on_error`` or ``length`` is not as above, or as :func:`read_labels`.
@@ -191,7 +200,7 @@ def load_folder(
             skipped.append((name, f"its label {label!r} {problem}"))
             continue
         try:
-            images.append(prepare(path, height, width))
+            images.append(prepare(path, height, width, processing))
         except ImageError as err:
             skipped.append((name, err.reason))
             continue

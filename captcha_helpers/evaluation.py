@@ -136,7 +136,12 @@ def evaluate(
     """
     spec = recognizer.spec
     data = load_folder(
-        folder, height=spec.height, width=spec.width, on_error=on_error, progress=progress
+        folder,
+        height=spec.height,
+        width=spec.width,
+        processing=spec.processing,
+        on_error=on_error,
+        progress=progress,
     )
     begun = time.perf_counter()
     readings = []

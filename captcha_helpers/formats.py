@@ -26,6 +26,7 @@ from PIL import Image
 from captcha_helpers.charset import ALPHANUMERIC
 from captcha_helpers.data import read_labels
 from captcha_helpers.images import prepare
+from captcha_helpers.processing import Processing
 from captcha_helpers.recognizer import Recognizer, from_keras, save_model, uncompiled
 from captcha_helpers.runtimes import open_model
 from captcha_helpers.spec import SIDECAR, ModelSpec, read_spec
@@ -71,7 +72,7 @@ class Parity:
     """How a file compares with the Keras model.
 
     Attributes:
-        file: Its name in the folder.
+        file: Its name in the folder; ``web`` only if the page is left out.
         bytes: Its size.
         n: Images compared.
         max_logit_difference: Largest difference of a logit.
@@ -107,7 +108,8 @@ def export(
     - ``litert``: ``.tflite`` files for phones and small devices: float32, float16, int8 weights
       (``dynamic_int8``) and int8 all through. The smaller three are left out if too little of what
       Keras reads is kept;
-    - ``web``: the folder ``web``, a page that reads images in the browser with the ONNX file.
+    - ``web``: the folder ``web``, a page that reads images in the browser with the ONNX file; left
+      out for a model with `captcha_helpers.Processing`, which the page cannot do.
 
     ``metadata.json`` beside them holds the specification and what was measured. The folder appears
     when everything in it is written and checked.
@@ -127,7 +129,8 @@ def export(
     Raises:
         FileExistsError: If the folder exists, or shall be replaced and holds no export.
         ParityError: If a file does not read what Keras reads.
-        ValueError: If a format is unknown, or the model is not a Keras model.
+        ValueError: If a format is unknown, the model is not a Keras model, or nothing but the web
+            page is wanted of a model that has none.
     """
     folder, wanted = Path(folder), _check_formats(formats)
     if folder.exists() and not overwrite:
@@ -139,14 +142,19 @@ def export(
             f"{os.fspath(folder)!r} holds no export (no {SIDECAR}), so it is not replaced; choose "
             "another folder"
         )
-    folder.parent.mkdir(parents=True, exist_ok=True)
     reader, prefix = _from_keras(model), f".{folder.name}."
+    no_page = _why_no_page(reader.spec) if "web" in formats else ""
+    if no_page and set(formats) == {"web"}:
+        raise ValueError(f"there can be no web page of this model: {no_page}")
+    folder.parent.mkdir(parents=True, exist_ok=True)
     with _quiet(), tempfile.TemporaryDirectory(dir=folder.parent, prefix=prefix) as work:
         partial = Path(work, "new")
         partial.mkdir()
         _write_metadata(partial, reader.spec, [])  # some formats have it nowhere else
         checks = [check for name in wanted for check in _write(reader, partial, name)]
-        if "web" in formats:
+        if no_page:
+            checks.append(Parity("web", 0, 0, 0.0, 0.0, left_out=no_page))
+        elif "web" in formats:
             _write_web(partial, reader.spec, samples, offline)
         _write_metadata(partial, reader.spec, checks)
         _replace(folder, partial, Path(work, "old"))
@@ -203,10 +211,22 @@ def drawn_images(spec: ModelSpec, count: int, *, seed: int) -> NDArray[np.uint8]
     """
     from captcha_helpers.pretraining import draw_images, drawable
 
-    charset, size = drawable(spec.charset), {"height": spec.height, "width": spec.width}
     return draw_images(
-        count, charset=charset or ALPHANUMERIC, length=spec.length, seed=seed, **size
+        count,
+        height=spec.height,
+        width=spec.width,
+        charset=drawable(spec.charset) or ALPHANUMERIC,
+        length=spec.length,
+        processing=spec.processing,
+        seed=seed,
     )[0]
+
+
+def _why_no_page(spec: ModelSpec) -> str:
+    """Say why the web page cannot read as this model does; empty if it can."""
+    if spec.processing == Processing():
+        return ""
+    return f"the page cannot process images as it needs ({spec.processing})"
 
 
 def _replace(folder: Path, new: Path, old: Path) -> None:

@@ -22,7 +22,8 @@ from __future__ import annotations
 import cmath
 import importlib.util
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
+from copy import deepcopy
 from functools import cache, lru_cache
 from itertools import accumulate, chain, pairwise
 from pathlib import Path
@@ -99,8 +100,24 @@ class _Box(NamedTuple):
     height: float
 
 
-@cache
-def _font(name: str) -> ImageFont.FreeTypeFont:
+def font_file(name: str) -> Path:
+    """Find the file of a font.
+
+    Args:
+        name: As in :class:`captcha_helpers.styles.Style`: a file name without ".ttf" of a font that
+            comes with matplotlib, or "package:file".
+
+    Returns:
+        Its path.
+
+    Raises:
+        ImportError: If the package is not installed.
+        ValueError: If the package has no such font.
+
+    Example:
+        >>> font_file("DejaVuSans").name
+        'DejaVuSans.ttf'
+    """
     package, colon, file = name.partition(":")
     if not colon:
         package, file = "matplotlib", f"{name}.ttf"
@@ -118,7 +135,12 @@ def _font(name: str) -> ImageFont.FreeTypeFont:
         raise ValueError(
             f"{package} has no font {file if colon else name!r}; choose from: {known}."
         )
-    return ImageFont.truetype(str(path), _EM)
+    return path
+
+
+@cache
+def _font(name: str) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(str(font_file(name)), _EM)
 
 
 def _ink(font: str, char: str) -> np.ndarray:
@@ -281,6 +303,81 @@ def draw(style: Style, label: str, rng: Rng) -> np.ndarray:
     return _develop(image, style, rng)
 
 
+def check_fonts(style: Style, characters: Iterable[str]) -> None:
+    """Make sure that each font of a style has these characters, before many images are drawn.
+
+    Args:
+        style: The look.
+        characters: Characters that will be drawn.
+
+    Raises:
+        ValueError: A font lacks a character, or there is no such font; the message names both.
+
+    Example:
+        >>> check_fonts(get_style("stars"), "0123")
+    """
+    for char in characters:
+        for font in style.fonts:
+            _glyph(font, char)
+
+
+def true_boxes(
+    style: Style | str,
+    count: int,
+    *,
+    seed: int = 0,
+    start: int = 0,
+    exclude: Collection[str] = (),
+) -> list[np.ndarray]:
+    """Say where the characters stand in the images that `generate` draws from the same arguments.
+
+    To measure with how well characters are cut out, not to read: nobody gets these with a CAPTCHA.
+    Where waves move the strokes too (`mixed`), the boxes are those from before the waves, which
+    move the characters by a few pixels more.
+
+    Args:
+        style: A style, or the name of a preset.
+        count: How many images.
+        seed: Which data set.
+        start: Number of the first image.
+        exclude: Labels that are never drawn.
+
+    Returns:
+        For each image ``(L, 4)`` integers: left, top, right and bottom of each character's ink in
+        pixels, in the label's order; right and bottom are the first pixels beyond.
+
+    Raises:
+        ValueError: The style has an unknown name, or nearly every label is excluded.
+
+    Example:
+        >>> boxes = true_boxes("stars", 4, seed=3)
+        >>> len(boxes), boxes[0].shape
+        (4, (6, 4))
+    """
+    if isinstance(style, str):
+        style = get_style(style)
+    exclude = frozenset(exclude)
+    waves = () if style.waves_move_strokes else style.waves
+    found = []
+    for i in range(start, start + count):
+        rng = np.random.default_rng([seed, i])
+        label = sample_label(style, rng, exclude)
+        _colour(style.ink, rng)  # as `draw` does, so that what follows is the same
+        layers = np.zeros((len(label), style.height, style.width), np.uint8)
+        for layer, (ink, (x0, y0, x1, y1)) in zip(layers, _letters(style, label, rng), strict=True):
+            layer[y0:y1, x0:x1] = ink
+            if style.ink_per_character and not style.transparent:
+                _colour(style.ink, rng)
+        found.append(np.array([_ink_box(_displace(x, waves, deepcopy(rng))) for x in layers]))
+    return found
+
+
+def _ink_box(mask: np.ndarray) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the ink of a mask (H, W)."""
+    left, top, width, height = cv2.boundingRect((mask > 127).astype(np.uint8))
+    return left, top, left + width, top + height
+
+
 def _check_label(style: Style, label: str) -> None:
     most = style.length[1]
     if not 0 < len(label) <= most:
@@ -347,6 +444,23 @@ def _ground(style: Style, rng: Rng) -> np.ndarray:
 def _draw_text(
     mask: np.ndarray, paint: np.ndarray | None, style: Style, label: str, rng: Rng
 ) -> None:
+    for ink, (x0, y0, x1, y1) in _letters(style, label, rng):
+        part = mask[y0:y1, x0:x1]
+        cv2.max(part, ink, part)
+        if style.ink_per_character and paint is not None:
+            colour = tuple(map(int, _colour(style.ink, rng)))
+            cv2.copyTo(_flat(y1 - y0, x1 - x0, colour), ink, paint[y0:y1, x0:x1])
+
+
+def _letters(
+    style: Style, label: str, rng: Rng
+) -> Iterator[tuple[np.ndarray, tuple[int, int, int, int]]]:
+    """Draw each character by itself.
+
+    Yields:
+        Its ink (h, w) uint8, and the part of the canvas that this is: left, top, right and bottom
+        pixel.
+    """
     fonts = [
         style.fonts[_count((0, len(style.fonts) - 1), rng)]
         for _ in range(len(label) if style.font_per_character else 1)
@@ -369,11 +483,7 @@ def _draw_text(
         if outline:
             inside = 127.5 * (1 - gain) + 255 * (weight - outline)
             ink = cv2.subtract(ink, cv2.addWeighted(field, gain, field, 0, inside))
-        part = mask[y0:y1, x0:x1]
-        cv2.max(part, ink, part)
-        if style.ink_per_character and paint is not None:
-            colour = tuple(map(int, _colour(style.ink, rng)))
-            cv2.copyTo(_flat(y1 - y0, x1 - x0, colour), ink, paint[y0:y1, x0:x1])
+        yield ink, (x0, y0, x1, y1)
 
 
 def _spread(bounds: tuple[float, float], jitter: float) -> float:

@@ -1,6 +1,7 @@
 """From a file, bytes, a Pillow image or an array to the grey pixels that a model sees.
 
 The only place that flattens transparency, makes grey and resizes. Needs numpy and Pillow alone.
+What may be done between the last two is in `captcha_helpers.processing`.
 """
 
 from __future__ import annotations
@@ -9,14 +10,17 @@ import io
 import os
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from captcha_helpers.files import write_bytes
+from captcha_helpers.processing import LEAST_SIDE, Processing
+
 ImageSource: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | np.ndarray
 
-MIN_SIDE = 4
 MAX_PIXELS = 40_000_000
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
 
@@ -36,6 +40,14 @@ class ImageError(ValueError):
 
     def __str__(self) -> str:
         return f"{self.name}: {self.reason}"
+
+
+class NotAnImageError(ImageError):
+    """What is in the file is no image of a kind that can be read."""
+
+
+class TooManyPixelsError(ImageError):
+    """An image that was not decoded because it has too many pixels."""
 
 
 def load_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -93,7 +105,9 @@ def to_grey(image: ImageSource) -> np.ndarray:
     return np.array(_grey(image))
 
 
-def prepare(image: ImageSource, height: int, width: int) -> np.ndarray:
+def prepare(
+    image: ImageSource, height: int, width: int, processing: Processing | None = None
+) -> np.ndarray:
     """Turn an image into what a model sees: grey, and of the model's size.
 
     The image is stretched to the size by Pillow's BILINEAR filter, which is antialiased when it
@@ -104,25 +118,32 @@ def prepare(image: ImageSource, height: int, width: int) -> np.ndarray:
         image: Anything that :func:`load_image` accepts.
         height: Rows of the result.
         width: Columns of the result.
+        processing: What is done to the grey image before; by default nothing.
 
     Returns:
         ``(height, width, 1)`` uint8, 0 to 255. The division by 255 is the model's own first step.
 
     Raises:
         ImageError: As :func:`load_image`.
+        ImportError: If the processing takes OpenCV, which is not installed.
 
     Example:
         >>> prepare(np.zeros((50, 200, 3), np.uint8), height=48, width=144).shape
         (48, 144, 1)
     """
     grey = _grey(image)
+    if processing is not None:
+        grey = Image.fromarray(processing.apply(np.array(grey)))
     # One axis at a time: which one Pillow begins with depends on its version (13 changed it).
     grey = grey.resize((width, grey.height), Image.Resampling.BILINEAR)
     return np.array(grey.resize((width, height), Image.Resampling.BILINEAR))[:, :, np.newaxis]
 
 
 def prepare_batch(
-    images: np.ndarray | Sequence[ImageSource], height: int, width: int
+    images: np.ndarray | Sequence[ImageSource],
+    height: int,
+    width: int,
+    processing: Processing | None = None,
 ) -> np.ndarray:
     """Turn several images into what a model sees; see :func:`prepare`.
 
@@ -130,12 +151,14 @@ def prepare_batch(
         images: An array ``(B, H, W, C)``, or a sequence of B images of any sizes and kinds.
         height: Rows of the result.
         width: Columns of the result.
+        processing: What is done to the grey image before; by default nothing.
 
     Returns:
         ``(B, height, width, 1)`` uint8, 0 to 255.
 
     Raises:
         ImageError: As :func:`load_image`.
+        ImportError: If the processing takes OpenCV, which is not installed.
         ValueError: If an array has another number of dimensions.
 
     Example:
@@ -149,8 +172,84 @@ def prepare_batch(
         )
     prepared = np.empty((len(images), height, width, 1), np.uint8)
     for row, image in enumerate(images):
-        prepared[row] = prepare(image, height, width)
+        prepared[row] = prepare(image, height, width, processing)
     return prepared
+
+
+def preparation_steps(
+    image: ImageSource, height: int, width: int, processing: Processing | None = None
+) -> dict[str, np.ndarray]:
+    """Show how an image becomes what a model sees; :func:`prepare` gives the last step alone.
+
+    Args:
+        image: Anything that :func:`load_image` accepts.
+        height: Rows of the result.
+        width: Columns of the result.
+        processing: What is done to the grey image before; by default nothing.
+
+    Returns:
+        Name and picture of each step, in order: ``original`` ``(H, W, 3)``, ``grey`` ``(H, W)``,
+        those of `Processing.steps`, and ``model`` ``(height, width)``; all uint8.
+
+    Raises:
+        ImageError: As :func:`load_image`.
+        ImportError: If the processing takes OpenCV, which is not installed.
+
+    Example:
+        >>> image = np.zeros((50, 200, 3), np.uint8)
+        >>> steps = preparation_steps(image, 48, 160, Processing(strong=True))
+        >>> {name: picture.shape for name, picture in steps.items()}
+        {'original': (50, 200, 3), 'grey': (50, 200), 'strong': (50, 200), 'model': (48, 160)}
+    """
+    original = load_image(image)
+    grey = to_grey(original)
+    between = {} if processing is None else processing.steps(grey)
+    model = prepare(original, height, width, processing)[:, :, 0]
+    return {"original": original, "grey": grey, **between, "model": model}
+
+
+def save_debug(
+    image: ImageSource,
+    folder: str | os.PathLike[str],
+    height: int,
+    width: int,
+    processing: Processing | None = None,
+) -> list[Path]:
+    """Write each step of :func:`preparation_steps` to a PNG file, to look at.
+
+    Args:
+        image: Anything that :func:`load_image` accepts.
+        folder: Where to write ``0_original.png``, ``1_grey.png`` and so on, the last being what
+            the model sees. It is made if it is missing.
+        height: Rows of what the model sees.
+        width: Columns of what the model sees.
+        processing: What is done to the grey image before; by default nothing.
+
+    Returns:
+        The files, in order.
+
+    Raises:
+        FileExistsError: If one of the files exists; then none is written.
+        ImageError: As :func:`load_image`.
+        ImportError: If the processing takes OpenCV, which is not installed.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     files = save_debug(np.zeros((50, 200, 3), np.uint8), folder, 48, 160)
+        >>> [file.name for file in files]
+        ['0_original.png', '1_grey.png', '2_model.png']
+    """
+    steps = preparation_steps(image, height, width, processing)
+    files = {Path(folder, f"{n}_{name}.png"): steps[name] for n, name in enumerate(steps)}
+    for path in files:
+        if path.exists():
+            raise FileExistsError(f"{str(path)!r} exists; choose another folder or remove it")
+    for path, picture in files.items():
+        data = io.BytesIO()
+        Image.fromarray(picture).save(data, "PNG")
+        write_bytes(path, data.getvalue())
+    return list(files)
 
 
 def _grey(image: ImageSource) -> Image.Image:
@@ -212,7 +311,7 @@ def _decode(file: BinaryIO, name: str, max_pixels: int | None) -> Image.Image:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(file, formats=FORMATS)
     except UnidentifiedImageError:
-        raise ImageError(
+        raise NotAnImageError(
             name,
             "this is not a PNG, JPEG, GIF, BMP or WebP image, whatever its name says; "
             "is it a text or an error page? Fetch it again or remove it",
@@ -269,22 +368,22 @@ def _to_8_bits(values: np.ndarray) -> np.ndarray:
 
 
 def _check_sides(name: str, width: int, height: int) -> None:
-    if min(width, height) < MIN_SIDE:
+    if min(width, height) < LEAST_SIDE:
         raise ImageError(
             name,
-            f"it is only {width}x{height} pixels, at least {MIN_SIDE}x{MIN_SIDE} are needed; "
+            f"it is only {width}x{height} pixels, at least {LEAST_SIDE}x{LEAST_SIDE} are needed; "
             "is it a placeholder? Fetch it again or remove it",
         )
 
 
-def _too_large(name: str, max_pixels: int | None, *, by_pillow: bool = False) -> ImageError:
+def _too_large(name: str, max_pixels: int | None, *, by_pillow: bool = False) -> TooManyPixelsError:
     limit = MAX_PIXELS if max_pixels is None else max_pixels
     whose, raised = "", "max_pixels"
     if by_pillow:
         limit = min(limit, 2 * Image.MAX_IMAGE_PIXELS)
         whose, raised = " (Pillow refused it, see PIL.Image.MAX_IMAGE_PIXELS)", "both limits"
     advice = "shrink or crop it" + ("" if max_pixels is None else f", or raise {raised}")
-    return ImageError(
+    return TooManyPixelsError(
         name, f"it is larger than {limit:,} pixels and was not decoded{whose}; {advice}"
     )
 

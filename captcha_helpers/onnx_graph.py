@@ -63,6 +63,9 @@ def build_onnx(model: keras.Model, spec: ModelSpec) -> bytes:
     ``logits`` and ``probabilities``, both ``(N, T, V)`` float32, and ``best``, the likeliest class
     of each frame, ``(N, T)`` int32. The specification is in the file's metadata.
 
+    What ``spec.processing`` asks for is not in the graph: whoever feeds the graph does it first, as
+    the metadata says (its entry ``preprocessing``); `captcha_helpers.load` does.
+
     Args:
         model: The Keras model.
         spec: What it expects and what its logits mean.

@@ -21,10 +21,13 @@ except ModuleNotFoundError as error:  # pragma: no cover - depends on the instal
         'captcha_helpers.plots needs matplotlib: pip install "captcha-helpers[train]"'
     ) from error
 
+from captcha_helpers.calibration import expected_calibration_error, reliability
 from captcha_helpers.charset import Charset
 from captcha_helpers.ctc import frame_alignment, softmax
 from captcha_helpers.damage import DAMAGES, Damage, DamageScore
+from captcha_helpers.images import ImageSource, preparation_steps
 from captcha_helpers.metrics import confusions
+from captcha_helpers.processing import Processing
 
 RIGHT, WRONG = "#1b7837", "#c51b29"  # told apart by brightness too, and errors are marked in text
 
@@ -92,6 +95,39 @@ def gallery(
     if title:
         figure.suptitle(title, fontsize=15)
     return figure
+
+
+def processing_steps(
+    image: ImageSource,
+    processing: Processing,
+    *,
+    height: int = 48,
+    width: int = 160,
+    title: str | None = None,
+) -> Figure:
+    """Show an image before and after each step on its way to the model.
+
+    Args:
+        image: Anything that `captcha_helpers.load_image` accepts.
+        processing: What is done to it.
+        height: Rows of what the model sees.
+        width: Columns of what the model sees.
+        title: A line above.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ImageError: If the image cannot be used.
+
+    Example:
+        >>> image = np.zeros((20, 60), "uint8")
+        >>> figure = processing_steps(image, Processing(invert="always", strong=True))
+        >>> [axes.get_title() for axes in figure.axes]
+        ['original', 'grey', 'invert', 'strong', 'model']
+    """
+    steps = preparation_steps(image, height, width, processing)
+    return gallery(list(steps.values()), list(steps), columns=len(steps), title=title)
 
 
 def worst_errors(
@@ -275,6 +311,50 @@ def alignment(
     below.set(xlabel="frame, from left to right", ylabel="probability", ylim=(-0.03, 1.03))
     below.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=11)
     below.set_xlim(0, len(logits))
+    return figure
+
+
+def reliability_diagram(
+    confidences: Mapping[str, ArrayLike], right: ArrayLike, *, bins: int = 10
+) -> Figure:
+    """Plot how often readings are right against how sure the reader was, one panel a reader.
+
+    On the diagonal lies a reader that is right as often as it says; below it one that is too sure
+    of itself, above it one that is too modest. The size of a dot says how many readings it is.
+
+    Args:
+        confidences: For each panel, by its title: ``(B,)`` numbers, 0–1.
+        right: ``(B,)`` bool: whether the reading is right; the same for all panels.
+        bins: Into how many equal parts 0–1 is cut.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: As :func:`captcha_helpers.calibration.reliability`, or if there is no panel.
+
+    Example:
+        >>> figure = reliability_diagram({"before": [0.9, 0.8], "after": [0.5, 0.5]}, [True, False])
+        >>> [axes.get_title() for axes in figure.axes]
+        ['before: calibration error 0.45', 'after: calibration error 0.00']
+    """
+    if not confidences:
+        raise ValueError("a reliability diagram needs at least one row of confidences")
+    figure, panels = plt.subplots(
+        1, len(confidences), figsize=(5.5 * len(confidences), 5), squeeze=False,
+        layout="constrained",
+    )  # fmt: skip
+    for axes, (title, claimed) in zip(panels.flat, confidences.items(), strict=True):
+        parts = reliability(claimed, right, bins)
+        error = expected_calibration_error(claimed, right, bins)
+        x, y = [part.confidence for part in parts], [part.right for part in parts]
+        axes.plot([0, 1], [0, 1], color="grey", linestyle="--")
+        axes.plot(x, y, color=RIGHT)
+        axes.scatter(x, y, [20 + 600 * p.count / len(np.ravel(right)) for p in parts], color=RIGHT)
+        axes.set(xlabel="confidence", ylabel="share that is right")
+        axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), aspect="equal")
+        axes.set_title(f"{title}: calibration error {error:.2f}")
+        axes.grid(alpha=0.3)
     return figure
 
 

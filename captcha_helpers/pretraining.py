@@ -16,6 +16,7 @@ import numpy as np
 from captcha_helpers.charset import ALPHANUMERIC
 from captcha_helpers.generator import cv2, draw, sample_label
 from captcha_helpers.images import prepare
+from captcha_helpers.processing import Processing
 from captcha_helpers.styles import STYLES, Range, Stroke, Style, Wave
 
 Rng = np.random.Generator
@@ -109,6 +110,7 @@ def draw_anything(
     length: tuple[int, int],
     near: Style | None = None,
     exclude: Collection[str] = (),
+    processing: Processing | None = None,
 ) -> tuple[np.ndarray, str]:
     """Draw one image in a look made up for it, as a model sees it.
 
@@ -120,6 +122,7 @@ def draw_anything(
         length: Fewest and most characters of the label.
         near: A style that the look shall be like; by default any look.
         exclude: Labels that are not drawn.
+        processing: What is done to the grey image before it gets this size; by default nothing.
 
     Returns:
         The image ``(height, width, 1)`` uint8, 0–255, and its label.
@@ -136,7 +139,8 @@ def draw_anything(
     else:
         style = _near(near, rng, characters, charset)
     label = sample_label(style, rng, exclude)
-    return prepare(_spoil(draw(style, label, rng), rng), height, width), label
+    image = _spoil(draw(style, label, rng), rng)
+    return prepare(image, height, width, processing), label
 
 
 def draw_images(
@@ -148,6 +152,7 @@ def draw_images(
     length: tuple[int, int],
     near: Style | None = None,
     exclude: Collection[str] = (),
+    processing: Processing | None = None,
     seed: int = 0,
     start: int = 0,
 ) -> tuple[np.ndarray, list[str]]:
@@ -161,6 +166,7 @@ def draw_images(
         length: Fewest and most characters of a label.
         near: A style that every look shall be like; by default any look.
         exclude: Labels that are not drawn.
+        processing: What is done to the grey images before they get this size; by default nothing.
         seed: Another seed gives other images.
         start: Number of the first image.
 
@@ -173,10 +179,11 @@ def draw_images(
         ((3, 48, 160, 1), 3)
     """
     images, labels = np.empty((count, height, width, 1), np.uint8), []
-    kind = {"height": height, "width": width, "charset": charset, "length": length}
+    size = {"height": height, "width": width, "processing": processing}
+    drawn = {"charset": charset, "length": length, "near": near, "exclude": exclude}
     for row in range(count):
         rng = np.random.default_rng([seed, start + row])
-        images[row], label = draw_anything(rng, **kind, near=near, exclude=exclude)
+        images[row], label = draw_anything(rng, **size, **drawn)
         labels.append(label)
     return images, labels
 

@@ -36,6 +36,7 @@ from captcha_helpers.data import LabeledImages, load_folder, split_by_label
 from captcha_helpers.models import cnn_ctc, keras
 from captcha_helpers.pretrained import STARTS, pretrained_start
 from captcha_helpers.pretraining import draw_images, drawable
+from captcha_helpers.processing import Processing
 from captcha_helpers.recognizer import Recognizer, from_keras, save_model, uncompiled
 from captcha_helpers.spec import ModelSpec, read_spec
 from captcha_helpers.styles import STYLES, Style
@@ -114,6 +115,7 @@ def train(
     epochs: int | None = None,
     out: str | os.PathLike[str] | None = None,
     pretrained: bool = True,
+    processing: Processing | None = None,
     on_error: str = "skip",
     seed: int = 0,
     overwrite: bool = False,
@@ -131,6 +133,8 @@ def train(
             same model on the same machine.
         out: Where to write the model, a ``.keras`` file. By default it is not written.
         pretrained: Start from the weights that ship with the package; else from scratch.
+        processing: What is done to every image, in training and then by the reader; by default
+            nothing.
         on_error: ``"skip"`` leaves out images that cannot be used, and says so; ``"raise"`` stops.
         seed: Another seed makes another split and other batches. Keras' global seed is set to it.
         overwrite: Replace the file ``out``.
@@ -146,22 +150,32 @@ def train(
     Raises:
         FileExistsError: If ``out`` exists and neither ``overwrite`` nor ``resume`` is set.
         FileNotFoundError: If there is no such folder, or nothing to resume.
+        ImportError: If the processing takes OpenCV, which is not installed.
         ValueError: If the folder holds too few usable images, or an argument makes no sense.
     """
     begun = time.perf_counter()
     _check_arguments(minutes, epochs, out, overwrite, resume)
     if progress is not False:
         print(check_folder(folder))
-    data = load_folder(folder, height=HEIGHT, width=WIDTH, on_error=on_error, progress=progress)
+    processing = processing or Processing()
+    data = load_folder(
+        folder,
+        height=HEIGHT,
+        width=WIDTH,
+        processing=processing,
+        on_error=on_error,
+        progress=progress,
+    )
     training, validation = _split(data, seed)
     charset = Charset.from_labels(data.labels)
     lengths = [len(label) for label in data.labels]
     start, error = _best_start(charset, training) if pretrained else (None, 1.0)
     drawn, peak = (REHEARSED, REHEARSAL_RATE) if error < FAMILIAR else (0, PEAK_RATE)
     limit = f"minutes={minutes}" if epochs is None else f"epochs={epochs}"
+    also = f", processing={processing}" if processing != Processing() else ""
     settings = {
         "command": f"captcha_helpers.train({Path(folder).resolve().name!r}, {limit}, "
-        f"pretrained={pretrained}, seed={seed})",
+        f"pretrained={pretrained}, seed={seed}{also})",
         "images": len(training),
         "validation_images": len(validation),
         "minutes": None if epochs else minutes,
@@ -173,7 +187,12 @@ def train(
         "on_error": on_error,
     }
     spec = ModelSpec(
-        charset.characters, (min(lengths), max(lengths)), HEIGHT, WIDTH, training=settings
+        charset.characters,
+        (min(lengths), max(lengths)),
+        HEIGHT,
+        WIDTH,
+        training=settings,
+        processing=processing,
     )
     if resume:
         model, state, kept = _load_resume(_resume_path(out), spec)
@@ -255,6 +274,7 @@ class _Run:
             charset=self.spec.charset,
             length=self.spec.length,
             near=self.plan.near,
+            processing=self.spec.processing,
             seed=REHEARSAL_SEED + seed,
             start=number * drawn,
         )
@@ -352,7 +372,7 @@ def _load_resume(path: Path, spec: ModelSpec) -> tuple[keras.Model, _State, list
 
 
 def _differences(before: ModelSpec, now: ModelSpec) -> str:
-    old, new = (asdict(spec) | spec.training for spec in (before, now))
+    old, new = (vars(spec) | spec.training for spec in (before, now))
     return ", ".join(
         f"{key} was {old.get(key)} and is {new.get(key)}"
         for key in new

@@ -6,7 +6,7 @@ import os
 import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,11 +24,14 @@ from captcha_helpers.ctc import (
 from captcha_helpers.data import image_files
 from captcha_helpers.files import write_bytes
 from captcha_helpers.images import ImageSource, prepare
+from captcha_helpers.processing import Processing
 from captcha_helpers.runtimes import Run, keras_run, open_model
 from captcha_helpers.spec import MEMBER, ModelSpec, read_spec
 
 if TYPE_CHECKING:
     import keras
+
+_HERE = Path(__file__).parent
 
 
 class Character(NamedTuple):
@@ -105,9 +108,9 @@ class Recognizer:
         """
         if isinstance(images, (str, os.PathLike)):
             images = image_files(images)
-        batch = []
+        spec, batch = self.spec, []
         for image in images:
-            batch.append(prepare(image, self.spec.height, self.spec.width))
+            batch.append(prepare(image, spec.height, spec.width, spec.processing))
             if len(batch) == batch_size:
                 yield from self.read_prepared(np.stack(batch))
                 batch = []
@@ -115,7 +118,10 @@ class Recognizer:
             yield from self.read_prepared(np.stack(batch))
 
     def read_prepared(self, images: NDArray[np.uint8]) -> list[Reading]:
-        """Read images that already have the model's size, ``(B, height, width, 1)`` uint8."""
+        """Read images that were prepared as the model's are, ``(B, height, width, 1)`` uint8.
+
+        `captcha_helpers.prepare_batch` does it, with the height, width and processing of ``spec``.
+        """
         logits = self.run(images)
         if self.spec.head == "per_position":
             return self._read_positions(logits)
@@ -197,13 +203,15 @@ def save_model(
         write_bytes(path, partial.read_bytes())
 
 
-def load(path: str | os.PathLike[str]) -> Recognizer:
+def load(path: str | os.PathLike[str], *, processing: Processing | None = None) -> Recognizer:
     """Load a model that `captcha_helpers.train`, `save_model` or `captcha_helpers.export` wrote.
 
     Args:
         path: A ``.keras``, ``.h5``, ``.onnx`` or ``.tflite`` file, or a SavedModel folder. An ONNX
             file needs onnxruntime and no TensorFlow. Or the name of a model that ships with the
             package: "pretrained" reads letters and digits of every look, not very well.
+        processing: What is done to images instead of what was done in training. By default the
+            same; anything else is an experiment.
 
     Returns:
         A `Recognizer`. Several threads may use it at a time.
@@ -215,6 +223,8 @@ def load(path: str | os.PathLike[str]) -> Recognizer:
     """
     path = model_path(path)
     spec = read_spec(path)
+    if processing is not None:
+        spec = replace(spec, processing=processing)
     return Recognizer(open_model(path), spec)
 
 
@@ -228,12 +238,24 @@ def model_path(name: str | os.PathLike[str]) -> Path:
         The path, which may lead nowhere.
 
     Example:
-        >>> model_path("pretrained").name, model_path("mine.onnx").name
-        ('pretrained.keras', 'mine.onnx')
+        >>> model_path("pretrained").stem, model_path("mine.onnx").name
+        ('pretrained', 'mine.onnx')
     """
-    path = Path(name)
-    shipped = Path(__file__).parent / f"{path.name}.keras"
-    return shipped if path.name == os.fspath(name) and shipped.exists() else path
+    return shipped_models().get(os.fspath(name), Path(name))
+
+
+def shipped_models() -> dict[str, Path]:
+    """The models that come with the package.
+
+    Returns:
+        Each model's name and file. If there is an ONNX file, which opens quickest, it is that one.
+
+    Example:
+        >>> "pretrained" in shipped_models()
+        True
+    """
+    files = [path for suffix in ("keras", "onnx") for path in _HERE.glob(f"*.{suffix}")]
+    return dict(sorted({path.stem: path for path in files}.items()))
 
 
 def from_keras(model: keras.Model, spec: ModelSpec) -> Recognizer:

@@ -203,8 +203,8 @@ def _show(key: str, value: Any) -> str:
         return "–"
     if key == "exact_match_ci95":
         return f"{100 * value[0]:.1f}–{100 * value[1]:.1f} %"
-    if key in ("exact_match", "cer"):
-        return f"{100 * value:.{1 if key == 'exact_match' else 2}f} %"
+    if key in ("exact_match", "exact_match_ignore_case", "cer"):
+        return f"{100 * value:.{2 if key == 'cer' else 1}f} %"
     return value if isinstance(value, str) else f"{value:,.0f}"
 
 

@@ -11,14 +11,11 @@ number keeps files apart that have the same label, also where a file system take
 from __future__ import annotations
 
 import argparse
-import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
+from captcha_helpers.dataset import image_bytes
 from captcha_helpers.files import write_bytes
 from captcha_helpers.generator import generate
 from captcha_helpers.styles import Style, get_style
@@ -75,7 +72,9 @@ def write_samples(
             )
         suffix = ".jpg" if style.name in _JPEG_STYLES else ".png"
         files = {
-            Path(folder, style.name, f"{label}_{number:04d}{suffix}"): _encode(image, suffix)
+            Path(folder, style.name, f"{label}_{number:04d}{suffix}"): image_bytes(
+                image, suffix, smallest=True
+            )
             for number, (image, label) in enumerate(zip(images, labels, strict=True), start=1)
         }
         changed = {path: data for path, data in files.items() if not _holds(path, data)}
@@ -90,19 +89,6 @@ def write_samples(
             write_bytes(path, data)
         paths += files
     return paths
-
-
-def _encode(image: np.ndarray, suffix: str) -> bytes:
-    """The bytes of an image file (H, W, C) uint8; grey images are stored with one channel."""
-    picture = Image.fromarray(image)
-    data = io.BytesIO()
-    if suffix == ".jpg":
-        picture.save(data, "JPEG", quality=90)
-        return data.getvalue()
-    if image.shape[2] == 3 and (image == image[..., :1]).all():
-        picture = picture.convert("L")
-    picture.save(data, "PNG", optimize=True)
-    return data.getvalue()
 
 
 def _holds(path: Path, data: bytes) -> bool:

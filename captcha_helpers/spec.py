@@ -17,16 +17,21 @@ from pathlib import Path
 from typing import Any, Literal
 
 from captcha_helpers.charset import BLANK_INDEX, Charset
+from captcha_helpers.processing import Processing
 
 Head = Literal["ctc", "per_position"]
 
 MEMBER = "captcha_helpers.json"
 SIDECAR = "metadata.json"
 SCHEMA = 1
-PREPROCESSING = (
-    "flatten transparency onto white; grey by ITU-R 601 (0.299 R + 0.587 G + 0.114 B); resize the "
-    "width, then the height, with an antialiased triangle filter (Pillow's BILINEAR); values stay "
-    "0 to 255, because the model itself scales them"
+PROCESSED_SCHEMA = 2  # of models with processing, so that versions without it refuse them
+TO_GREY = (
+    "flatten transparency onto white",
+    "grey by ITU-R 601 (0.299 R + 0.587 G + 0.114 B)",
+)
+TO_SIZE = (
+    "resize the width, then the height, with an antialiased triangle filter (Pillow's BILINEAR)",
+    "values stay 0 to 255, because the model itself scales them",
 )
 
 
@@ -41,6 +46,7 @@ class ModelSpec:
         width: Columns of the model's input.
         head: ``"ctc"`` for logits over frames, ``"per_position"`` for logits over positions.
         training: How the model was made and how well it reads; for people, not for programs.
+        processing: What is done to the grey image before it gets this size.
 
     Raises:
         ValueError: If the head is unknown, a size is not positive or the charset is not valid.
@@ -57,6 +63,7 @@ class ModelSpec:
     width: int
     head: Head = "ctc"
     training: dict[str, Any] = field(default_factory=dict)
+    processing: Processing = Processing()
 
     def __post_init__(self) -> None:
         Charset(self.charset)  # refuses an empty one and repeats
@@ -77,8 +84,14 @@ class ModelSpec:
         Returns:
             The text.
         """
-        about = {"schema": SCHEMA, "blank_index": BLANK_INDEX, "preprocessing": PREPROCESSING}
-        return json.dumps({**about, **asdict(self), **more}, indent=2, ensure_ascii=False)
+        values = asdict(self)
+        schema = PROCESSED_SCHEMA
+        if self.processing == Processing():  # just what versions without it wrote
+            del values["processing"]
+            schema = SCHEMA
+        text = "; ".join([*TO_GREY, *self.processing.describe(), *TO_SIZE])
+        about = {"schema": schema, "blank_index": BLANK_INDEX, "preprocessing": text}
+        return json.dumps({**about, **values, **more}, indent=2, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> ModelSpec:
@@ -90,13 +103,18 @@ class ModelSpec:
         try:
             values = json.loads(text)
             schema, blank = values["schema"], values["blank_index"]
-            if schema != SCHEMA or blank != BLANK_INDEX:
+            if schema not in (SCHEMA, PROCESSED_SCHEMA) or blank != BLANK_INDEX:
                 raise ValueError(
                     f"it has schema {schema} and blank index {blank}, this version of "
-                    f"captcha_helpers reads schema {SCHEMA} and {BLANK_INDEX}; update it"
+                    f"captcha_helpers reads schema {SCHEMA} or {PROCESSED_SCHEMA} and "
+                    f"{BLANK_INDEX}; update it"
                 )
+            if schema == SCHEMA:
+                values["processing"] = {}
             known = {field.name: values[field.name] for field in fields(cls)}
-            return cls(**known | {"length": tuple(known["length"])})
+            known["length"] = tuple(known["length"])
+            known["processing"] = Processing(**known["processing"])
+            return cls(**known)
         except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
             raise ValueError(f"this is no model specification ({error!r})") from None
 

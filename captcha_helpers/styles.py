@@ -14,7 +14,9 @@ are pixels, angles are degrees, colours are channel values from 0 (black) to 255
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 from captcha_helpers.charset import (
     ALPHANUMERIC,
@@ -463,3 +465,108 @@ def get_style(name: str) -> Style:
     if name not in STYLES:
         raise ValueError(f"No style is called {name!r}; choose one of {', '.join(STYLES)}.")
     return STYLES[name]
+
+
+SMALLEST_FONT = 8.0  # pixels; smaller letters cannot be told apart
+_TEARING = 4.0  # pixels; shorter waves tear the letters' edges, whatever the letters' size
+
+
+def adapt_style(
+    style: Style | str,
+    *,
+    charset: str | None = None,
+    length: tuple[int, int] | None = None,
+    width: int | None = None,
+    height: int | None = None,
+) -> Style:
+    """The same look with other characters, another length or another size.
+
+    With another length and no width, the image becomes as much wider or narrower as the characters
+    need. With another size, letters, lines and waves grow or shrink until they fit, and the text
+    stays in the middle of the room that is left. (`dataclasses.replace` would change the canvas
+    alone.)
+
+    Args:
+        style: A style, or the name of a preset.
+        charset: Other characters.
+        length: Fewest and most characters of a label.
+        width: Width of an image in pixels.
+        height: Height of an image in pixels.
+
+    Returns:
+        The new style.
+
+    Raises:
+        ValueError: There is no such preset, the size cannot hold the text, or a value is none that
+            a style can have.
+
+    Example:
+        >>> longer = adapt_style("stars", length=(8, 8))
+        >>> longer.width, longer.height
+        (137, 32)
+        >>> larger = adapt_style("stars", width=208, height=64)
+        >>> larger.font_size, larger.pitch
+        ((46.0, 49.0), (31.4, 32.6))
+    """
+    style = get_style(style) if isinstance(style, str) else style
+    length = style.length if length is None else length
+    natural = style.width if length[1] == style.length[1] else _natural_width(style, length[1])
+    width = natural if width is None else width
+    height = style.height if height is None else height
+    scale = min(width / natural, height / style.height)
+    least = SMALLEST_FONT / style.font_size[0]
+    if scale < least:
+        raise ValueError(
+            f"An image of {width} x {height} pixels cannot hold {length[1]} characters of style "
+            f"{style.name!r}: they would be too small to read. Give at least "
+            f"{math.ceil(natural * least)} x {math.ceil(style.height * least)}."
+        )
+    changes: dict[str, Any] = {}
+    if (width, height) != (natural, style.height):
+        left, top = (width - scale * natural) / 2, (height - scale * style.height) / 2
+        changes = _scaled(style, scale, left, top)
+    return replace(
+        style,
+        charset=style.charset if charset is None else charset,
+        length=length,
+        width=width,
+        height=height,
+        **changes,
+    )
+
+
+def _natural_width(style: Style, most: int) -> int:
+    """How wide an image has to be for another number of characters."""
+    if style.name == "classic":
+        return classic(most).width
+    start = 0 if style.start is None else sum(style.start) / 2
+    step = (style.width - 2 * start) / style.length[1]
+    wider = (most - style.length[1]) * step
+    return max(round(style.width + wider), math.ceil(1.5 * style.font_size[1]))
+
+
+def _scaled(style: Style, scale: float, left: float, top: float) -> dict[str, Any]:
+    """Everything that is measured in pixels, in another scale; the text moved by left and top."""
+
+    def scaled(pair: Range | None, move: float = 0.0) -> Range | None:
+        return None if pair is None else (pair[0] * scale + move, pair[1] * scale + move)
+
+    pairs = {name: scaled(getattr(style, name)) for name in ("font_size", "weight", "hollow")}
+    pairs |= {"gap": scaled(style.gap), "pitch": scaled(style.pitch)}
+    pairs |= {"start": scaled(style.start, left), "baseline": scaled(style.baseline, top)}
+    numbers = {name: getattr(style, name) * scale for name in ("drift", "rise", "margin")}
+    strokes = tuple(
+        replace(stroke, thickness=tuple(map(scaled, stroke.thickness))) for stroke in style.strokes
+    )
+    waves = tuple(
+        replace(
+            wave,
+            amplitude=scaled(wave.amplitude),
+            wavelength=wave.wavelength
+            if wave.wavelength[1] < _TEARING
+            else scaled(wave.wavelength),
+            radius=wave.radius * scale,
+        )
+        for wave in style.waves
+    )
+    return {**pairs, **numbers, "strokes": strokes, "waves": waves}

@@ -55,7 +55,8 @@ def write_page(
         metadata.json model.onnx
     """
     for source in _SOURCE.iterdir():
-        shutil.copy(source, folder)
+        if not source.name.startswith("service"):  # the pages of captcha_helpers.service
+            shutil.copy(source, folder)
     (folder / "model.onnx").write_bytes(onnx_file)
     (folder / "metadata.json").write_text(spec.to_json(), encoding="utf-8")
     _write_samples(folder, samples)

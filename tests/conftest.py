@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+import captcha_helpers
+
 # The same examples in each run, so that a change is judged by what it changed. To look further:
 # pytest --hypothesis-profile=explore
 settings.register_profile("same", derandomize=True, deadline=None)
@@ -65,3 +67,28 @@ def site(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     install = [sys.executable, "-m", "pip", "install", "--no-deps", "--target", target, wheel]
     subprocess.run(install, check=True, capture_output=True)
     return target
+
+
+@pytest.fixture(scope="session")
+def spec() -> captcha_helpers.ModelSpec:
+    """What `model_file` and `onnx_file` read."""
+    return captcha_helpers.ModelSpec(
+        "0123456789", (4, 6), 48, 160, training={"note": "made by a test"}
+    )
+
+
+@pytest.fixture(scope="session")
+def model_file(spec: captcha_helpers.ModelSpec, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pre-trained start for digits, as a .keras file."""
+    path = tmp_path_factory.mktemp("model") / "start.keras"
+    start = captcha_helpers.pretrained_start(captcha_helpers.Charset(spec.charset), length=6)
+    captcha_helpers.save_model(start, spec, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def onnx_file(model_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same model as an ONNX file."""
+    folder = tmp_path_factory.mktemp("onnx") / "exported"
+    captcha_helpers.export(model_file, folder, formats=["onnx"])
+    return folder / "model.onnx"

@@ -25,24 +25,14 @@ from captcha_helpers import (
     load,
     multi_head,
     prepare,
-    pretrained_start,
     read_spec,
-    save_model,
 )
 from captcha_helpers.litert import convert
 from captcha_helpers.onnx_graph import build_onnx
 from captcha_helpers.recognizer import from_keras
 
-SPEC = ModelSpec("0123456789", (4, 6), 48, 160, training={"note": "made by a test"})
 MODELS = ("model.keras", "model.h5", "saved_model", "model.onnx", "model.float32.tflite")
 SMALLER = ("model.float16.tflite", "model.dynamic_int8.tflite", "model.int8.tflite")
-
-
-@pytest.fixture(scope="module")
-def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("model") / "start.keras"
-    save_model(pretrained_start(Charset(SPEC.charset), length=6), SPEC, path)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -77,16 +67,16 @@ def test_smaller_files_read_nearly_the_same(
     assert (exported / name).stat().st_size < 0.6 * (exported / MODELS[-1]).stat().st_size
 
 
-def test_metadata_says_how_to_read_and_what_was_checked(exported: Path):
+def test_metadata_says_how_to_read_and_what_was_checked(spec: ModelSpec, exported: Path):
     about = json.loads((exported / "metadata.json").read_text())
-    assert about["charset"] == SPEC.charset and about["blank_index"] == 0
+    assert about["charset"] == spec.charset and about["blank_index"] == 0
     assert (about["height"], about["width"], about["head"]) == (48, 160, "ctc")
-    assert about["training"] == SPEC.training and "keras" in about["exported_with"]
+    assert about["training"] == spec.training and "keras" in about["exported_with"]
     files = {entry["file"]: entry for entry in about["files"]}
     assert set(files) == {*MODELS, *SMALLER}
     assert files["model.onnx"]["n"] >= 100 and files["model.onnx"]["same_text"] == 1.0
     assert files["model.onnx"]["bytes"] == (exported / "model.onnx").stat().st_size
-    assert all(read_spec(exported / name) == SPEC for name in files)
+    assert all(read_spec(exported / name) == spec for name in files)
 
 
 def test_onnx_reads_without_tensorflow(exported: Path, tmp_path: Path):
@@ -151,11 +141,11 @@ def test_a_recurrent_model_goes_to_onnx(tmp_path: Path):
     assert check.max_logit_difference < 1e-3
 
 
-def test_a_file_of_another_model_is_found_out(model_file: Path, tmp_path: Path):
+def test_a_file_of_another_model_is_found_out(spec: ModelSpec, model_file: Path, tmp_path: Path):
     model = keras.models.load_model(model_file, compile=False)
     kernel, bias = model.layers[-1].get_weights()
     model.layers[-1].set_weights([kernel, bias + np.eye(11)[3]])  # a little too fond of "2"
-    (tmp_path / "model.onnx").write_bytes(build_onnx(model, SPEC))
+    (tmp_path / "model.onnx").write_bytes(build_onnx(model, spec))
     straight = keras.models.load_model(model_file, compile=False)
     assert "differ by up to 1" in compare(tmp_path / "model.onnx", straight, formats.EXACT).left_out
 
@@ -204,20 +194,20 @@ def test_wrong_arguments_are_explained(model_file: Path, exported: Path, tmp_pat
 
 
 @pytest.mark.parametrize("name", ["a.onnx", "a.tflite", "a.h5", "a.keras"])
-def test_damaged_files_are_told(tmp_path: Path, name: str):
+def test_damaged_files_are_told(spec: ModelSpec, tmp_path: Path, name: str):
     (tmp_path / name).write_bytes(b"not a model")
-    (tmp_path / "metadata.json").write_text(SPEC.to_json())
+    (tmp_path / "metadata.json").write_text(spec.to_json())
     with pytest.raises(ValueError, match="damaged"):
         load(tmp_path / name)
 
 
-def test_files_without_a_specification_are_told(exported: Path, tmp_path: Path):
+def test_files_without_a_specification_are_told(spec: ModelSpec, exported: Path, tmp_path: Path):
     (tmp_path / "alone.tflite").write_bytes((exported / "model.int8.tflite").read_bytes())
     with pytest.raises(ValueError, match="does not say which characters it reads"):
         load(tmp_path / "alone.tflite")
     with pytest.raises(FileNotFoundError, match="no model file"):
         load(tmp_path / "nowhere.onnx")
     (tmp_path / "model.pt").write_bytes(b"")
-    (tmp_path / "metadata.json").write_text(SPEC.to_json())
+    (tmp_path / "metadata.json").write_text(spec.to_json())
     with pytest.raises(ValueError, match="must end in one of .keras, .h5, .onnx, .tflite"):
         load(tmp_path / "model.pt")

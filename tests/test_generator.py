@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from captcha_helpers.generator import draw, generate, sample_label
+from captcha_helpers.generator import draw, generate, sample_label, true_boxes
 from captcha_helpers.styles import SLANTED, STARS, STYLES, Stroke, Style, classic
 
 NAMES = sorted(STYLES)
@@ -266,3 +266,31 @@ def test_fonts_of_other_packages() -> None:
         draw(replace(style, fonts=("font_manrope:Comic.ttf",)), "1", np.random.default_rng(0))
     with pytest.raises(ImportError, match="fonts of font_nowhere"):
         draw(replace(style, fonts=("font_nowhere:A.ttf",)), "1", np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_true_boxes_hold_the_ink_of_every_character(name: str) -> None:
+    style = replace(STYLES[name], strokes=(), dots=(0, 0), stars=(0, 0))
+    if style.waves_move_strokes:  # the boxes are those from before such waves
+        style = replace(style, waves=())
+    style = replace(style, negative=0.0, outline=0.0, gradient=None, background=(255, 255))
+    style = replace(style, contrast=(1.0, 1.0), tinted=0.0, ink=(0, 0))
+    images, labels = generate(style, 4, seed=9)
+    for image, label, boxes in zip(images, labels, true_boxes(style, 4, seed=9), strict=True):
+        assert boxes.shape == (len(label), 4)
+        ink = image[..., 3] > 127 if style.transparent else image.min(axis=2) < 128
+        ys, xs = ink.nonzero()
+        assert abs(boxes[:, 0].min() - xs.min()) <= 1
+        assert abs(boxes[:, 2].max() - 1 - xs.max()) <= 1
+        assert abs(boxes[:, 1].min() - ys.min()) <= 1
+        assert abs(boxes[:, 3].max() - 1 - ys.max()) <= 1
+
+
+def test_true_boxes_are_those_of_the_images_that_generate_draws() -> None:
+    _, labels = generate("stars", 4, seed=3)
+    every = true_boxes("stars", 4, seed=3)
+    without = true_boxes("stars", 4, seed=3, exclude=labels[:1])
+    assert not np.array_equal(without[0], every[0])  # another label stands there now
+    np.testing.assert_array_equal(without[1:], every[1:])
+    np.testing.assert_array_equal(every[2], true_boxes(STARS, 1, seed=3, start=2)[0])
+    assert (np.diff(every[0][:, 0]) > 0).all()

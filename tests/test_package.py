@@ -133,6 +133,7 @@ def test_unknown_name():
         ("keras", "compile_model"),
         ("tensorflow", "multi_head"),
         ("cv2", "generate"),
+        ("cv2", "segment"),
         ("matplotlib", "plots"),
     ],
 )

@@ -74,3 +74,20 @@ def test_history_says_where_the_exact_match_comes_from():
 def test_alignment_refuses_a_batch():
     with pytest.raises(ValueError, match="one image's row"):
         plots.alignment(np.zeros((8, 8), "uint8"), np.zeros((1, 4, 3)), Charset("ab"))
+
+
+def test_reliability_diagram_shows_every_reading_and_says_how_far_off_it_is():
+    figure = plots.reliability_diagram(
+        {"before": [0.95, 0.95, 0.95, 0.95], "after": [0.5] * 4}, [True, False, True, False]
+    )
+    assert [axes.get_title() for axes in figure.axes] == [
+        "before: calibration error 0.45",
+        "after: calibration error 0.00",
+    ]
+    (dots,) = figure.axes[0].collections
+    assert dots.get_offsets().tolist() == [[0.95, 0.5]]
+
+
+def test_reliability_diagram_of_nothing():
+    with pytest.raises(ValueError, match="at least one"):
+        plots.reliability_diagram({}, [])

@@ -24,15 +24,6 @@ from captcha_helpers import (
     write_samples,
 )
 
-SPEC = ModelSpec("0123456789", (4, 6), 48, 160, training={"note": "made by a test"})
-
-
-@pytest.fixture(scope="module")
-def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("model") / "start.keras"
-    save_model(pretrained_start(Charset(SPEC.charset), length=6), SPEC, path)
-    return path
-
 
 @pytest.fixture(scope="module")
 def stars(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -52,9 +43,9 @@ def test_what_is_no_specification_is_refused(text: str):
         ModelSpec.from_json(text)
 
 
-def test_later_schemas_ask_for_an_update():
+def test_later_schemas_ask_for_an_update(spec: ModelSpec):
     with pytest.raises(ValueError, match="update"):
-        ModelSpec.from_json(SPEC.to_json().replace('"schema": 1', '"schema": 2'))
+        ModelSpec.from_json(spec.to_json().replace('"schema": 1', '"schema": 3'))
 
 
 def test_a_fresh_process_reads_the_same_text(model_file: Path, stars: Path):
@@ -66,14 +57,14 @@ def test_a_fresh_process_reads_the_same_text(model_file: Path, stars: Path):
     assert said.stdout.strip() == load(model_file).read(image).text
 
 
-def test_plain_keras_loads_the_file_too(model_file: Path):
+def test_plain_keras_loads_the_file_too(spec: ModelSpec, model_file: Path):
     code = (
         "import keras; "
         f"print(keras.models.load_model({str(model_file)!r}, compile=False).output_shape)"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "(None, 40, 11)"
-    assert read_spec(model_file) == SPEC
+    assert read_spec(model_file) == spec
 
 
 def test_a_folder_is_read_in_the_order_of_its_names(model_file: Path, stars: Path):
@@ -131,10 +122,10 @@ def test_missing_and_foreign_model_files(tmp_path: Path):
         load(tmp_path / "other.keras")
 
 
-def test_a_specification_of_another_model_is_refused(tmp_path: Path):
+def test_a_specification_of_another_model_is_refused(spec: ModelSpec, tmp_path: Path):
     model = pretrained_start(Charset("abc"), length=4)
     with pytest.raises(ValueError, match="4 classes, but the specification says .* 11"):
-        save_model(model, SPEC, tmp_path / "a.keras")
+        save_model(model, spec, tmp_path / "a.keras")
     assert not list(tmp_path.iterdir())
 
 

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from captcha_helpers.generator import draw, generate
 from captcha_helpers.styles import (
     GRADIENT,
     MIXED,
@@ -15,6 +20,7 @@ from captcha_helpers.styles import (
     STYLES,
     Stroke,
     Wave,
+    adapt_style,
     classic,
     get_style,
 )
@@ -107,3 +113,60 @@ def test_a_wrong_wave_says_what_to_give() -> None:
         Wave("z", (1, 1), (10, 10))
     with pytest.raises(ValueError, match="above 0"):
         Wave("x", (1, 1), (0, 10))
+
+
+@pytest.mark.parametrize("name", STYLES)
+def test_adapting_nothing_changes_nothing(name: str) -> None:
+    assert adapt_style(name) == STYLES[name]
+    assert adapt_style(name, width=STYLES[name].width) == STYLES[name]
+
+
+@pytest.mark.parametrize("name", ["slanted", "gradient", "classic"])
+def test_twice_the_size_is_the_same_look(name: str) -> None:
+    """Drawn twice as large and shrunk, an image is nearly the one drawn in its own size."""
+    style = STYLES[name]
+    style = replace(style, dots=(0, 0), waves=())  # dots and tearing waves are about pixels
+    large = adapt_style(style, width=2 * style.width, height=2 * style.height)
+    text = style.charset[: style.length[0]]
+    one, two, other = (
+        draw(s, text, np.random.default_rng(i)) for s, i in ((style, 1), (large, 1), (style, 2))
+    )
+    size = (style.width, style.height)
+    shrunk = cv2.resize(two, size, interpolation=cv2.INTER_AREA).astype(float)
+    assert np.abs(shrunk - one).mean() < 0.3 * np.abs(shrunk - other).mean()
+
+
+def test_with_more_characters_the_image_becomes_wider() -> None:
+    assert adapt_style("classic", length=(5, 5), charset="abc") == replace(
+        classic(5), charset="abc"
+    )
+    for name, style in STYLES.items():
+        sizes = [adapt_style(name, length=(1, most)).width for most in (2, 4, 8)]
+        assert sizes == sorted(set(sizes)), name
+        assert adapt_style(name, length=(1, style.length[1])).width == style.width
+
+
+@settings(max_examples=60)
+@given(
+    name=st.sampled_from(sorted(STYLES)),
+    length=st.integers(1, 9),
+    width=st.integers(8, 500),
+    height=st.integers(8, 200),
+)
+def test_any_size_holds_the_text_or_is_refused(
+    name: str, length: int, width: int, height: int
+) -> None:
+    try:
+        style = adapt_style(name, length=(length, length), width=width, height=height)
+    except ValueError as error:
+        assert "too small to read. Give at least" in str(error)
+        return
+    style = replace(style, strokes=(), stars=(0, 0), dots=(0, 0), waves=(), negative=0, outline=0)
+    style = replace(style, gradient=None, ink=(0, 0), background=(255, 255), contrast=(1, 1))
+    style = replace(style, tinted=0, ink_per_character=False)
+    images, labels = generate(style, 1)
+    assert images.shape[1:3] == (height, width) and len(labels[0]) == length
+    ink = images[0, ..., 3] if style.transparent else 255 - images[0, ..., 0]
+    rows, columns = ink.max(axis=1), ink.max(axis=0)
+    assert columns[0] < 128 and columns[-1] < 128  # no letter is cut off at the sides
+    assert np.count_nonzero(rows > 128) > 4

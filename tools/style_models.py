@@ -4,7 +4,7 @@ Each begins with the pre-trained start and learns from images near one style onl
 (`captcha_helpers.draw_images` with ``near``), none of them drawn twice and none of them real. It is
 then written as an ONNX file, which reads without TensorFlow. The reader of `mixed` is kept as a
 ``.keras`` file too: `captcha_helpers.train` begins with it if it knows a folder better than the
-pre-trained start.
+pre-trained start. The cards of all of them are ``docs/models.md``.
 
 Killed or interrupted, the same command goes on where it was.
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import captcha_helpers  # noqa: F401  (sets TensorFlow's environment before Keras is imported)
@@ -21,7 +22,7 @@ import captcha_helpers  # noqa: F401  (sets TensorFlow's environment before Kera
 import keras  # isort: skip
 import numpy as np
 
-from captcha_helpers import export, generate, metrics, prepare_batch, pretrained_start
+from captcha_helpers import export, generate, load, metrics, prepare_batch, pretrained_start
 from captcha_helpers.charset import Charset
 from captcha_helpers.files import write_bytes
 from captcha_helpers.pretrained import STARTS
@@ -34,11 +35,12 @@ from captcha_helpers.training import compile_model
 
 IMAGES = {
     "mixed": 192_000,
-    "gradient": 48_000,
-    "slanted": 48_000,
-    "stars": 32_000,
-    "classic": 64_000,
+    "gradient": 32_000,
+    "slanted": 32_000,
+    "stars": 24_000,
+    "classic": 48_000,
 }
+VARIED = {"stars": {"rise": 10.0, "margin": -5.0}}  # the edge cuts digits, as it may in real ones
 PEAK_RATE = 1.5e-3
 BATCH_SIZE = 64
 EPOCHS = 20  # only says how often progress is shown and saved
@@ -46,6 +48,38 @@ SEED = 3_000_000  # the pre-training and the rehearsal have drawn with others
 TEST_IMAGES = 1500
 TEST_SEED = 1_000_000
 PACKAGE = Path(captcha_helpers.__file__).parent
+CARDS = Path("docs/models.md")
+INTRODUCTION = """# The readers that ship with the package
+
+`captcha_helpers.load("stars")` and `captcha-helpers predict stars IMAGE` read with them, without
+TensorFlow. Each has learned from drawn images near one style, begun with the pre-trained start, and
+never saw a real image. `make models` makes them anew and writes this page. They are for images of
+their own look; for another one, train your own: `captcha_helpers.train`.
+
+`pretrained` is the start itself: it reads letters and digits of every look a little, and is what
+trainings begin with.
+"""
+CARD = """
+## {name}
+
+| | |
+|---|---|
+| reads | {length} characters out of `{charset}` |
+| file | {size:.2f} MB, {height} x {width} grey pixels |
+| learned from | {training[images]:,} images {training[data]}, seed {seed} |
+| made by | `{training[command]}` |
+| reads of {n:,} drawn images whose strings it never saw | {test} |
+| mistakes there, most frequent first | {mistakes} |
+| weak | {weakness} |
+"""
+WEAKNESSES = {
+    "slanted": "letters that touch under the stroke; any other font; other than six letters",
+    "stars": "digits only, always six; digits that lie over one another",
+    "gradient": "its 19 characters only, always five; strokes along a letter's own stroke",
+    "mixed": "capitals and small letters of one shape (C, O, S, V, W, X, Z), `1`, `I` and `l`; "
+    "crowded letters under several strokes",
+    "classic": "digits only, always four; other sizes of the image than its own proportions",
+}
 
 
 class NearStyle(keras.utils.PyDataset):
@@ -54,7 +88,8 @@ class NearStyle(keras.utils.PyDataset):
     def __init__(self, style: str, steps: int, exclude: list[str], first_epoch: int = 0) -> None:
         """Plan `steps` batches an epoch."""
         super().__init__(workers=1, max_queue_size=20)
-        self.style, self.charset = get_style(style), Charset(get_style(style).charset)
+        self.style = replace(get_style(style), **VARIED.get(style, {}))
+        self.charset = Charset(self.style.charset)
         self.steps, self.exclude, self.epoch = steps, frozenset(exclude), first_epoch - 1
 
     def __len__(self) -> int:
@@ -125,6 +160,31 @@ def write(name: str, model: keras.Model, spec: ModelSpec, folder: Path) -> None:
             write_bytes(folder / f"{name}.keras", path.read_bytes())
 
 
+def card(name: str, path: Path) -> str:
+    """Describe a shipped reader in Markdown, measured on its test images."""
+    reader, style = load(path), get_style(name)
+    images, labels = generate(style, TEST_IMAGES, seed=TEST_SEED)
+    texts = [reading.text for reading in reader.read_many(images)]
+    mistakes = metrics.confusions(labels, texts).most_common(5)
+    fewest, most = reader.spec.length
+    length = f"{most}" if fewest == most else f"{fewest} to {most}"
+    return CARD.format(
+        name=name,
+        charset=reader.spec.charset,
+        length=length,
+        height=reader.spec.height,
+        width=reader.spec.width,
+        seed=SEED,
+        training=reader.spec.training,
+        size=path.stat().st_size / 1e6,
+        test=metrics.score(labels, texts),
+        n=TEST_IMAGES,
+        mistakes=", ".join(f"`{a or ' '}` as `{b or ' '}` ({n})" for (a, b), n in mistakes)
+        or "none",
+        weakness=WEAKNESSES[name],
+    )
+
+
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -134,6 +194,9 @@ def main() -> None:
     options = parser.parse_args()
     for name in options.styles:
         make(name, options.images or IMAGES[name], options.out)
+    if options.out == PACKAGE:
+        cards = [card(name, PACKAGE / f"{name}.onnx") for name in IMAGES]
+        write_bytes(CARDS, "".join([INTRODUCTION, *cards]).encode())
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
-"""Put ``results/*.json`` into the tables of both READMEs.
+"""Put ``results/*.json`` and the benchmark without labels into the tables of both READMEs.
 
-``make readme`` writes them between ``<!-- results:start -->`` and ``<!-- results:end -->``;
+``make readme`` writes them between ``<!-- results:start -->`` and ``<!-- results:end -->``, and
+between the same of ``zero_labels``;
 ``python -m tools.update_readme --check`` only says whether they are up to date.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -25,6 +27,25 @@ CHINESE = {
     "seconds": "训练秒数",
 }
 LANGUAGES = {"README.md": HEADINGS, "README_zh-CN.md": CHINESE}
+ZERO_LABELS = Path("benchmarks", "zero_labels.json")
+ZERO_HEADINGS = {
+    "README.md": {
+        "set": "Images",
+        "reader": "Reader",
+        "exact_match": "Exact match",
+        "exact_match_ci95": "95 % interval",
+        "exact_match_ignore_case": "Ignoring case",
+        "n": "n",
+    },
+    "README_zh-CN.md": {
+        "set": "图片",
+        "reader": "识别器",
+        "exact_match": "整串准确率",
+        "exact_match_ci95": "95 % 置信区间",
+        "exact_match_ignore_case": "不分大小写",
+        "n": "n",
+    },
+}
 
 
 def outdated(root: Path) -> dict[Path, str]:
@@ -40,13 +61,16 @@ def outdated(root: Path) -> dict[Path, str]:
         ValueError: If a README has no markers, or a results file is broken.
     """
     rows = load_results(root / "results")
+    zero = json.loads((root / ZERO_LABELS).read_text(encoding="utf-8"))
     stale = {}
     for name, headings in LANGUAGES.items():
         path = root / name
         if path.exists():
             text = path.read_text(encoding="utf-8")
             table = format_table(rows, markdown=True, headings=headings)
-            if (new := fill(text, "results", table, name)) != text:
+            without = format_table(zero, markdown=True, headings=ZERO_HEADINGS[name])
+            new = fill(fill(text, "results", table, name), "zero_labels", without, name)
+            if new != text:
                 stale[path] = new
     return stale
 

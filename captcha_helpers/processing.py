@@ -1,0 +1,282 @@
+"""Change a grey image so that it is easier to read, before it gets the model's size.
+
+All of it is off unless asked for: the models here learn from the pixels as they are. What is asked
+for travels with the model (`Processing` is part of its specification), so that reading does what
+training did. numpy is enough, but for CLAHE, which needs OpenCV.
+
+Every function takes and gives ``(H, W)`` uint8, 0 (black) to 255 (white).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Grey = NDArray[np.uint8]
+
+LEAST_CONTRAST = 16  # grey levels; what differs less from the ground is no ink
+INK_SHARE = 0.25  # of the largest difference from the ground, from which on a pixel is ink
+MARGIN = 0.1  # of the ink's height, left around it
+LEAST_MARGIN = 2  # pixels
+LEAST_SIDE = 4  # pixels; smaller images are refused
+CLIP_LIMIT = 2.0
+TILES = (4, 2)  # columns, rows; in OpenCV's own 8x8 a tile is smaller than a character
+
+
+@dataclass(frozen=True)
+class Processing:
+    """What is done to an image once it is grey and before it gets the model's size.
+
+    The order is fixed: inversion, thicker strokes, cropping, contrast. Whether an image is dark is
+    best told while its edges are there, and CLAHE best spent on the part that stays.
+
+    Attributes:
+        invert: ``"auto"`` turns images with light characters on a dark ground into their negatives
+            (`is_dark`), ``"always"`` all images, ``"no"`` none.
+        strong: Make strokes a pixel thicker (`thicken`).
+        auto_crop: Cut away the empty edges (`auto_crop`).
+        clahe: Raise the contrast of each part on its own (`clahe`); takes OpenCV.
+
+    Raises:
+        ValueError: If a value is none of these.
+
+    Example:
+        >>> image = np.zeros((60, 200), np.uint8)
+        >>> image[20:40, 50:150] = 255
+        >>> done = Processing(invert="auto", auto_crop=True).apply(image)
+        >>> done.shape, int(done[0, 0])
+        ((24, 104), 255)
+    """
+
+    invert: Literal["no", "auto", "always"] = "no"
+    strong: bool = False
+    auto_crop: bool = False
+    clahe: bool = False
+
+    def __post_init__(self) -> None:
+        if self.invert not in ("no", "auto", "always"):
+            raise ValueError(f"invert must be 'no', 'auto' or 'always', received {self.invert!r}")
+        for name in ("strong", "auto_crop", "clahe"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} must be True or False, received {getattr(self, name)!r}")
+
+    def apply(self, image: Grey) -> Grey:
+        """Do all that is asked for.
+
+        Args:
+            image: ``(H, W)`` uint8, at least 4x4.
+
+        Returns:
+            ``(h, w)`` uint8, at least 4x4; smaller than the image if it was cropped.
+
+        Raises:
+            ImportError: If CLAHE is asked for and OpenCV is not installed.
+        """
+        for _, change in self._changes():
+            image = change(image)
+        return image
+
+    def steps(self, image: Grey) -> dict[str, Grey]:
+        """Do all that is asked for, and keep the image after each step.
+
+        Args:
+            image: As `apply` takes it.
+
+        Returns:
+            The name of each option that is not off, in order, and the image after it.
+
+        Example:
+            >>> image = np.full((20, 60), 255, np.uint8)
+            >>> list(Processing(strong=True, invert="auto").steps(image))
+            ['invert', 'strong']
+        """
+        done = {}
+        for name, change in self._changes():
+            image = done[name] = change(image)
+        return done
+
+    def describe(self) -> list[str]:
+        """Say what is done, for whoever has to do it in another program.
+
+        Returns:
+            A sentence for each step, in order.
+
+        Example:
+            >>> Processing(invert="always").describe()
+            ['take 255 less the value']
+        """
+        return [_IN_WORDS[change] for _, change in self._changes()]
+
+    def _changes(self) -> list[tuple[str, Callable[[Grey], Grey]]]:
+        """Name and function of each step, in order."""
+        invert_some = _invert_if_dark if self.invert == "auto" else invert
+        every = {
+            "invert": (self.invert != "no", invert_some),
+            "strong": (self.strong, thicken),
+            "auto_crop": (self.auto_crop, auto_crop),
+            "clahe": (self.clahe, clahe),
+        }
+        return [(name, change) for name, (wanted, change) in every.items() if wanted]
+
+
+def is_dark(image: Grey) -> bool:
+    """Tell whether an image shows light characters on a dark ground.
+
+    The ground is what most of the outermost pixels are like (their median); the characters make
+    the mean of all pixels lighter or darker than it. Where the two are the same, as in an image of
+    one grey, the first pixel decides. So of an image and its negative always exactly one is dark.
+
+    Args:
+        image: ``(H, W)`` uint8.
+
+    Returns:
+        Whether the ground is darker than what is on it.
+
+    Example:
+        >>> image = np.full((6, 20), 90, np.uint8)
+        >>> image[2:4, 5:15] = 30
+        >>> is_dark(image), is_dark(invert(image))
+        (False, True)
+    """
+    excess = 2 * int(image.sum(dtype=np.int64)) - round(2 * _ground(image)) * image.size
+    return excess > 0 or (excess == 0 and bool(image[0, 0] < 128))
+
+
+def invert(image: Grey) -> Grey:
+    """Turn an image into its negative.
+
+    Args:
+        image: ``(H, W)`` uint8.
+
+    Returns:
+        ``(H, W)`` uint8: 255 less the value.
+
+    Example:
+        >>> invert(np.array([[0, 255, 100]], np.uint8))
+        array([[255,   0, 155]], dtype=uint8)
+    """
+    return 255 - image
+
+
+def thicken(image: Grey) -> Grey:
+    """Make strokes one pixel thicker, to the right and downwards.
+
+    Each pixel becomes the darkest of itself and its neighbours to the left, above and between; or
+    the lightest, if the strokes are light on a dark ground (`is_dark`).
+
+    Args:
+        image: ``(H, W)`` uint8.
+
+    Returns:
+        ``(H, W)`` uint8.
+
+    Example:
+        >>> image = np.full((5, 7), 255, np.uint8)
+        >>> image[2, 3] = 0
+        >>> int((thicken(image) == 0).sum())
+        4
+    """
+    strongest = np.maximum if is_dark(image) else np.minimum
+    edged = np.pad(image, ((1, 0), (1, 0)), mode="edge")
+    rows = strongest(edged[1:], edged[:-1])
+    return strongest(rows[:, 1:], rows[:, :-1])
+
+
+def auto_crop(image: Grey) -> Grey:
+    """Cut away the empty edges around the ink.
+
+    Ink is what differs from the ground (the median of the outermost pixels) by at least a quarter
+    of the largest difference. A margin of a tenth of the ink's height stays, at least 2 pixels, if
+    the image has it. Lines and specks are ink too: where they reach the edges nothing is cut away.
+
+    Args:
+        image: ``(H, W)`` uint8.
+
+    Returns:
+        ``(h, w)`` uint8, a part of the image, at least 4x4 if the image is; all of it if there is
+        no ink.
+
+    Example:
+        >>> image = np.full((60, 200), 255, np.uint8)
+        >>> image[20:40, 50:150] = 0
+        >>> auto_crop(image).shape
+        (24, 104)
+    """
+    differs = np.abs(image - _ground(image))
+    if differs.max() < LEAST_CONTRAST:
+        return image.copy()
+    rows, columns = np.nonzero(differs >= INK_SHARE * differs.max())
+    margin = max(LEAST_MARGIN, round(MARGIN * (int(rows.max()) - int(rows.min()) + 1)))
+    return image[_span(rows, margin, image.shape[0]), _span(columns, margin, image.shape[1])].copy()
+
+
+def clahe(image: Grey) -> Grey:
+    """Raise the contrast of each part of an image on its own (CLAHE).
+
+    Contrast Limited Adaptive Histogram Equalization, as OpenCV has it.
+
+    Source: Zuiderveld, *Contrast Limited Adaptive Histogram Equalization*, 1994.
+
+    Args:
+        image: ``(H, W)`` uint8.
+
+    Returns:
+        ``(H, W)`` uint8.
+
+    Raises:
+        ImportError: If OpenCV is not installed.
+
+    Example:
+        >>> faint = np.random.default_rng(0).integers(100, 140, (48, 160), np.uint8)
+        >>> bool(np.ptp(clahe(faint)) > 2 * np.ptp(faint))
+        True
+    """
+    try:
+        import cv2
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            "CLAHE needs OpenCV, which is not installed: pip install opencv-python-headless"
+        ) from error
+    return cv2.createCLAHE(CLIP_LIMIT, TILES).apply(image)
+
+
+def _invert_if_dark(image: Grey) -> Grey:
+    return invert(image) if is_dark(image) else image
+
+
+def _ground(image: Grey) -> float:
+    """The grey of most of the outermost pixels, a whole number or a half."""
+    edges = (image[0], image[-1], image[1:-1, 0], image[1:-1, -1])
+    return float(np.median(np.concatenate(edges)))
+
+
+def _span(places: NDArray[np.integer], margin: int, size: int) -> slice:
+    """From the first to the last of these places with a margin, and at least 4 pixels."""
+    first, last = int(places.min()) - margin, int(places.max()) + 1 + margin
+    first = max(0, min(first, size - LEAST_SIDE))
+    return slice(first, min(size, max(last, first + LEAST_SIDE)))
+
+
+_DARK = (
+    "the mean of all pixels is above the median of the outermost ones, or the same and the first "
+    "pixel below 128"
+)
+_IN_WORDS: dict[Callable[[Grey], Grey], str] = {
+    invert: "take 255 less the value",
+    _invert_if_dark: f"take 255 less the value if {_DARK}",
+    thicken: (
+        "let each pixel be the darkest of itself and its neighbours to the left, above and "
+        f"between, or the lightest if {_DARK}"
+    ),
+    auto_crop: (
+        f"cut out the box of all pixels that differ by at least {INK_SHARE} of the largest "
+        "difference from the median of the outermost pixels, with a margin of "
+        f"{MARGIN} of its height and at least {LEAST_MARGIN} pixels where the image has them; "
+        f"leave the image as it is if the largest difference is below {LEAST_CONTRAST}"
+    ),
+    clahe: f"CLAHE as in OpenCV: createCLAHE({CLIP_LIMIT}, {TILES})",
+}
