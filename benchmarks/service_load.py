@@ -18,7 +18,6 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 from pathlib import Path
@@ -33,7 +32,7 @@ FIRST = 1000
 SERVE = "import sys; from captcha_helpers.service import serve; serve(sys.argv[1], port=0)"
 
 
-def requests_and_answers(model: Path, images: int) -> list[tuple[bytes, str]]:
+def requests_and_answers(model: str, images: int) -> list[tuple[bytes, str]]:
     """Draw images; give requests that send them, and what the reader says of them."""
     reader, pairs = ch.load(model), []
     for pixels in ch.generate("stars", images, seed=0)[0]:
@@ -116,28 +115,21 @@ def load_test(port: int, pairs: list[tuple[bytes, str]], requests: int) -> dict[
 def main() -> int:
     """Start the service, measure, stop it; 1 if an answer was wrong."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model", nargs="?", type=Path, help="by default the shipped one as ONNX")
+    parser.add_argument("model", nargs="?", default="gradient", help="default: gradient")
     parser.add_argument("--requests", type=int, default=50_000)
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as work:
-        model = options.model
-        if model is None:
-            from captcha_helpers.pretrained import START_FILE
-
-            ch.export(START_FILE, Path(work, "out"), formats=["onnx"])
-            model = Path(work, "out", "model.onnx")
-        pairs = requests_and_answers(model, options.images)
-        service = subprocess.Popen(
-            [sys.executable, "-c", SERVE, str(model)], stdout=subprocess.PIPE, text=True
-        )
-        try:
-            port = int(re.search(r"http://127\.0\.0\.1:(\d+)", service.stdout.readline())[1])
-            report = load_test(port, pairs, options.requests)
-        finally:
-            service.terminate()
-            service.wait()
+    pairs = requests_and_answers(options.model, options.images)
+    service = subprocess.Popen(
+        [sys.executable, "-c", SERVE, options.model], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        port = int(re.search(r"http://127\.0\.0\.1:(\d+)", service.stdout.readline())[1])
+        report = load_test(port, pairs, options.requests)
+    finally:
+        service.terminate()
+        service.wait()
     if options.json:
         options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return int(any(row["wrong_answers"] for row in report["load"]))
