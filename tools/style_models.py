@@ -12,7 +12,6 @@ Killed or interrupted, the same command goes on where it was.
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +31,7 @@ from captcha_helpers.recognizer import from_keras, save_model, uncompiled
 from captcha_helpers.spec import ModelSpec
 from captcha_helpers.styles import get_style
 from captcha_helpers.training import compile_model
+from tools.pretrain import epochs_done
 
 IMAGES = {
     "mixed": 192_000,
@@ -122,14 +122,12 @@ def make(name: str, images: int, folder: Path) -> None:
     charset = Charset(style.charset)
     drawn, labels = generate(style, TEST_IMAGES, seed=TEST_SEED)
     backup = Path("build/style_models", name)
-    metadata = backup / "training_metadata.json"
-    done = json.loads(metadata.read_text())["epoch"] if metadata.exists() else 0
     keras.utils.set_random_seed(0)
     model = pretrained_start(charset, length=style.length[1])
     steps = images // BATCH_SIZE // EPOCHS
     compile_model(model, head="ctc", steps=steps * EPOCHS, peak_rate=PEAK_RATE)
     model.fit(
-        NearStyle(name, steps, labels, done),
+        NearStyle(name, steps, labels, epochs_done(backup)),
         epochs=EPOCHS,
         shuffle=False,
         callbacks=[keras.callbacks.BackupAndRestore(backup)],
