@@ -179,7 +179,9 @@ def _conv_columns(image: keras.KerasTensor) -> keras.KerasTensor:
     return _columns(x)
 
 
-def cnn_ctc(charset: Charset, *, length: int, height: int = 48, width: int = 144) -> keras.Model:
+def cnn_ctc(
+    charset: Charset, *, length: int, height: int = 48, width: int = 144, dropout: float = 0.0
+) -> keras.Model:
     """Build a quicker reader for CTC without an LSTM: conv blocks, then convolutions in time.
 
     The three convolutions in time look at frames 1, 2 and 4 apart (Yu and Koltun, *Multi-Scale
@@ -193,6 +195,8 @@ def cnn_ctc(charset: Charset, *, length: int, height: int = 48, width: int = 144
         length: Characters of the longest label.
         height: Image height in pixels.
         width: Image width in pixels.
+        dropout: Share of the features of a picture that are left out in training, 0–1. It helps
+            where the same few images are shown many times, and not where each one is new.
 
     Returns:
         A model from ``(B, height, width, 1)`` in 0–255 to CTC logits ``(B, T, V)``, where T is
@@ -209,6 +213,8 @@ def cnn_ctc(charset: Charset, *, length: int, height: int = 48, width: int = 144
     image = _image_input(height, width, length)
     x = _conv_columns(image)  # (B, T, C)
     _check_time_steps(x.shape[1], length, width)
+    if dropout:
+        x = layers.SpatialDropout1D(dropout, name="dropout")(x)
     x = _time_block(x, "time")
     for name, dilation in (("context", 2), ("wide_context", 4)):
         x = layers.Add(name=f"add_{name}")([x, _time_block(x, name, dilation)])  # (B, T, 128)

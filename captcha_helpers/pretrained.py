@@ -37,7 +37,9 @@ def _start(name: str) -> tuple[keras.Model, ModelSpec]:
     return keras.models.load_model(path, compile=False), read_spec(path)
 
 
-def pretrained_start(charset: Charset, *, length: int, start: str = "pretrained") -> keras.Model:
+def pretrained_start(
+    charset: Charset, *, length: int, start: str = "pretrained", dropout: float = 0.0
+) -> keras.Model:
     """Build a `cnn_ctc` for a charset that can read a little already.
 
     All layers but the last are the pre-trained ones. The last has a row of weights for each class;
@@ -48,6 +50,7 @@ def pretrained_start(charset: Charset, *, length: int, start: str = "pretrained"
         charset: The characters to read.
         length: Characters of the longest label.
         start: Which weights, one of `STARTS`.
+        dropout: As for :func:`captcha_helpers.models.cnn_ctc`.
 
     Returns:
         A model from ``(B, 48, 160, 1)`` in 0–255 to CTC logits ``(B, 40, V)``.
@@ -60,7 +63,8 @@ def pretrained_start(charset: Charset, *, length: int, start: str = "pretrained"
         (None, 40, 11)
     """
     source, spec = _start(start)
-    model = cnn_ctc(charset, length=length, height=spec.height, width=spec.width)
+    size = {"height": spec.height, "width": spec.width}
+    model = cnn_ctc(charset, length=length, **size, dropout=dropout)
     for layer in source.layers[:-1]:
         model.get_layer(layer.name).set_weights(layer.get_weights())
     kernel, bias = model.layers[-1].get_weights()

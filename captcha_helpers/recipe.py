@@ -5,10 +5,11 @@ touched: look at the folder, set a validation part aside, start from the pre-tra
 slightly changed images for as long as there is time while the learning rate rises and falls once,
 and keep the weights that read the validation part best.
 
-One thing depends on the folder. If a start reads it already, more or less, two thirds of what is
-shown are drawn, as in the making of that start, and the rate is low (a *rehearsal*: Robins,
+One thing depends on the folder. If a start reads it already, more or less, up to two thirds of what
+is shown are drawn, as in the making of that start, and the rate is low (a *rehearsal*: Robins,
 *Catastrophic Forgetting, Rehearsal and Pseudorehearsal*, 1995): there is more to forget than to
-learn. If the look is strange to both, only the folder's own images are shown, at a higher rate.
+learn, unless there are many labels. If the look is strange to both, only the folder's own images
+are shown, at a higher rate.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from captcha_helpers.models import cnn_ctc, keras
 from captcha_helpers.pretrained import STARTS, pretrained_start
 from captcha_helpers.pretraining import draw_images, drawable
 from captcha_helpers.processing import Processing
-from captcha_helpers.recognizer import Recognizer, from_keras, save_model, uncompiled
+from captcha_helpers.recognizer import Recognizer, from_keras, save_model
 from captcha_helpers.spec import ModelSpec, read_spec
 from captcha_helpers.styles import STYLES, Style
 from captcha_helpers.training import compile_model, predict_labels
@@ -46,10 +47,14 @@ HEIGHT, WIDTH = 48, 160  # of the pre-trained start
 BATCH_SIZE = 32
 FAMILIAR = 0.15  # a start knows a look if its character error rate is below this
 MOST_LOOKED_AT = 300  # images, to find that out
-REHEARSED = 22  # images of a batch that are drawn if it does
+REHEARSED = 22  # images of a batch that are drawn if it does, at most
+ENOUGH = 700  # labelled images; if there are more, fewer are drawn
 REHEARSAL_RATE = 7e-4  # the highest rate if it does
 REHEARSAL_SEED = 2_000_000  # the pre-training has drawn with another
 PEAK_RATE = 2e-3
+DROPOUT = (
+    0.3  # against learning by heart; a model that begins with nothing learns too slowly with it
+)
 WARMUP = 0.1  # share of the training in which the rate rises
 CHECKS = 12  # times that the validation part is read
 LEAST_LABELS = 10
@@ -69,6 +74,7 @@ class _State:
     seconds: float = 0.0
     started: float = 0.0  # seconds until the first step was done, which compiles the model
     best: tuple[float, float] = (-1.0, 0.0)  # exact match and minus CER of the kept weights
+    highest: float = 0.0  # exact match of any check
     history: list[dict[str, float]] = field(default_factory=list)
 
 
@@ -170,7 +176,9 @@ def train(
     charset = Charset.from_labels(data.labels)
     lengths = [len(label) for label in data.labels]
     start, error = _best_start(charset, training) if pretrained else (None, 1.0)
-    drawn, peak = (REHEARSED, REHEARSAL_RATE) if error < FAMILIAR else (0, PEAK_RATE)
+    drawn, peak = 0, PEAK_RATE
+    if error < FAMILIAR:
+        drawn, peak = round(REHEARSED * min(1, ENOUGH / len(training))), REHEARSAL_RATE
     limit = f"minutes={minutes}" if epochs is None else f"epochs={epochs}"
     also = f", processing={processing}" if processing != Processing() else ""
     settings = {
@@ -283,6 +291,9 @@ class _Run:
 
     def _step(self, images: np.ndarray, labels: np.ndarray) -> None:
         share = self.plan.share(self.state)
+        if self.spec.training["start"]:  # what is left out depends on the step only
+            state = self.model.get_layer("dropout").seed_generator.state
+            state.assign([self.spec.training["seed"], self.state.step])
         self.model.optimizer.learning_rate.assign(learning_rate(share, self.plan.peak))
         logs = self.model.train_on_batch(images, labels, return_dict=True)
         self.loss = round(float(logs["loss"]), 4)
@@ -293,7 +304,11 @@ class _Run:
         self.bar.update(min(100, int(100 * share)) - self.bar.n)
 
     def _check(self) -> None:
-        """Read the validation part; keep the weights if it was never read better."""
+        """Read the validation part; keep the weights if it was not read better beyond chance.
+
+        Later weights have learned more. Half a dozen images more or less of a small validation
+        part say nothing, and the best of many checks would be the luckiest.
+        """
         texts = predict_labels(
             self.model, self.validation.images, self.charset, head="ctc", length=self.spec.length
         )
@@ -311,7 +326,10 @@ class _Run:
             }
         )
         self.bar.set_postfix_str(f"exact match {exact:.1%}, loss {self.loss}")
-        if exact >= self.state.best[0]:
+        self.state.highest = max(exact, self.state.highest)
+        n = len(self.validation)
+        lowest, _ = metrics.wilson_interval(round(self.state.highest * n), n)
+        if exact >= lowest:
             self.state.best, self.kept = (exact, -cer), self.model.get_weights()
         if self.out is not None and self.state.seconds - self.saved_at > SAVE_EVERY:
             self._save_resume()
@@ -335,8 +353,8 @@ class _Run:
         spec = replace(self.spec, training=self.spec.training | facts)
         if self.out is not None and not complete:
             self._save_resume()
-        best = uncompiled(self.model)
-        best.set_weights(self.kept)
+        best = cnn_ctc(self.charset, length=spec.length[1], height=HEIGHT, width=WIDTH)
+        best.set_weights(self.kept)  # without the optimizer and the dropout
         if self.out is not None:
             save_model(best, spec, self.out)
             if complete:
@@ -421,7 +439,7 @@ def _new_model(charset: Charset, length: int, start: str | None, seed: int) -> k
     if start is None:
         model = cnn_ctc(charset, length=length, height=HEIGHT, width=WIDTH)
     else:
-        model = pretrained_start(charset, length=length, start=start)
+        model = pretrained_start(charset, length=length, start=start, dropout=DROPOUT)
     compile_model(model, head="ctc", steps=None)  # nobody knows yet how many there will be
     return model
 
