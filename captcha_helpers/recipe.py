@@ -3,7 +3,7 @@
 The parts are those of the notebooks; this module puts them together so that no knob has to be
 touched: look at the folder, set a validation part aside, start from the pre-trained weights, show
 slightly changed images for as long as there is time while the learning rate rises and falls once,
-and keep the weights that read the validation part best.
+and keep the last weights that read the validation part as well as any, but for chance.
 
 One thing depends on the folder. If a start reads it already, more or less, up to two thirds of what
 is shown are drawn, as in the making of that start, and the rate is low (a *rehearsal*: Robins,
@@ -48,7 +48,7 @@ BATCH_SIZE = 32
 FAMILIAR = 0.15  # a start knows a look if its character error rate is below this
 MOST_LOOKED_AT = 300  # images, to find that out
 REHEARSED = 22  # images of a batch that are drawn if it does, at most
-ENOUGH = 700  # labelled images; if there are more, fewer are drawn
+ENOUGH = 400  # labelled images; if there are more, fewer are drawn
 REHEARSAL_RATE = 7e-4  # the highest rate if it does
 REHEARSAL_SEED = 2_000_000  # the pre-training has drawn with another
 PEAK_RATE = 2e-3
@@ -149,9 +149,10 @@ def train(
             in a terminal only.
 
     Returns:
-        The reader, with the weights that read the validation part best. ``spec.training`` of it
-        says how it was made, and ``spec.training["history"]`` how it came about. Ctrl-C ends the
-        training early and gives the best reader so far.
+        The reader, with the last weights that read the validation part as well as any, but for
+        chance: within the 95 % interval of the best. ``spec.training`` of it says how it was made,
+        and ``spec.training["history"]`` how it came about. Ctrl-C ends the training early and gives
+        the reader so far.
 
     Raises:
         FileExistsError: If ``out`` exists and neither ``overwrite`` nor ``resume`` is set.

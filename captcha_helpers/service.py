@@ -52,6 +52,7 @@ _PAGES = {
     "/ui": "service.html",
     "/docs": "service_docs.html",
     "/ui/service.js": "service.js",
+    "/ui/pictures.js": "pictures.js",
     "/ui/service_docs.js": "service_docs.js",
     "/ui/style.css": "style.css",
 }

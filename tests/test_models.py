@@ -95,6 +95,14 @@ def test_the_frames_that_count_are_those_of_the_model():
         build("crnn_ctc", length=8, width=59)
 
 
+def test_dropout_is_for_training_and_leaves_the_weights_as_they_are():
+    plain, dropping = build("cnn_ctc"), build("cnn_ctc", dropout=0.5)
+    dropping.set_weights(plain.get_weights())
+    images = np.random.default_rng(0).integers(0, 256, (2, 32, 64, 1)).astype("float32")
+    assert np.array_equal(plain(images), dropping(images))
+    assert not np.allclose(dropping(images, training=True), dropping(images, training=True))
+
+
 def test_small_or_empty_sizes_are_explained(name):
     with pytest.raises(ValueError, match="at least 16 pixels, received 8 x 64"):
         build(name, height=8)

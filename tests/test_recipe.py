@@ -118,6 +118,24 @@ def test_interrupt_keeps_the_best_model(folder: Path, tmp_path: Path, monkeypatc
     assert (tmp_path / "m.resume.keras").exists()
 
 
+def test_a_later_check_loses_only_to_one_that_is_better_beyond_chance(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    results = iter([0.9, 1.0, 0.95, *[0.3] * 20])
+    monkeypatch.setattr(recipe.metrics, "exact_match", lambda labels, texts: next(results))
+    training = train(folder, epochs=12, progress=False).spec.training
+    assert training["validation_exact_match"] == 0.95
+    assert [check["exact_match"] for check in training["history"]][:4] == [0.9, 1.0, 0.95, 0.3]
+
+
+def test_what_is_left_out_against_learning_by_heart_stays_out_of_the_model(
+    folder: Path, tmp_path: Path
+):
+    train(folder, epochs=1, out=tmp_path / "m.keras", progress=False)
+    model = keras.models.load_model(tmp_path / "m.keras", compile=False)
+    assert not [layer.name for layer in model.layers if "drop" in layer.name]
+
+
 def first_batch(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[dict, np.ndarray]:
     """What `train` decided, and the labels (B, L) of the first batch."""
     batches = []
@@ -139,6 +157,14 @@ def test_a_familiar_look_is_rehearsed_with_its_own_characters_and_lengths(
     known = {tuple(row) for row in Charset("0123456789").encode(
         [label for _, label in read_labels(folder)], length=6).tolist()}  # fmt: skip
     assert sum(tuple(row) in known for row in labels.tolist()) == recipe.BATCH_SIZE - 22
+
+
+def test_fewer_images_are_drawn_where_there_are_many_labels(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(recipe, "ENOUGH", 51)  # of the folder's 120 images 102 are trained on
+    facts, labels = first_batch(folder, monkeypatch)
+    assert facts["drawn_of_a_batch"] == 11 and len(labels) == recipe.BATCH_SIZE
 
 
 def test_begins_with_the_start_that_reads_the_folder_best(

@@ -16,13 +16,12 @@ from tools.markers import fill
 from tools.run_notebooks import execute, find_notebooks
 from tools.set_repository import get_repository, set_repository
 from tools.setup_cell import setup_cell
-from tools.update_readme import CHINESE, ZERO_LABELS, outdated
+from tools.update_readme import CHINESE, READERS, ZERO_LABELS, outdated
 
 READMES = ("README.md", "README_zh-CN.md")
 STYLES_TIMED = ["slanted", "stars", "stars3"]
-MARKERS = "".join(
-    f"<!-- {n}:start -->\n<!-- {n}:end -->\n" for n in ("colab", "results", "zero_labels")
-)
+FILLED = ("colab", "results", "zero_labels", "readers")
+MARKERS = "".join(f"<!-- {name}:start -->\n<!-- {name}:end -->\n" for name in FILLED)
 BADGE = (
     "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
     "(https://colab.research.google.com/github/{}/blob/main/notebooks/01_data.ipynb)"
@@ -47,7 +46,8 @@ def clone(root: Path, tmp_path: Path) -> Path:
     for name in READMES:
         (tmp_path / name).write_text(f"# Title\n{MARKERS}end\n", encoding="utf-8")
     (tmp_path / "benchmarks").mkdir()
-    shutil.copy(root / ZERO_LABELS, tmp_path / "benchmarks")
+    for file in (ZERO_LABELS, READERS):
+        shutil.copy(root / file, tmp_path / "benchmarks")
     set_repository(tmp_path, "")
     return tmp_path
 

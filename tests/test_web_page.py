@@ -118,7 +118,7 @@ def test_page_has_all_that_it_needs(tmp_path: Path):
     names = {
         path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()
     }
-    static = {"index.html", "style.css", "app.js", "reader.js", "decode.js"}
+    static = {"index.html", "style.css", "app.js", "pictures.js", "reader.js", "decode.js"}
     written = {"model.onnx", "metadata.json", "samples.json", "samples/01.png", "samples/02.png"}
     assert names == static | written
     assert (tmp_path / "model.onnx").read_bytes() == b"model"

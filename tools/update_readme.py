@@ -1,7 +1,7 @@
-"""Put ``results/*.json`` and the benchmark without labels into the tables of both READMEs.
+"""Put ``results/*.json`` and two benchmarks into the tables of both READMEs.
 
 ``make readme`` writes them between ``<!-- results:start -->`` and ``<!-- results:end -->``, and
-between the same of ``zero_labels``;
+between the same of ``zero_labels`` and ``readers``;
 ``python -m tools.update_readme --check`` only says whether they are up to date.
 """
 
@@ -28,10 +28,13 @@ CHINESE = {
 }
 LANGUAGES = {"README.md": HEADINGS, "README_zh-CN.md": CHINESE}
 ZERO_LABELS = Path("benchmarks", "zero_labels.json")
-ZERO_HEADINGS = {
+READERS = Path("benchmarks", "readers.json")
+BENCHMARK_HEADINGS = {
     "README.md": {
         "set": "Images",
         "reader": "Reader",
+        "labels": "Labels",
+        "seconds": "CPU-seconds",
         "exact_match": "Exact match",
         "exact_match_ci95": "95 % interval",
         "exact_match_ignore_case": "Ignoring case",
@@ -40,12 +43,27 @@ ZERO_HEADINGS = {
     "README_zh-CN.md": {
         "set": "图片",
         "reader": "识别器",
+        "labels": "标签数",
+        "seconds": "CPU 秒",
         "exact_match": "整串准确率",
         "exact_match_ci95": "95 % 置信区间",
         "exact_match_ignore_case": "不分大小写",
         "n": "n",
     },
 }
+
+
+def without_labels(root: Path) -> list[dict[str, object]]:
+    """The rows of `ZERO_LABELS` without the seconds, which are wall time there."""
+    rows = json.loads((root / ZERO_LABELS).read_text(encoding="utf-8"))
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+
+
+def fully_trained(root: Path) -> list[dict[str, object]]:
+    """The rows of `READERS` of the longest training of each reader, with its CPU-seconds."""
+    rows = json.loads((root / READERS).read_text(encoding="utf-8"))
+    last = {(row["set"], row["reader"]): row | {"seconds": row["cpu"]} for row in rows}
+    return list(last.values())
 
 
 def outdated(root: Path) -> dict[Path, str]:
@@ -61,15 +79,16 @@ def outdated(root: Path) -> dict[Path, str]:
         ValueError: If a README has no markers, or a results file is broken.
     """
     rows = load_results(root / "results")
-    zero = json.loads((root / ZERO_LABELS).read_text(encoding="utf-8"))
+    benchmarks = {"zero_labels": without_labels(root), "readers": fully_trained(root)}
     stale = {}
     for name, headings in LANGUAGES.items():
         path = root / name
         if path.exists():
             text = path.read_text(encoding="utf-8")
-            table = format_table(rows, markdown=True, headings=headings)
-            without = format_table(zero, markdown=True, headings=ZERO_HEADINGS[name])
-            new = fill(fill(text, "results", table, name), "zero_labels", without, name)
+            new = fill(text, "results", format_table(rows, markdown=True, headings=headings), name)
+            for marker, measured in benchmarks.items():
+                table = format_table(measured, markdown=True, headings=BENCHMARK_HEADINGS[name])
+                new = fill(new, marker, table, name)
             if new != text:
                 stale[path] = new
     return stale

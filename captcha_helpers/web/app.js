@@ -1,8 +1,6 @@
 /** The page: takes pictures from people, shows readings. */
+import { acceptPictures, complain, find, percent, say, showPicture, showText } from "./pictures.js";
 import { loadReader, PictureError } from "./reader.js";
-
-const find = (id) => document.getElementById(id);
-const percent = (share) => `${(100 * share).toFixed(1)} %`;
 
 let latest = 0; // number of the last picture that somebody chose
 let lastSample = null;
@@ -57,25 +55,15 @@ function reasonOf(error) {
 
 async function showReading(reading, blob, label) {
   await showPicture(blob);
-  say(
+  showText(
+    reading.text,
     `Read with a confidence of ${percent(reading.confidence)} ` +
       `in ${reading.milliseconds.toFixed(0)} ms.`,
   );
-  find("text").textContent = reading.text || "(nothing)";
-  find("text").hidden = false;
   showVerdict(reading.text, label);
   showFrames(reading);
   find("characters").replaceChildren(...reading.characters.map(characterRow));
   find("details").hidden = false;
-}
-
-async function showPicture(blob) {
-  const picture = find("picture");
-  URL.revokeObjectURL(picture.src);
-  picture.src = URL.createObjectURL(blob);
-  await picture.decode();
-  picture.classList.toggle("small", picture.naturalWidth < 700);
-  find("view").style.setProperty("--aspect", picture.naturalWidth / picture.naturalHeight);
 }
 
 function showVerdict(text, label) {
@@ -134,23 +122,6 @@ function describeModel({ charset, length, height, width, training }) {
   }
 }
 
-function say(message) {
-  find("result").classList.remove("wrong");
-  find("message").textContent = message;
-}
-
-/** Say what is wrong, in place of a reading. */
-function complain(message) {
-  for (const id of ["text", "verdict", "details"]) find(id).hidden = true;
-  say(message);
-  find("result").classList.add("wrong");
-}
-
-function showFirst(files) {
-  if (files.length > 0) show(files[0]);
-  else complain("That was not a picture. Choose, drop or paste a PNG or JPEG file.");
-}
-
 async function showSample() {
   const { samples } = await ready;
   const others = samples.filter((sample) => sample !== lastSample);
@@ -164,20 +135,4 @@ async function showSample() {
 }
 
 find("sample").addEventListener("click", showSample);
-find("file").addEventListener("change", ({ target }) => {
-  if (target.files.length > 0) show(target.files[0]);
-  target.value = ""; // so that the same file can be chosen again
-});
-document.addEventListener("paste", ({ clipboardData }) => showFirst(clipboardData.files));
-document.addEventListener("dragover", (event) => {
-  event.preventDefault(); // or the browser would leave the page for the picture
-  document.body.classList.add("dragging");
-});
-document.addEventListener("dragleave", ({ relatedTarget }) => {
-  if (!relatedTarget) document.body.classList.remove("dragging");
-});
-document.addEventListener("drop", (event) => {
-  event.preventDefault();
-  document.body.classList.remove("dragging");
-  showFirst(event.dataTransfer.files);
-});
+acceptPictures(show);
