@@ -365,9 +365,13 @@ def _in_processes(paint: partial[int], jobs: Sequence[_Job], workers: int) -> It
         return
     try:
         with ProcessPoolExecutor(workers, get_context("spawn"), _obey_parent) as pool:
-            with _ctrl_c_ignored():  # by the processes too, which begin in there
-                drawn = pool.map(paint, chunks)
-            yield from drawn
+            try:
+                with _ctrl_c_held_back():
+                    drawn = pool.map(paint, chunks)
+                yield from drawn
+            except KeyboardInterrupt:
+                pool.shutdown(cancel_futures=True)
+                raise
     except BrokenProcessPool:
         raise OSError(
             "a drawing process was killed, maybe for want of memory; the same call goes on"
@@ -375,15 +379,23 @@ def _in_processes(paint: partial[int], jobs: Sequence[_Job], workers: int) -> It
 
 
 @contextmanager
-def _ctrl_c_ignored() -> Iterator[None]:
+def _ctrl_c_held_back() -> Iterator[None]:
+    """Let Ctrl-C wait until the end of the block; processes that begin in there never get it."""
     if threading.current_thread() is not threading.main_thread():  # gets no signals anyway
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    if os.name == "posix":  # what is blocked stays so in the processes
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
+        if os.name == "posix":
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         signal.signal(signal.SIGINT, before)
+    if came:
+        raise KeyboardInterrupt
 
 
 def _obey_parent() -> None:

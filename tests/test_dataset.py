@@ -17,7 +17,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from captcha_helpers import STYLES, classic, generate, load_folder, read_labels, write_dataset
+from captcha_helpers import (
+    STYLES,
+    classic,
+    dataset,
+    generate,
+    load_folder,
+    read_labels,
+    write_dataset,
+)
 from captcha_helpers.styles import STARS
 
 
@@ -163,6 +171,21 @@ def test_ctrl_c_leaves_whole_files_and_says_how_to_go_on(tmp_path: Path):
     assert process.returncode == 1 and said == "Error: stopped; the same command goes on\n"
     assert not list(folder.glob(".*"))
     assert json.loads((folder / "meta.json").read_text())["complete"] is False
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs signals")
+def test_ctrl_c_while_processes_begin_is_not_lost_and_does_not_reach_them():
+    child = [sys.executable, "-c", "import time; print('began', flush=True); time.sleep(60)"]
+    with pytest.raises(KeyboardInterrupt), dataset._ctrl_c_held_back():
+        process = subprocess.Popen(child, stdout=subprocess.PIPE, start_new_session=True)
+        assert process.stdout.readline() == b"began\n"
+        os.kill(process.pid, signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        reached = True
+    assert reached and process.poll() is None
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    process.kill()
+    process.communicate()
 
 
 def test_a_complete_data_set_is_not_drawn_again(tmp_path: Path):
