@@ -74,7 +74,6 @@ class _State:
     seconds: float = 0.0
     started: float = 0.0  # seconds until the first step was done, which compiles the model
     best: tuple[float, float] = (-1.0, 0.0)  # exact match and minus CER of the kept weights
-    highest: float = 0.0  # exact match of any check
     history: list[dict[str, float]] = field(default_factory=list)
 
 
@@ -327,9 +326,9 @@ class _Run:
             }
         )
         self.bar.set_postfix_str(f"exact match {exact:.1%}, loss {self.loss}")
-        self.state.highest = max(exact, self.state.highest)
+        highest = max(check["exact_match"] for check in self.state.history)
         n = len(self.validation)
-        lowest, _ = metrics.wilson_interval(round(self.state.highest * n), n)
+        lowest, _ = metrics.wilson_interval(round(highest * n), n)
         if exact >= lowest:
             self.state.best, self.kept = (exact, -cer), self.model.get_weights()
         if self.out is not None and self.state.seconds - self.saved_at > SAVE_EVERY:
