@@ -49,7 +49,7 @@ check: $(STAMP)  ## Lint, unit tests and doctests only (some minutes)
 samples: $(STAMP)  ## Draw captcha_images/ again, pixel for pixel
 	$(BIN)/python -m captcha_helpers.samples captcha_images
 
-pretrained: $(STAMP)  ## Make the pre-trained start anew (an hour on two cores; goes on if cut off)
+pretrained: $(STAMP)  ## Make the pre-trained start anew (two hours on two cores; goes on if cut off)
 	$(BIN)/python -m tools.pretrain
 
 models: $(STAMP)  ## Make the shipped readers of the styles and their cards anew (an hour)

@@ -373,7 +373,7 @@ def _drawn_samples(spec: ModelSpec) -> Iterator[tuple[str, bytes]]:
     for i in range(SAMPLES):
         rng = np.random.default_rng([3, i])
         length = int(rng.integers(spec.length[0], spec.length[1] + 1))
-        style = random_style(rng, length=length, charset=charset)
+        style = random_style(rng, length=length, charset=charset, rough=False)
         label = sample_label(style, rng)
         yield label, _png(Image.fromarray(draw(style, label, rng)))
 

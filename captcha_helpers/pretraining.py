@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from captcha_helpers.augment import augment_batch
 from captcha_helpers.charset import ALPHANUMERIC
 from captcha_helpers.generator import cv2, draw, sample_label
 from captcha_helpers.images import prepare
@@ -39,13 +40,17 @@ FONTS = (
 PRESETS = {"mixed": 0.45, "gradient": 0.2, "slanted": 0.1, "stars": 0.1, "classic": 0.15}
 
 
-def random_style(rng: Rng, *, length: int, charset: str = ALPHANUMERIC) -> Style:
+def random_style(
+    rng: Rng, *, length: int, charset: str = ALPHANUMERIC, rough: bool = True
+) -> Style:
     """Make up a look: mostly out of thin air, at times by changing a preset.
 
     Args:
         rng: Where every random number comes from.
         length: Number of characters.
         charset: The characters that labels are made of.
+        rough: Also looks that are harder to read: characters turned far or over one another, small
+            text in a wide space.
 
     Returns:
         A style, with a size, colours, fonts, strokes and waves that no other is likely to have.
@@ -56,7 +61,13 @@ def random_style(rng: Rng, *, length: int, charset: str = ALPHANUMERIC) -> Style
     """
     if _chance(rng, 0.45):
         preset = STYLES[str(rng.choice(list(PRESETS), p=list(PRESETS.values())))]
-        return _near(preset, rng, length, charset)
+        style = _near(preset, rng, length, charset)
+    else:
+        style = _from_thin_air(rng, length, charset)
+    return _rougher(style, rng) if rough else style
+
+
+def _from_thin_air(rng: Rng, length: int, charset: str) -> Style:
     height = int(rng.integers(30, 81))
     size = height * rng.uniform(0.5, 0.95)  # of the font
     width = int(np.clip(size * length * rng.uniform(0.45, 1.1), 1.2 * height, 5 * height))
@@ -109,6 +120,7 @@ def draw_anything(
     charset: str = ALPHANUMERIC,
     length: tuple[int, int],
     near: Style | None = None,
+    rough: bool = True,
     exclude: Collection[str] = (),
     processing: Processing | None = None,
 ) -> tuple[np.ndarray, str]:
@@ -121,6 +133,8 @@ def draw_anything(
         charset: The characters that the label is made of.
         length: Fewest and most characters of the label.
         near: A style that the look shall be like; by default any look.
+        rough: If it may be any look, also ones that are harder to read: characters turned far,
+            over one another or cut off at the edge, and lines of any grey across them.
         exclude: Labels that are not drawn.
         processing: What is done to the grey image before it gets this size; by default nothing.
 
@@ -135,12 +149,17 @@ def draw_anything(
     """
     characters = int(rng.integers(length[0], length[1] + 1))
     if near is None:
-        style = random_style(rng, length=characters, charset=charset)
+        style = random_style(rng, length=characters, charset=charset, rough=rough)
     else:
         style = _near(near, rng, characters, charset)
     label = sample_label(style, rng, exclude)
-    image = _spoil(draw(style, label, rng), rng)
-    return prepare(image, height, width, processing), label
+    image = draw(style, label, rng)
+    if not rough or near is not None:
+        return prepare(_spoil(image, rng), height, width, processing), label
+    image = prepare(_spoil(_cut(_scribble(image, rng), rng), rng), height, width, processing)
+    if _chance(rng, 0.4):
+        image = augment_batch(image[None], rng, strength=rng.uniform(0, 2))[0]
+    return image, label
 
 
 def draw_images(
@@ -151,6 +170,7 @@ def draw_images(
     charset: str = ALPHANUMERIC,
     length: tuple[int, int],
     near: Style | None = None,
+    rough: bool = True,
     exclude: Collection[str] = (),
     processing: Processing | None = None,
     seed: int = 0,
@@ -165,6 +185,7 @@ def draw_images(
         charset: The characters that labels are made of.
         length: Fewest and most characters of a label.
         near: A style that every look shall be like; by default any look.
+        rough: If they may be of any look, also ones that are harder to read; see `draw_anything`.
         exclude: Labels that are not drawn.
         processing: What is done to the grey images before they get this size; by default nothing.
         seed: Another seed gives other images.
@@ -181,6 +202,7 @@ def draw_images(
     images, labels = np.empty((count, height, width, 1), np.uint8), []
     size = {"height": height, "width": width, "processing": processing}
     drawn = {"charset": charset, "length": length, "near": near, "exclude": exclude}
+    drawn["rough"] = rough
     for row in range(count):
         rng = np.random.default_rng([seed, start + row])
         images[row], label = draw_anything(rng, **size, **drawn)
@@ -216,6 +238,24 @@ def _near(preset: Style, rng: Rng, length: int, charset: str) -> Style:
         stretch=(preset.stretch[0] * rng.uniform(0.8, 1.0), preset.stretch[1]),
         rotation=preset.rotation + _sometimes(rng, 0.3, 8.0),
         transparent=False,
+    )
+
+
+def _rougher(style: Style, rng: Rng) -> Style:
+    """The same look with characters turned further, some over others, or small in much space."""
+    low, high = style.gap
+    closer = _sometimes(rng, 0.15, 0.25) * style.font_size[0]
+    wider, higher = 1 + _sometimes(rng, 0.2, 0.8), 1 + _sometimes(rng, 0.2, 0.8)
+    return replace(
+        style,
+        rotation=style.rotation + _sometimes(rng, 0.2, 45.0),
+        warp=max(style.warp, _sometimes(rng, 0.15, 0.4)),
+        gap=(low - closer, high),
+        size_jitter=max(style.size_jitter, _sometimes(rng, 0.15, 0.35)),
+        rise=style.rise + _sometimes(rng, 0.15, 0.3) * style.height,
+        width=round(style.width * wider),
+        height=round(style.height * higher),
+        start=None if wider > 1 and _chance(rng, 0.5) else style.start,
     )
 
 
@@ -288,6 +328,52 @@ def _waves(rng: Rng, height: int) -> tuple[Wave, ...]:
     if _chance(rng, 0.08):  # torn edges
         waves.append(Wave(str(rng.choice(["x", "y"])), (0.5, 1.5), (2.0, 4.0)))
     return tuple(waves)
+
+
+def _scribble(image: np.ndarray, rng: Rng) -> np.ndarray:
+    """Draw over an image (H, W, 3): a few lines or bows, a grid or many dots, each of any grey."""
+    height, width = image.shape[:2]
+    if not _chance(rng, 0.3):
+        return image
+    image = np.ascontiguousarray(image)
+    thick = max(1, round(rng.uniform(0, 0.05) * height))
+    kind = int(rng.integers(4))
+    if kind == 0:
+        for x0, y0, x1, y1, grey in rng.random((int(rng.integers(1, 7)), 5)).tolist():
+            ends = (int(x0 * width), int(y0 * height)), (int(x1 * width), int(y1 * height))
+            cv2.line(image, *ends, (int(255 * grey),) * 3, thick, cv2.LINE_AA)
+    elif kind == 1:
+        for x, y, wide, high, grey in rng.random((int(rng.integers(1, 4)), 5)).tolist():
+            middle, axes = (
+                (int(x * width), int(y * height)),
+                (int(wide * width), int(high * height)),
+            )
+            turn, first = rng.uniform(-20, 20), rng.uniform(0, 360)
+            colour = (int(255 * grey),) * 3
+            cv2.ellipse(image, middle, axes, turn, first, first + 180, colour, thick, cv2.LINE_AA)
+    elif kind == 2:
+        grey, pitch = int(rng.integers(256)), int(rng.integers(4, max(6, height // 3)))
+        which = int(rng.integers(1, 4))
+        if which & 1:
+            image[int(rng.integers(pitch)) :: pitch] = grey
+        if which & 2:
+            image[:, int(rng.integers(pitch)) :: pitch] = grey
+    else:
+        radius = int(rng.integers(0, max(2, height // 24)))
+        for x, y, grey in rng.random((int(rng.integers(20, 120)), 3)).tolist():
+            middle = int(x * width), int(y * height)
+            cv2.circle(image, middle, radius, (int(255 * grey),) * 3, cv2.FILLED)
+    return image
+
+
+def _cut(image: np.ndarray, rng: Rng) -> np.ndarray:
+    """Cut off some of the edges of an image (H, W, 3)."""
+    height, width = image.shape[:2]
+    if not _chance(rng, 0.2):
+        return image
+    left, right = (int(_sometimes(rng, 0.6, 0.2) * height) for _ in range(2))
+    top, bottom = (int(_sometimes(rng, 0.4, 0.12) * height) for _ in range(2))
+    return image[top : height - bottom, left : width - right]
 
 
 def _spoil(image: np.ndarray, rng: Rng) -> np.ndarray:

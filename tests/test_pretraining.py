@@ -7,6 +7,7 @@ from captcha_helpers import (
     ALPHANUMERIC,
     Charset,
     draw_anything,
+    draw_images,
     exact_match,
     generate,
     predict_labels,
@@ -18,7 +19,8 @@ from captcha_helpers import (
 )
 from captcha_helpers.generator import _glyph
 from captcha_helpers.pretrained import start_file
-from captcha_helpers.pretraining import FONTS
+from captcha_helpers.pretraining import FONTS, _cut
+from captcha_helpers.styles import Style
 from tools import pretrain
 
 SIZE = {"height": 48, "width": 160}
@@ -41,6 +43,24 @@ def test_same_seed_same_look_and_pixels():
     assert styles[0] == styles[1]
     images = [draw_anything(np.random.default_rng(3), **SIZE, length=(3, 5))[0] for _ in range(2)]
     assert (images[0] == images[1]).all()
+
+
+def test_rougher_looks_turn_characters_further_and_cut_them_off():
+    def looks(rough: bool) -> list[Style]:
+        seeds = range(200)
+        return [random_style(np.random.default_rng(seed), length=5, rough=rough) for seed in seeds]
+
+    assert max(style.rotation for style in looks(False)) < 50
+    assert max(style.rotation for style in looks(True)) > 50
+    cut = [_cut(np.zeros((50, 200, 3), np.uint8), np.random.default_rng(i)) for i in range(100)]
+    assert min(image.shape[1] for image in cut) < 190 and all(image.size for image in cut)
+
+
+def test_the_first_round_draws_what_the_start_saw_first():
+    """The start that ships has gone through both rounds: what they draw must not change."""
+    images, labels = draw_images(20, **SIZE, length=(3, 8), rough=False)
+    again, _ = draw_images(20, **SIZE, length=(3, 8), rough=True)
+    assert labels[:2] == ["Xvo0r2jA", "RPm5ko"] and not (images == again).all()
 
 
 @pytest.mark.parametrize("font", FONTS)
@@ -66,11 +86,11 @@ def test_the_shipped_start_reads_without_any_label():
 
 
 def test_strings_grow():
-    batches = pretrain.GrowingStrings(seed=0, steps=10)
+    batches = pretrain.GrowingStrings(seed=0, plan=pretrain.ROUNDS[0])
     batches.on_epoch_end()
     short = (batches[0][1] > 0).sum(axis=1)
     batches.epoch = pretrain.EPOCHS - 1
-    long = (batches[9][1] > 0).sum(axis=1)
+    long = (batches[len(batches) - 1][1] > 0).sum(axis=1)
     assert short.max() <= 2 and long.min() >= 3
 
 

@@ -159,6 +159,16 @@ def test_a_familiar_look_is_rehearsed_with_its_own_characters_and_lengths(
     assert sum(tuple(row) in known for row in labels.tolist()) == recipe.BATCH_SIZE - 22
 
 
+def test_images_of_any_look_are_drawn_only_if_the_start_reads_nearly_all(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(recipe, "_best_start", lambda *_: ("pretrained", 0.1))
+    facts, labels = first_batch(folder, monkeypatch)
+    assert (facts["drawn_of_a_batch"], facts["peak_rate"]) == (0, recipe.PEAK_RATE)
+    known = {label for _, label in read_labels(folder)}
+    assert set(Charset.from_labels(known).decode(labels)) <= known
+
+
 def test_fewer_images_are_drawn_where_there_are_many_labels(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ):

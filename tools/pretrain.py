@@ -1,8 +1,11 @@
 """Make the pre-trained start that ships with the package: ``make pretrained``.
 
 Draws images of every look (`captcha_helpers.pretraining`), none of them twice and none of them
-real, and trains a `cnn_ctc` for the 62 letters and digits on them. The strings grow from one or two
-characters to eight: with short strings there is little to align, so CTC leaves its plateau at once.
+real, and trains a `cnn_ctc` for the 62 letters and digits on them, in two rounds. In the first the
+strings grow from one or two characters to eight: with short strings there is little to align, so
+CTC leaves its plateau at once. In the second the looks are rougher, and the learning rate rises and
+falls once more (Loshchilov and Hutter, *SGDR: Stochastic Gradient Descent with Warm Restarts*,
+2017).
 
 Killed or interrupted, the same command goes on where it was.
 """
@@ -12,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import captcha_helpers  # noqa: F401  (sets TensorFlow's environment before Keras is imported)
 
@@ -24,38 +28,57 @@ from captcha_helpers.models import cnn_ctc
 from captcha_helpers.pretrained import start_file
 from captcha_helpers.pretraining import draw_images
 from captcha_helpers.recipe import HEIGHT, WIDTH
-from captcha_helpers.recognizer import save_model
+from captcha_helpers.recognizer import save_model, uncompiled
 from captcha_helpers.spec import ModelSpec
 from captcha_helpers.training import ExactMatch, compile_model
 
 CHARSET = Charset(ALPHANUMERIC)
 SIZE = {"height": HEIGHT, "width": WIDTH}
 BATCH_SIZE = 64
-EPOCHS = 40  # only says how often progress is measured and saved
+EPOCHS = 40  # of a round; only says how often progress is measured and saved
 LONGEST = 8
-GROWTH = ((0.05, (1, 2)), (0.1, (1, 4)), (1.0, (3, LONGEST)))  # until this share: these lengths
 TEST_SEED = 1_000_000
+
+
+class Round(NamedTuple):
+    """A rise and fall of the learning rate."""
+
+    first: int  # number of its first image
+    steps: int  # batches an epoch
+    rough: bool
+    peak_rate: float
+    growth: tuple[tuple[float, tuple[int, int]], ...]  # until this share: strings this long
+
+
+ROUNDS = (
+    Round(0, 187, False, 3e-3, ((0.05, (1, 2)), (0.1, (1, 4)), (1.0, (3, LONGEST)))),
+    Round(480_000, 250, True, 2e-3, ((1.0, (3, LONGEST)),)),
+)
 
 
 class GrowingStrings(keras.utils.PyDataset):
     """Batches of every look, whose strings grow as the training goes on."""
 
-    def __init__(self, seed: int, steps: int, first_epoch: int = 0) -> None:
-        """Plan `steps` batches an epoch for EPOCHS epochs."""
+    def __init__(self, seed: int, plan: Round, first_epoch: int = 0) -> None:
+        """Plan the batches of a round."""
         super().__init__(workers=1, max_queue_size=20)
-        self.seed, self.steps, self.epoch = seed, steps, first_epoch - 1
+        self.seed, self.plan, self.epoch = seed, plan, first_epoch - 1
 
     def __len__(self) -> int:
         """Batches an epoch."""
-        return self.steps
+        return self.plan.steps
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Draw one batch: images (B, 48, 160, 1) uint8, labels (B, 8) int32."""
-        number = max(0, self.epoch) * self.steps + index
-        share = number / (EPOCHS * self.steps)
-        length = next(lengths for until, lengths in GROWTH if share < until)
+        number = max(0, self.epoch) * self.plan.steps + index
+        share = number / (EPOCHS * self.plan.steps)
         images, labels = draw_images(
-            BATCH_SIZE, **SIZE, length=length, seed=self.seed, start=number * BATCH_SIZE
+            BATCH_SIZE,
+            **SIZE,
+            length=next(lengths for until, lengths in self.plan.growth if share < until),
+            rough=self.plan.rough,
+            seed=self.seed,
+            start=self.plan.first + number * BATCH_SIZE,
         )
         return images, CHARSET.encode(labels, length=LONGEST)
 
@@ -70,33 +93,57 @@ def epochs_done(backup: Path) -> int:
     return json.loads(state.read_text())["epoch"] if state.exists() else 0
 
 
+def learn(number: int, model: keras.Model, seed: int, folder: Path) -> None:
+    """Go through a round, or go on with one that was cut off; its weights stay in `folder`."""
+    done, plan = folder / f"round_{number}.weights.h5", ROUNDS[number - 1]
+    if done.exists():
+        model.load_weights(done)
+        return
+    backup = folder / f"round_{number}"
+    compile_model(model, head="ctc", steps=plan.steps * EPOCHS, peak_rate=plan.peak_rate)
+    model.fit(
+        GrowingStrings(seed, plan, epochs_done(backup)),
+        epochs=EPOCHS,
+        shuffle=False,
+        callbacks=[
+            keras.callbacks.BackupAndRestore(backup),
+            ExactMatch(*test_images(200), CHARSET, head="ctc"),
+        ],
+        verbose=2,
+    )
+    model.save_weights(done)
+
+
+def test_images(count: int, rough: bool = True) -> tuple[np.ndarray, list[str]]:
+    """Draw images of looks that were not in the training."""
+    return draw_images(count, **SIZE, length=(3, LONGEST), rough=rough, seed=TEST_SEED)
+
+
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=start_file("pretrained"))
-    parser.add_argument("--images", type=int, default=480_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--backup", type=Path, default=Path("build/pretrain"))
     options = parser.parse_args()
-    steps = options.images // BATCH_SIZE // EPOCHS
+    options.backup.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(options.seed)
     model = cnn_ctc(CHARSET, length=LONGEST, **SIZE)
-    compile_model(model, head="ctc", steps=steps * EPOCHS)
-    images, labels = draw_images(1000, **SIZE, length=(3, LONGEST), seed=TEST_SEED)
-    backup = keras.callbacks.BackupAndRestore(options.backup)
-    watch = ExactMatch(images, labels, CHARSET, head="ctc")
-    batches = GrowingStrings(options.seed, steps, epochs_done(options.backup))
-    model.fit(batches, epochs=EPOCHS, shuffle=False, callbacks=[backup, watch], verbose=2)
-    texts = captcha_helpers.predict_labels(model, images, CHARSET, head="ctc")
-    result = metrics.score(labels, texts)
+    for number in range(1, len(ROUNDS) + 1):
+        learn(number, model, options.seed, options.backup)
+    results = []
+    for name, rough in (("", False), ("rougher ", True)):
+        images, labels = test_images(1000, rough)
+        texts = captcha_helpers.predict_labels(model, images, CHARSET, head="ctc")
+        results.append(f"1,000 {name}images of looks of their own: {metrics.score(labels, texts)}")
     training = {
-        "command": f"python -m tools.pretrain --images {options.images} --seed {options.seed}",
-        "images": steps * EPOCHS * BATCH_SIZE,
-        "test": f"1,000 images of looks of their own, strings of 3 to {LONGEST}: {result}",
+        "command": f"python -m tools.pretrain --seed {options.seed}",
+        "images": sum(plan.steps * EPOCHS * BATCH_SIZE for plan in ROUNDS),
+        "test": f"strings of 3 to {LONGEST}; " + "; ".join(results),
     }
     spec = ModelSpec(CHARSET.characters, (1, LONGEST), HEIGHT, WIDTH, training=training)
-    save_model(model, spec, options.out)
-    print(f"{options.out}: {result}")
+    save_model(uncompiled(model), spec, options.out)
+    print(f"{options.out}: {training['test']}")
 
 
 if __name__ == "__main__":
