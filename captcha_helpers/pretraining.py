@@ -201,11 +201,10 @@ def draw_images(
     """
     images, labels = np.empty((count, height, width, 1), np.uint8), []
     size = {"height": height, "width": width, "processing": processing}
-    drawn = {"charset": charset, "length": length, "near": near, "exclude": exclude}
-    drawn["rough"] = rough
+    drawn = {"charset": charset, "length": length, "near": near, "rough": rough}
     for row in range(count):
         rng = np.random.default_rng([seed, start + row])
-        images[row], label = draw_anything(rng, **size, **drawn)
+        images[row], label = draw_anything(rng, **size, **drawn, exclude=exclude)
         labels.append(label)
     return images, labels
 

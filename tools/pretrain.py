@@ -143,6 +143,8 @@ def main() -> None:
     }
     spec = ModelSpec(CHARSET.characters, (1, LONGEST), HEIGHT, WIDTH, training=training)
     save_model(uncompiled(model), spec, options.out)
+    for done in options.backup.glob("round_*.weights.h5"):  # the next call begins anew
+        done.unlink()
     print(f"{options.out}: {training['test']}")
 
 
