@@ -123,9 +123,31 @@ def test_a_later_check_loses_only_to_one_that_is_better_beyond_chance(
 ):
     results = iter([0.9, 1.0, 0.95, *[0.3] * 20])
     monkeypatch.setattr(recipe.metrics, "exact_match", lambda labels, texts: next(results))
+    monkeypatch.setattr(recipe._Run, "_go_back", lambda run: 1.0)
     training = train(folder, epochs=12, progress=False).spec.training
     assert training["validation_exact_match"] == 0.95
     assert [check["exact_match"] for check in training["history"]][:4] == [0.9, 1.0, 0.95, 0.3]
+
+
+@pytest.mark.parametrize(("error", "share"), [(0.1, 0.75), (0.2, 1.0)])
+def test_the_weights_go_a_quarter_of_the_way_back_unless_they_read_worse_there(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: float, share: float
+):
+    ends = []
+
+    def go_back(run, original=recipe._Run._go_back):
+        run.state.best = (0.5, -0.1)
+        monkeypatch.setattr(run, "_read_validation", lambda: (0.6, error))
+        ends.extend([run.first, run.kept])
+        return original(run)
+
+    monkeypatch.setattr(recipe._Run, "_go_back", go_back)
+    facts = train(folder, epochs=1, out=tmp_path / "m.keras", progress=False).spec.training
+    assert facts["from_start"] == share
+    assert facts["validation_exact_match"] == (0.6 if share < 1 else 0.5)
+    written = keras.models.load_model(tmp_path / "m.keras", compile=False).get_weights()
+    for first, last, weight in zip(*ends, written, strict=True):
+        assert np.allclose(weight, (1 - share) * first + share * last, atol=1e-6)
 
 
 def test_what_is_left_out_against_learning_by_heart_stays_out_of_the_model(

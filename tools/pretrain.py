@@ -111,7 +111,9 @@ def learn(number: int, model: keras.Model, seed: int, folder: Path) -> None:
         ],
         verbose=2,
     )
-    model.save_weights(done)
+    unfinished = done.with_name("unfinished.weights.h5")
+    model.save_weights(unfinished)
+    unfinished.replace(done)
 
 
 def test_images(count: int, rough: bool = True) -> tuple[np.ndarray, list[str]]:
@@ -126,11 +128,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--backup", type=Path, default=Path("build/pretrain"))
     options = parser.parse_args()
-    options.backup.mkdir(parents=True, exist_ok=True)
+    backup = options.backup / f"seed_{options.seed}"
+    backup.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(options.seed)
     model = cnn_ctc(CHARSET, length=LONGEST, **SIZE)
     for number in range(1, len(ROUNDS) + 1):
-        learn(number, model, options.seed, options.backup)
+        learn(number, model, options.seed, backup)
     results = []
     for name, rough in (("", False), ("rougher ", True)):
         images, labels = test_images(1000, rough)
@@ -143,7 +146,7 @@ def main() -> None:
     }
     spec = ModelSpec(CHARSET.characters, (1, LONGEST), HEIGHT, WIDTH, training=training)
     save_model(uncompiled(model), spec, options.out)
-    for done in options.backup.glob("round_*.weights.h5"):  # the next call begins anew
+    for done in backup.glob("round_*.weights.h5"):  # the next call begins anew
         done.unlink()
     print(f"{options.out}: {training['test']}")
 
