@@ -53,9 +53,10 @@ INTRODUCTION = """# The readers that ship with the package
 
 `captcha_helpers.load("stars")` and `captcha-helpers predict stars IMAGE` read with them, without
 TensorFlow. Each has learned from drawn images near one style, begun with the pre-trained start, and
-never saw a real image. Those of today began with the start as it was after the first of its two
-rounds (`tools/pretrain.py`). `make models` makes them anew and writes this page. They are for
-images of their own look; for another one, train your own: `captcha_helpers.train`.
+never saw a real image. `mixed` began with the start of today, the four others with the start as it
+was after the first of its two rounds (`tools/pretrain.py`). `make models` makes them anew and
+writes this page. They are for images of their own look; for another one, train your own:
+`captcha_helpers.train`.
 
 `pretrained` is the start itself: it reads letters and digits of every look a little, and is what
 trainings begin with.
