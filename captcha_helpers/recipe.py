@@ -59,9 +59,8 @@ ENOUGH = 400  # labelled images; if there are more, fewer are drawn
 REHEARSAL_RATE = 7e-4  # the highest rate if it does
 REHEARSAL_SEED = 2_000_000  # the pre-training has drawn with another
 PEAK_RATE = 2e-3
-DROPOUT = (
-    0.3  # against learning by heart; a model that begins with nothing learns too slowly with it
-)
+# Against learning by heart; a model that begins with nothing learns too slowly with it.
+DROPOUT = 0.3
 FROM_START = 0.75  # how far from the start the reader is, where 1 is the end of the training
 WARMUP = 0.1  # share of the training in which the rate rises
 CHECKS = 12  # times that the validation part is read
@@ -157,9 +156,10 @@ def train(
 
     Returns:
         The reader, with the last weights that read the validation part as well as any, but for
-        chance: within the 95 % interval of the best; then a quarter of the way back to the start.
-        ``spec.training`` of it says how it was made, and ``spec.training["history"]`` how it came
-        about. Ctrl-C ends the training early and gives the reader so far.
+        chance: within the 95 % interval of the best; then a quarter of the way back to the start,
+        if it reads no worse there. ``spec.training`` of it says how it was made, and
+        ``spec.training["history"]`` how it came about. Ctrl-C ends the training early and gives the
+        reader so far.
 
     Raises:
         FileExistsError: If ``out`` exists and neither ``overwrite`` nor ``resume`` is set.
