@@ -59,7 +59,8 @@ class Evaluation:
         s = self.score
         low, high = s.exact_match_ci95
         places = "  ".join(f"{share:.1%}" for share in self.per_position)
-        mixed = ", ".join(f"{a} as {b} ({n})" for (a, b), n in self.confusions) or "none"
+        pairs = [(a or "nothing", b or "nothing", n) for (a, b), n in self.confusions]
+        mixed = ", ".join(f"{written} as {read} ({n})" for written, read, n in pairs) or "none"
         return "\n".join(
             [
                 f"images                     {s.n}",

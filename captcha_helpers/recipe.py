@@ -12,8 +12,8 @@ Pseudorehearsal*, 1995): there is more to forget than to learn, unless there are
 look is strange to both, only the folder's own images are shown, at a higher rate.
 
 In the end the weights go a quarter of the way back to the start, unless the validation part is then
-read worse: what a few images have taught goes too far (Wortsman et al., *Robust Fine-Tuning of
-Zero-Shot Models*, 2022).
+read worse, but for chance: what a few images have taught goes too far (Wortsman et al., *Robust
+Fine-Tuning of Zero-Shot Models*, 2022).
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ BATCH_SIZE = 32
 FAMILIAR = {"pretrained": 0.05, "mixed": 0.15}
 MOST_LOOKED_AT = 300  # images, to find that out
 REHEARSED = 22  # images of a batch that are drawn if it does, at most
-ENOUGH = 400  # labelled images; if there are more, fewer are drawn
-REHEARSAL_RATE = 7e-4  # the highest rate if it does
+ENOUGH = 400  # labelled images; if there are more, fewer are drawn and the rate is higher
+REHEARSAL_RATE = 7e-4  # the highest rate if so many are drawn
 REHEARSAL_SEED = 2_000_000  # the pre-training has drawn with another
 PEAK_RATE = 2e-3
 # Against learning by heart; a model that begins with nothing learns too slowly with it.
@@ -157,9 +157,9 @@ def train(
     Returns:
         The reader, with the last weights that read the validation part as well as any, but for
         chance: within the 95 % interval of the best; then a quarter of the way back to the start,
-        if it reads no worse there. ``spec.training`` of it says how it was made, and
-        ``spec.training["history"]`` how it came about. Ctrl-C ends the training early and gives the
-        reader so far.
+        unless it reads worse there by more than one standard error. ``spec.training`` of it says
+        how it was made, and ``spec.training["history"]`` how it came about. Ctrl-C ends the
+        training early and gives the reader so far.
 
     Raises:
         FileExistsError: If ``out`` exists and neither ``overwrite`` nor ``resume`` is set.
@@ -184,9 +184,11 @@ def train(
     charset = Charset.from_labels(data.labels)
     lengths = [len(label) for label in data.labels]
     start, error = _best_start(charset, training) if pretrained else (None, 1.0)
-    drawn, peak = 0, PEAK_RATE
+    rehearsal = 0.0  # from none to as much as there may be
     if start is not None and error < FAMILIAR[start]:
-        drawn, peak = round(REHEARSED * min(1, ENOUGH / len(training))), REHEARSAL_RATE
+        rehearsal = min(1, ENOUGH / len(training))
+    drawn = round(rehearsal * REHEARSED)
+    peak = rehearsal * REHEARSAL_RATE + (1 - rehearsal) * PEAK_RATE
     limit = f"minutes={minutes}" if epochs is None else f"epochs={epochs}"
     also = f", processing={processing}" if processing != Processing() else ""
     settings = {
@@ -349,14 +351,20 @@ class _Run:
         return metrics.exact_match(labels, texts), metrics.cer(labels, texts)
 
     def _go_back(self) -> float:
-        """Bring the kept weights nearer to the start if that is no worse; how far they are off."""
+        """Bring the kept weights nearer to the start unless that is worse; how far they are off.
+
+        Worse is worse by more than one standard error (Breiman et al., *Classification and
+        Regression Trees*, 1984): a smaller difference may be chance.
+        """
         if self.first is None:
             return 1.0
         pairs = zip(self.first, self.kept, strict=True)
         nearer = [first + FROM_START * (kept - first) for first, kept in pairs]
         self.model.set_weights(nearer)
         exact, cer = self._read_validation()
-        if -cer < self.state.best[1]:
+        n = len(self.validation)
+        lowest, _ = metrics.wilson_interval(round(self.state.best[0] * n), n, z=1.0)
+        if exact < lowest:
             return 1.0
         self.state.best, self.kept = (exact, -cer), nearer
         return FROM_START

@@ -129,22 +129,23 @@ def test_a_later_check_loses_only_to_one_that_is_better_beyond_chance(
     assert [check["exact_match"] for check in training["history"]][:4] == [0.9, 1.0, 0.95, 0.3]
 
 
-@pytest.mark.parametrize(("error", "share"), [(0.1, 0.75), (0.2, 1.0)])
+@pytest.mark.parametrize(("there", "share"), [(0.9, 0.75), (0.45, 0.75), (0.3, 1.0)])
 def test_the_weights_go_a_quarter_of_the_way_back_unless_they_read_worse_there(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: float, share: float
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: float, share: float
 ):
+    """Of 18 validation images one more or less is chance, four less are not."""
     ends = []
 
     def go_back(run, original=recipe._Run._go_back):
         run.state.best = (0.5, -0.1)
-        monkeypatch.setattr(run, "_read_validation", lambda: (0.6, error))
+        monkeypatch.setattr(run, "_read_validation", lambda: (there, 0.1))
         ends.extend([run.first, run.kept])
         return original(run)
 
     monkeypatch.setattr(recipe._Run, "_go_back", go_back)
     facts = train(folder, epochs=1, out=tmp_path / "m.keras", progress=False).spec.training
-    assert facts["from_start"] == share
-    assert facts["validation_exact_match"] == (0.6 if share < 1 else 0.5)
+    assert facts["validation_images"] == 18 and facts["from_start"] == share
+    assert facts["validation_exact_match"] == (there if share < 1 else 0.5)
     written = keras.models.load_model(tmp_path / "m.keras", compile=False).get_weights()
     for first, last, weight in zip(*ends, written, strict=True):
         assert np.allclose(weight, (1 - share) * first + share * last, atol=1e-6)
@@ -191,12 +192,13 @@ def test_images_of_any_look_are_drawn_only_if_the_start_reads_nearly_all(
     assert set(Charset.from_labels(known).decode(labels)) <= known
 
 
-def test_fewer_images_are_drawn_where_there_are_many_labels(
+def test_with_many_labels_fewer_images_are_drawn_and_the_rate_is_higher(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(recipe, "ENOUGH", 51)  # of the folder's 120 images 102 are trained on
     facts, labels = first_batch(folder, monkeypatch)
     assert facts["drawn_of_a_batch"] == 11 and len(labels) == recipe.BATCH_SIZE
+    assert facts["peak_rate"] == (recipe.REHEARSAL_RATE + recipe.PEAK_RATE) / 2
 
 
 def test_begins_with_the_start_that_reads_the_folder_best(

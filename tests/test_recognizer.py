@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -134,6 +135,8 @@ def test_evaluation_and_its_report(model_file: Path, stars: Path, tmp_path: Path
     keys = "n exact_match exact_match_ci95 exact_match_ignore_case cer seconds"
     assert set(result.to_dict()) == set(keys.split())
     assert result.score.n == 40 and "exact match" in str(result)
+    missed = replace(result, confusions=[(("5", ""), 2), (("", "1"), 1)])
+    assert "5 as nothing (2), nothing as 1 (1)" in str(missed)
     write_report(result, tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert page.count("<img") == len(result.errors()) <= 40

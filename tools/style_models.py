@@ -179,10 +179,13 @@ def card(name: str, path: Path) -> str:
         size=path.stat().st_size / 1e6,
         test=metrics.score(labels, texts),
         n=TEST_IMAGES,
-        mistakes=", ".join(f"`{a or ' '}` as `{b or ' '}` ({n})" for (a, b), n in mistakes)
-        or "none",
+        mistakes=", ".join(f"{_char(a)} as {_char(b)} ({n})" for (a, b), n in mistakes) or "none",
         weakness=WEAKNESSES[name],
     )
+
+
+def _char(char: str) -> str:
+    return f"`{char}`" if char else "nothing"
 
 
 def main() -> None:
