@@ -44,10 +44,11 @@ test: $(STAMP) check  ## Everything that CI runs: lint, unit tests, doctests, al
 check: $(STAMP)  ## Lint, unit tests and doctests only (some minutes)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 samples: $(STAMP)  ## Draw captcha_images/ again, pixel for pixel
-	$(BIN)/python -m captcha_helpers.samples captcha_images
+	$(BIN)/python -m captcha_helpers.drawing.samples captcha_images
 
 pretrained: $(STAMP)  ## Make the pre-trained start anew (two hours on two cores; goes on if cut off)
 	$(BIN)/python -m tools.pretrain

@@ -29,10 +29,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from captcha_helpers.batches import GeneratedBatches
-from captcha_helpers.charset import Charset
-from captcha_helpers.generator import generate
-from captcha_helpers.styles import STYLES
+from captcha_helpers.core.charset import Charset
+from captcha_helpers.drawing.painter import generate
+from captcha_helpers.drawing.styles import STYLES
+from captcha_helpers.learning.batches import GeneratedBatches
 
 TARGETS = {"slanted": 2000}  # images a second; every other style: 1000
 

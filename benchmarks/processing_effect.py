@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 import captcha_helpers as ch
-from captcha_helpers.recognizer import Recognizer, from_keras
+from captcha_helpers.reading.recognizer import Recognizer, from_keras
 
 OPTIONS = {
     "none": ch.Processing(),

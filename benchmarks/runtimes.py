@@ -72,7 +72,9 @@ def main() -> None:
         path, begun = options.one
         print(json.dumps(measure(Path(path), float(begun), options.rounds), default=float))
         return
-    from captcha_helpers.pretrained import start_file  # imports Keras, which not every child needs
+    from captcha_helpers.learning.starts import (
+        start_file,  # imports Keras, which not every child needs
+    )
 
     report = {}
     with tempfile.TemporaryDirectory() as work:

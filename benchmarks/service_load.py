@@ -29,7 +29,7 @@ import captcha_helpers as ch
 
 CLIENTS = {1: 0.1, 8: 0.3, 64: 0.6}  # clients: their share of all requests
 FIRST = 1000
-SERVE = "import sys; from captcha_helpers.service import serve; serve(sys.argv[1], port=0)"
+SERVE = "import sys; from captcha_helpers.serving.app import serve; serve(sys.argv[1], port=0)"
 
 
 def requests_and_answers(model: str, images: int) -> list[tuple[bytes, str]]:

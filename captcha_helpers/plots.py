@@ -21,13 +21,13 @@ except ModuleNotFoundError as error:  # pragma: no cover - depends on the instal
         'captcha_helpers.plots needs matplotlib: pip install "captcha-helpers[train]"'
     ) from error
 
-from captcha_helpers.calibration import expected_calibration_error, reliability
-from captcha_helpers.charset import Charset
-from captcha_helpers.ctc import frame_alignment, softmax
-from captcha_helpers.damage import DAMAGES, Damage, DamageScore
-from captcha_helpers.images import ImageSource, preparation_steps
-from captcha_helpers.metrics import confusions
-from captcha_helpers.processing import Processing
+from captcha_helpers.core.charset import Charset
+from captcha_helpers.core.ctc import frame_alignment, softmax
+from captcha_helpers.core.metrics import confusions
+from captcha_helpers.data.images import ImageSource, preparation_steps
+from captcha_helpers.data.processing import Processing
+from captcha_helpers.reading.calibration import expected_calibration_error, reliability
+from captcha_helpers.reading.robustness import DAMAGES, Damage, DamageScore
 
 RIGHT, WRONG = "#1b7837", "#c51b29"  # told apart by brightness too, and errors are marked in text
 
@@ -331,7 +331,7 @@ def reliability_diagram(
         The figure.
 
     Raises:
-        ValueError: As :func:`captcha_helpers.calibration.reliability`, or if there is no panel.
+        ValueError: As :func:`reading.calibration.reliability`, or if there is no panel.
 
     Example:
         >>> figure = reliability_diagram({"before": [0.9, 0.8], "after": [0.5, 0.5]}, [True, False])
@@ -375,7 +375,7 @@ def robustness_curves(
         ValueError: If there is no reader, or one without rows of a damage.
 
     Example:
-        >>> from captcha_helpers.metrics import score
+        >>> from captcha_helpers.core.metrics import score
         >>> rows = [DamageScore("blur", value, score(["12"], ["12"])) for value in (0, 1, 2)]
         >>> figure = robustness_curves({"mine": rows}, damages={"blur": DAMAGES["blur"]})
         >>> figure.axes[0].get_title(), figure.axes[0].get_xlabel()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from captcha_helpers import __version__
-from captcha_helpers.files import write_bytes
+from captcha_helpers.core.files import write_bytes
 
 Row = Mapping[str, Any]
 

@@ -15,8 +15,8 @@ import uvicorn
 from PIL import Image
 
 from captcha_helpers import ModelSpec, Recognizer
-from captcha_helpers.service import create_app
-from captcha_helpers.slow_clients import ImpatientProtocol
+from captcha_helpers.serving.app import create_app
+from captcha_helpers.serving.slow_clients import ImpatientProtocol
 
 SPEC = ModelSpec("0123456789", (4, 4), 16, 64, "per_position")
 

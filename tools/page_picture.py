@@ -20,7 +20,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 import captcha_helpers as ch
-from captcha_helpers.pretrained import start_file
+from captcha_helpers.learning.starts import start_file
 
 OUT = Path(__file__).parents[1] / "docs" / "images" / "web_page.png"
 

@@ -1,6 +1,6 @@
 """Make the pre-trained start that ships with the package: ``make pretrained``.
 
-Draws images of every look (`captcha_helpers.pretraining`), none of them twice and none of them
+Draws images of every look (`drawing.random_looks`), none of them twice and none of them
 real, and trains a `cnn_ctc` for the 62 letters and digits on them, in two rounds. In the first the
 strings grow from one or two characters to eight: with short strings there is little to align, so
 CTC leaves its plateau at once. In the second the looks are rougher, and the learning rate rises and
@@ -22,15 +22,15 @@ import captcha_helpers  # noqa: F401  (sets TensorFlow's environment before Kera
 import keras  # isort: skip
 import numpy as np
 
-from captcha_helpers import metrics
-from captcha_helpers.charset import ALPHANUMERIC, Charset
-from captcha_helpers.models import cnn_ctc
-from captcha_helpers.pretrained import start_file
-from captcha_helpers.pretraining import draw_images
-from captcha_helpers.recipe import HEIGHT, WIDTH
-from captcha_helpers.recognizer import save_model, uncompiled
-from captcha_helpers.spec import ModelSpec
-from captcha_helpers.training import ExactMatch, compile_model
+from captcha_helpers.core import metrics
+from captcha_helpers.core.charset import ALPHANUMERIC, Charset
+from captcha_helpers.core.models import cnn_ctc
+from captcha_helpers.drawing.random_looks import draw_images
+from captcha_helpers.learning.fitting import ExactMatch, compile_model
+from captcha_helpers.learning.recipe import HEIGHT, WIDTH
+from captcha_helpers.learning.starts import start_file
+from captcha_helpers.reading.model_file import ModelSpec
+from captcha_helpers.reading.recognizer import save_model, uncompiled
 
 CHARSET = Charset(ALPHANUMERIC)
 SIZE = {"height": HEIGHT, "width": WIDTH}

@@ -11,8 +11,8 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from captcha_helpers.generator import generate
-from captcha_helpers.samples import SAMPLE_STYLES
+from captcha_helpers.drawing.painter import generate
+from captcha_helpers.drawing.samples import SAMPLE_STYLES
 
 EACH = 4
 

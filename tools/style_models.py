@@ -21,16 +21,17 @@ import captcha_helpers  # noqa: F401  (sets TensorFlow's environment before Kera
 import keras  # isort: skip
 import numpy as np
 
-from captcha_helpers import export, generate, load, metrics, prepare_batch, pretrained_start
-from captcha_helpers.charset import Charset
-from captcha_helpers.files import write_bytes
-from captcha_helpers.pretrained import STARTS
-from captcha_helpers.pretraining import draw_images
-from captcha_helpers.recipe import HEIGHT, WIDTH
-from captcha_helpers.recognizer import from_keras, save_model, uncompiled
-from captcha_helpers.spec import ModelSpec
-from captcha_helpers.styles import get_style
-from captcha_helpers.training import compile_model
+from captcha_helpers import export, generate, load, prepare_batch, pretrained_start
+from captcha_helpers.core import metrics
+from captcha_helpers.core.charset import Charset
+from captcha_helpers.core.files import write_bytes
+from captcha_helpers.drawing.random_looks import draw_images
+from captcha_helpers.drawing.styles import get_style
+from captcha_helpers.learning.fitting import compile_model
+from captcha_helpers.learning.recipe import HEIGHT, WIDTH
+from captcha_helpers.learning.starts import STARTS
+from captcha_helpers.reading.model_file import ModelSpec
+from captcha_helpers.reading.recognizer import from_keras, save_model, uncompiled
 from tools.pretrain import epochs_done
 
 IMAGES = {

@@ -1,0 +1,8 @@
+"""The command ``captcha-helpers``: each verb is a call or two of public functions.
+
+May import everything. Begin with `commands`.
+"""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(__name__, submodules=["commands"])

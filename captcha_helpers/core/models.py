@@ -1,0 +1,259 @@
+"""One builder for each kind of model: plain functional Keras models that end in logits.
+
+Every model takes grey pixels ``(B, height, width, 1)`` in 0–255 and divides by 255 itself. That it
+is not done twice, the readers of `learning.fitting` and the batches see to: they refuse
+anything but uint8. The classes are those of `Charset.encode`: 0 is "nothing" (CTC's blank, or "no
+character at this position"), characters start at 1, so V is ``charset.num_classes``.
+
+No model has a custom layer, so ``keras.models.load_model`` needs nothing but the file.
+"""
+
+from __future__ import annotations
+
+try:
+    import keras
+except ModuleNotFoundError as error:  # pragma: no cover - depends on the installation
+    raise ImportError(
+        'captcha_helpers.core.models needs Keras: pip install "captcha-helpers[train]"'
+    ) from error
+from keras import layers
+
+from captcha_helpers.core.charset import Charset
+
+_MIN_SIDE = 16
+BATCH_NORM_MOMENTUM = 0.9  # Keras' 0.99 still remembers the first steps when a short run ends
+
+
+def _image_input(height: int, width: int, length: int) -> keras.KerasTensor:
+    if min(height, width) < _MIN_SIDE:
+        raise ValueError(
+            f"height and width must be at least {_MIN_SIDE} pixels, received {height} x {width}"
+        )
+    if length < 1:
+        raise ValueError(f"length must be at least 1 character, received {length}")
+    return keras.Input((height, width, 1), name="image")
+
+
+def _check_time_steps(time_steps: int, length: int, width: int) -> None:
+    needed = 2 * length - 1  # a label of one repeated character: a blank between each two
+    if time_steps < needed:
+        raise ValueError(
+            f"{time_steps} time steps are too few for {length} characters: CTC needs up to "
+            f"{needed}, one a character and a blank between equal neighbours. "
+            f"Use a width of at least {4 * needed} pixels instead of {width}"
+        )
+
+
+def _columns(x: keras.KerasTensor) -> keras.KerasTensor:
+    """Turn a feature map ``(B, H, W, C)`` into a sequence from left to right, ``(B, W, H * C)``."""
+    _, height, width, channels = x.shape
+    x = layers.Permute((2, 1, 3), name="width_first")(x)
+    return layers.Reshape((width, height * channels), name="columns")(x)
+
+
+def _conv_block(x: keras.KerasTensor, name: str, filters: int, **conv: object) -> keras.KerasTensor:
+    x = layers.Conv2D(filters, padding="same", use_bias=False, name=f"conv_{name}", **conv)(x)
+    x = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name=f"normalise_{name}")(x)
+    return layers.Activation("relu", name=f"relu_{name}")(x)
+
+
+def _time_block(x: keras.KerasTensor, name: str, dilation: int = 1) -> keras.KerasTensor:
+    """Look at three frames, `dilation` apart."""
+    conv = layers.Conv1D(
+        128, 3, padding="same", dilation_rate=dilation, use_bias=False, name=f"conv_{name}"
+    )
+    x = conv(x)
+    x = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name=f"normalise_{name}")(x)
+    return layers.Activation("relu", name=f"relu_{name}")(x)
+
+
+def fixed_length_cnn(
+    charset: Charset, *, length: int, height: int = 32, width: int = 64
+) -> keras.Model:
+    """Build the small baseline: two conv blocks, reshaped to `length` steps, one answer each.
+
+    A dense layer looks at the whole picture and writes 64 numbers for each character; a second one,
+    the same for all, names it. The model expects its characters where they were in training.
+
+    Args:
+        charset: The characters to read; V is ``charset.num_classes``.
+        length: Number of characters L; shorter labels are padded with class 0.
+        height: Image height in pixels.
+        width: Image width in pixels.
+
+    Returns:
+        A model from ``(B, height, width, 1)`` in 0–255 to logits ``(B, L, V)``.
+
+    Raises:
+        ValueError: If the image is smaller than 16 pixels or ``length`` below 1.
+
+    Example:
+        >>> model = fixed_length_cnn(Charset("0123456789"), length=4)
+        >>> model.output_shape
+        (None, 4, 11)
+    """
+    image = _image_input(height, width, length)
+    x = layers.Rescaling(1 / 255, name="to_0_1")(image)
+    for block, filters in enumerate((16, 48), start=1):
+        x = _conv_block(x, f"{block}a", filters, kernel_size=3)
+        x = _conv_block(x, f"{block}b", filters, kernel_size=3)
+        x = layers.MaxPooling2D(2, name=f"pool_{block}")(x)
+    x = layers.Flatten(name="flat")(x)  # (B, H / 4 * W / 4 * 48)
+    x = layers.Dense(64 * length, use_bias=False, name="dense")(x)
+    x = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name="normalise_dense")(x)
+    x = layers.Activation("relu", name="relu_dense")(x)
+    x = layers.Reshape((length, 64), name="steps")(x)  # (B, L, 64)
+    logits = layers.Dense(charset.num_classes, name="logits")(x)
+    return keras.Model(image, logits, name="fixed_length_cnn")
+
+
+def crnn_ctc(charset: Charset, *, length: int, height: int = 80, width: int = 280) -> keras.Model:
+    """Build the well-known CRNN: two conv blocks, a dense layer, a bidirectional LSTM; for CTC.
+
+    At 280 x 80 pixels with the 26 capital letters it has 285,983 parameters. Each of its
+    ``width // 4`` frames sees the whole line by way of the LSTM.
+
+    Source: Shi, Bai and Yao, *An End-to-End Trainable Neural Network for Image-based Sequence
+    Recognition*, 2015.
+
+    Args:
+        charset: The characters to read; V is ``charset.num_classes``.
+        length: Characters of the longest label.
+        height: Image height in pixels.
+        width: Image width in pixels.
+
+    Returns:
+        A model from ``(B, height, width, 1)`` in 0–255 to CTC logits ``(B, width // 4, V)``.
+
+    Raises:
+        ValueError: If the image is smaller than 16 pixels, or too narrow for the label.
+
+    Example:
+        >>> model = crnn_ctc(Charset("ABCDEFGHIJKLMNOPQRSTUVWXYZ"), length=6)
+        >>> model.output_shape, model.count_params()
+        ((None, 70, 27), 285983)
+    """
+    image = _image_input(height, width, length)
+    x = layers.Rescaling(1 / 255, name="to_0_1")(image)
+    x = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name="normalise_image")(x)
+    for number, filters in enumerate((32, 64), start=1):
+        x = layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"conv_{number}")(x)
+        x = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name=f"normalise_{number}")(x)
+        x = layers.MaxPooling2D(2, name=f"pool_{number}")(x)
+    x = _columns(x)  # (B, W // 4, H // 4 * 64)
+    _check_time_steps(x.shape[1], length, width)
+    x = layers.Dense(128, activation="relu", name="dense")(x)
+    x = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name="normalise_dense")(x)
+    x = layers.Dropout(0.2, name="dropout")(x)
+    x = layers.Bidirectional(layers.LSTM(64, return_sequences=True), name="bilstm")(x)
+    logits = layers.Dense(charset.num_classes, name="logits")(x)
+    return keras.Model(image, logits, name="crnn_ctc")
+
+
+def _even_contrast(x: keras.KerasTensor) -> keras.KerasTensor:
+    """Give each image ``(B, H, W, 1)`` mean 0 and variance 1: pale ones look like strong ones.
+
+    The normalisation alone would do. But some runtimes add up a whole image in float32, and the
+    small variance of a nearly white one is then right to three digits; so the mean, of the rows
+    first, is taken off before.
+    """
+    _, height, width, _ = x.shape
+    mean = layers.AveragePooling2D((1, width), name="mean_of_rows")(x)
+    mean = layers.AveragePooling2D((height, 1), name="mean")(mean)
+    x = layers.Subtract(name="centred")([x, mean])
+    return layers.GroupNormalization(groups=1, scale=False, center=False, name="contrast")(x)
+
+
+def _conv_columns(image: keras.KerasTensor) -> keras.KerasTensor:
+    """Shrink ``(B, H, W, 1)`` to a sequence ``(B, T, C)``, about a quarter as long as W.
+
+    The first block halves the picture by its stride: pooling a full-size map instead costs half as
+    much time again and reads no better. A stride rounds up and pooling rounds down, so T is
+    ``ceil(W / 2) // 2`` and C is ``ceil(H / 2) // 8 * 96``.
+    """
+    x = _even_contrast(layers.Rescaling(1 / 255, name="to_0_1")(image))
+    x = _conv_block(x, "1", 24, kernel_size=5, strides=2)
+    for number, (filters, pool) in enumerate(((48, (2, 2)), (64, (2, 1)), (96, (2, 1))), start=2):
+        x = _conv_block(x, str(number), filters, kernel_size=3)
+        x = layers.MaxPooling2D(pool, name=f"pool_{number}")(x)
+    return _columns(x)
+
+
+def cnn_ctc(
+    charset: Charset, *, length: int, height: int = 48, width: int = 144, dropout: float = 0.0
+) -> keras.Model:
+    """Build a quicker reader for CTC without an LSTM: conv blocks, then convolutions in time.
+
+    The three convolutions in time look at frames 1, 2 and 4 apart (Yu and Koltun, *Multi-Scale
+    Context Aggregation by Dilated Convolutions*, 2016), so that a frame sees 83 columns of the
+    picture: a wide character and its neighbours, which is all that a random string has to tell
+    about it. The later two add to what the first one found (He et al., *Deep Residual Learning*,
+    2015).
+
+    Args:
+        charset: The characters to read; V is ``charset.num_classes``.
+        length: Characters of the longest label.
+        height: Image height in pixels.
+        width: Image width in pixels.
+        dropout: Share of the features of a picture that are left out in training, 0–1. It helps
+            where the same few images are shown many times, and not where each one is new.
+
+    Returns:
+        A model from ``(B, height, width, 1)`` in 0–255 to CTC logits ``(B, T, V)``, where T is
+        ``ceil(width / 2) // 2``.
+
+    Raises:
+        ValueError: If the image is smaller than 16 pixels, or too narrow for the label.
+
+    Example:
+        >>> model = cnn_ctc(Charset("0123456789"), length=6)
+        >>> model.output_shape
+        (None, 36, 11)
+    """
+    image = _image_input(height, width, length)
+    x = _conv_columns(image)  # (B, T, C)
+    _check_time_steps(x.shape[1], length, width)
+    if dropout:
+        x = layers.SpatialDropout1D(dropout, name="dropout")(x)
+    x = _time_block(x, "time")
+    for name, dilation in (("context", 2), ("wide_context", 4)):
+        x = layers.Add(name=f"add_{name}")([x, _time_block(x, name, dilation)])  # (B, T, 128)
+    logits = layers.Dense(charset.num_classes, name="logits")(x)
+    return keras.Model(image, logits, name="cnn_ctc")
+
+
+def multi_head(charset: Charset, *, length: int, height: int = 48, width: int = 144) -> keras.Model:
+    """Build a reader without CTC: shared convolutions and one head for each position.
+
+    Head ``i`` looks at the whole picture and names the i-th character, or class 0 where the label
+    is shorter. There is no alignment to find, so it learns from the first step; on the other hand
+    every head has to learn every character by itself.
+
+    Args:
+        charset: The characters to read; V is ``charset.num_classes``.
+        length: Characters of the longest label, L: the number of heads.
+        height: Image height in pixels.
+        width: Image width in pixels.
+
+    Returns:
+        A model from ``(B, height, width, 1)`` in 0–255 to logits ``(B, L, V)``.
+
+    Raises:
+        ValueError: If the image is smaller than 16 pixels or ``length`` below 1.
+
+    Example:
+        >>> model = multi_head(Charset("0123456789"), length=6)
+        >>> model.output_shape
+        (None, 6, 11)
+    """
+    image = _image_input(height, width, length)
+    x = _conv_columns(image)  # (B, T, C)
+    x = layers.Dense(64, activation="relu", name="narrow")(x)
+    x = layers.Flatten(name="whole_line")(x)
+    x = layers.Dropout(0.2, name="dropout")(x)
+    heads = []
+    for position in range(1, length + 1):
+        head = layers.Dense(charset.num_classes, name=f"position_{position}")(x)
+        heads.append(layers.Reshape((1, charset.num_classes), name=f"row_{position}")(head))
+    logits = layers.Concatenate(axis=1, name="logits")(heads) if length > 1 else heads[0]
+    return keras.Model(image, logits, name="multi_head")

@@ -1,0 +1,402 @@
+"""Write a trained model in every common format, and prove that each file reads what Keras reads.
+
+A converted model that is almost right is worse than none: it answers, and nobody looks again. So
+`export` opens each file that it wrote in the runtime it is for, lets it read 128 drawn images, and
+compares the logits and the strings with those of Keras. A file that differs is not left behind.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from captcha_helpers.core.charset import ALPHANUMERIC
+from captcha_helpers.data.folders import read_labels
+from captcha_helpers.data.images import prepare
+from captcha_helpers.data.processing import Processing
+from captcha_helpers.reading.model_file import SIDECAR, ModelSpec, read_spec
+from captcha_helpers.reading.recognizer import Recognizer, from_keras, save_model, uncompiled
+from captcha_helpers.reading.runtimes import open_model
+
+if TYPE_CHECKING:
+    import keras
+
+FORMATS = ("keras", "h5", "savedmodel", "onnx", "litert", "web")
+CHECKED_IMAGES = 128
+CALIBRATION_IMAGES = 128  # show the int8 conversion which values occur
+SAMPLES = 24  # images to try on the web page
+RAW_SIZES = ((40, 30), (50, 200), (48, 160), (100, 120), (80, 280))  # height, width
+
+
+class ParityError(ValueError):
+    """A converted file does not read what Keras reads."""
+
+
+class Demand(NamedTuple):
+    """What a file must keep of the Keras model.
+
+    Args:
+        difference: Largest difference of a logit.
+        same_text: Least share of the images that are read as the same string. A file of which not
+            all is demanded is left out if it falls short; another one is an error.
+    """
+
+    difference: float
+    same_text: float
+
+
+EXACT = Demand(difference=5e-3, same_text=1.0)
+LITERT = {
+    "float32": EXACT,
+    "float16": Demand(difference=0.5, same_text=0.97),
+    "dynamic_int8": Demand(difference=np.inf, same_text=0.9),
+    "int8": Demand(difference=np.inf, same_text=0.7),
+}
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How a file compares with the Keras model.
+
+    Attributes:
+        file: Its name in the folder; ``web`` only if the page is left out.
+        bytes: Its size.
+        n: Images compared.
+        max_logit_difference: Largest difference of a logit.
+        same_text: Share of the images that are read as the same string, 0–1. An image counts as the
+            same, too, if Keras itself wavers there: if the allowed difference could turn the
+            likeliest class of a frame into another.
+        left_out: Why the file is not in the folder; empty if it is.
+    """
+
+    file: str
+    bytes: int
+    n: int
+    max_logit_difference: float
+    same_text: float
+    left_out: str = ""
+
+
+def export(
+    model: Recognizer | str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    *,
+    formats: Sequence[str] = FORMATS,
+    samples: str | os.PathLike[str] | None = None,
+    offline: bool = False,
+    overwrite: bool = False,
+) -> list[Parity]:
+    """Write a model in other formats, with what one must know to read with them.
+
+    - ``keras``: ``model.keras``, the model as it is;
+    - ``h5``: ``model.h5``, for older programs;
+    - ``savedmodel``: the folder ``saved_model``, for TensorFlow Serving and its kin;
+    - ``onnx``: ``model.onnx``, which takes raw pixels (:mod:`exporting.onnx_graph`);
+    - ``litert``: ``.tflite`` files for phones and small devices: float32, float16, int8 weights
+      (``dynamic_int8``) and int8 all through. The smaller three are left out if too little of what
+      Keras reads is kept;
+    - ``web``: the folder ``web``, a page that reads images in the browser with the ONNX file; left
+      out for a model with `captcha_helpers.Processing`, which the page cannot do.
+
+    ``metadata.json`` beside them holds the specification and what was measured. The folder appears
+    when everything in it is written and checked.
+
+    Args:
+        model: A ``.keras`` file that captcha_helpers wrote, or what `captcha_helpers.train` gave.
+        folder: Where to write.
+        formats: Which of them.
+        samples: For the web page: a folder of images to try. By default some are drawn.
+        offline: Copy the page's runtime beside it (npm fetches it), so that it needs no other site;
+            by default it comes from a CDN.
+        overwrite: Replace the folder if it holds an earlier export.
+
+    Returns:
+        For each file, how it compares with the Keras model.
+
+    Raises:
+        FileExistsError: If the folder exists, or shall be replaced and holds no export.
+        ParityError: If a file does not read what Keras reads.
+        ValueError: If a format is unknown, the model is not a Keras model, or nothing but the web
+            page is wanted of a model that has none.
+    """
+    folder, wanted = Path(folder), _check_formats(formats)
+    if folder.exists() and not overwrite:
+        raise FileExistsError(
+            f"{os.fspath(folder)!r} exists; choose another folder or ask to overwrite it"
+        )
+    if folder.exists() and not (folder / SIDECAR).exists():
+        raise FileExistsError(
+            f"{os.fspath(folder)!r} holds no export (no {SIDECAR}), so it is not replaced; choose "
+            "another folder"
+        )
+    reader, prefix = _from_keras(model), f".{folder.name}."
+    no_page = _why_no_page(reader.spec) if "web" in formats else ""
+    if no_page and set(formats) == {"web"}:
+        raise ValueError(f"there can be no web page of this model: {no_page}")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _quiet(), tempfile.TemporaryDirectory(dir=folder.parent, prefix=prefix) as work:
+        partial = Path(work, "new")
+        partial.mkdir()
+        _write_metadata(partial, reader.spec, [])  # some formats have it nowhere else
+        checks = [check for name in wanted for check in _write(reader, partial, name)]
+        if no_page:
+            checks.append(Parity("web", 0, 0, 0.0, 0.0, left_out=no_page))
+        elif "web" in formats:
+            _write_web(partial, reader.spec, samples, offline)
+        _write_metadata(partial, reader.spec, checks)
+        _replace(folder, partial, Path(work, "old"))
+    return checks
+
+
+def compare(path: str | os.PathLike[str], model: keras.Model, demand: Demand) -> Parity:
+    """Let a converted file and the Keras model that it came from read the same drawn images.
+
+    Args:
+        path: The file, as `open_model` takes it.
+        model: The Keras model.
+        demand: What the file must keep of it.
+
+    Returns:
+        How the two compare; ``left_out`` says what is wrong, if the file falls short.
+    """
+    path = Path(path)
+    spec = read_spec(path)
+    images = drawn_images(spec, CHECKED_IMAGES, seed=1)
+    expected, received = model.predict_on_batch(images), open_model(path)(images)
+    difference = float(np.abs(received - expected).max())
+    readers = [Recognizer(lambda _, logits=one: logits, spec) for one in (expected, received)]
+    texts = [[reading.text for reading in one.read_prepared(images)] for one in readers]
+    same = np.array([a == b for a, b in zip(*texts, strict=True)])
+    if np.isfinite(demand.difference):
+        second, first = np.moveaxis(np.sort(expected, axis=-1)[..., -2:], -1, 0)  # (B, T) each
+        same |= (first - second).min(axis=-1) < 2 * demand.difference
+    reasons = []
+    if not difference <= demand.difference:
+        reasons.append(f"its logits differ by up to {difference:.4g}, not {demand.difference:.4g}")
+    if same.mean() < demand.same_text:
+        reasons.append(f"it reads {same.mean():.1%} as Keras does, not {demand.same_text:.0%}")
+    size = sum(file.stat().st_size for file in [path, *path.rglob("*")] if file.is_file())
+    return Parity(
+        path.name, size, len(images), difference, float(same.mean()), " and ".join(reasons)
+    )
+
+
+def drawn_images(spec: ModelSpec, count: int, *, seed: int) -> NDArray[np.uint8]:
+    """Draw images of every look, with a model's characters and as the model sees them.
+
+    Args:
+        spec: What the model expects.
+        count: How many.
+        seed: Another seed draws others.
+
+    Returns:
+        ``(count, height, width, 1)`` uint8.
+
+    Example:
+        >>> drawn_images(ModelSpec("0123456789", (4, 4), 48, 160), 2, seed=0).shape
+        (2, 48, 160, 1)
+    """
+    from captcha_helpers.drawing.random_looks import draw_images, drawable
+
+    return draw_images(
+        count,
+        height=spec.height,
+        width=spec.width,
+        charset=drawable(spec.charset) or ALPHANUMERIC,
+        length=spec.length,
+        processing=spec.processing,
+        seed=seed,
+    )[0]
+
+
+def _why_no_page(spec: ModelSpec) -> str:
+    """Say why the web page cannot read as this model does; empty if it can."""
+    if spec.processing == Processing():
+        return ""
+    return f"the page cannot process images as it needs ({spec.processing})"
+
+
+def _replace(folder: Path, new: Path, old: Path) -> None:
+    """Put a new folder where perhaps an old one is; if that fails, the old one is there again."""
+    if not folder.exists():
+        os.replace(new, folder)
+        return
+    os.replace(folder, old)
+    try:
+        os.replace(new, folder)
+    except OSError:
+        os.replace(old, folder)
+        raise
+
+
+def _check_formats(formats: Sequence[str]) -> list[str]:
+    """The formats to be written by a writer: the web page needs the ONNX file."""
+    unknown = ", ".join(sorted(set(formats) - set(FORMATS)))
+    if unknown or not formats:
+        raise ValueError(f"unknown formats {unknown or '(none)'}; choose from {', '.join(FORMATS)}")
+    needed = {*formats, "onnx"} if "web" in formats else {*formats}
+    return [name for name in _WRITERS if name in needed]
+
+
+def _from_keras(model: Recognizer | str | os.PathLike[str]) -> Recognizer:
+    """A reader around a Keras model of its own that is not compiled."""
+    if not isinstance(model, Recognizer):
+        import keras
+
+        if Path(model).suffix != ".keras":
+            raise ValueError(f"export starts from a .keras file, received {os.fspath(model)!r}")
+        spec = read_spec(model)
+        return from_keras(keras.models.load_model(model, compile=False), spec)
+    if model.keras_model is None:
+        raise ValueError("this reader is not from Keras; export the .keras file that it came from")
+    return from_keras(uncompiled(model.keras_model), model.spec)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hush what the converters report of themselves and of formats that are old, as is known."""
+    loggers = [logging.getLogger(name) for name in ("absl", "tensorflow")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=FutureWarning)
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _write(reader: Recognizer, folder: Path, name: str) -> Iterator[Parity]:
+    """Write the files of a format; leave those that read what Keras reads."""
+    for path, demand in _WRITERS[name](reader.keras_model, reader.spec, folder):
+        parity = compare(path, reader.keras_model, demand)
+        if parity.left_out and demand.same_text == 1.0:
+            raise ParityError(
+                f"{path.name} does not read what Keras reads: {parity.left_out}. Nothing was "
+                f"exported; leave {name!r} out of the formats to have the others"
+            )
+        if parity.left_out:
+            path.unlink()
+        yield parity
+
+
+Written = Iterator[tuple[Path, Demand]]
+
+
+def _write_keras(model: keras.Model, spec: ModelSpec, folder: Path) -> Written:
+    save_model(model, spec, folder / "model.keras")
+    yield folder / "model.keras", EXACT
+
+
+def _write_h5(model: keras.Model, spec: ModelSpec, folder: Path) -> Written:
+    model.save(folder / "model.h5")
+    yield folder / "model.h5", EXACT
+
+
+def _write_saved_model(model: keras.Model, spec: ModelSpec, folder: Path) -> Written:
+    model.export(folder / "saved_model", verbose=False)
+    yield folder / "saved_model", EXACT
+
+
+def _write_onnx(model: keras.Model, spec: ModelSpec, folder: Path) -> Written:
+    import onnxruntime
+
+    from captcha_helpers.exporting.onnx_graph import build_onnx
+
+    path = folder / "model.onnx"
+    path.write_bytes(build_onnx(model, spec))
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(0)
+    for height, width in RAW_SIZES:
+        image = rng.integers(0, 256, (height, width, 4), np.uint8)
+        expected = model.predict_on_batch(prepare(image, spec.height, spec.width)[None])
+        received = session.run(["logits"], {"image": image[None]})[0]
+        if not np.allclose(received, expected, atol=EXACT.difference):
+            raise ParityError(
+                f"{path.name} prepares an image of {width}x{height} pixels in another way than "
+                "captcha_helpers.prepare; is this version of onnxruntime at fault? Try another"
+            )
+    yield path, EXACT
+
+
+def _write_litert(model: keras.Model, spec: ModelSpec, folder: Path) -> Written:
+    from captcha_helpers.exporting.litert import convert
+
+    seen = drawn_images(spec, CALIBRATION_IMAGES, seed=2)
+    for kind, demand in LITERT.items():
+        path = folder / f"model.{kind}.tflite"
+        path.write_bytes(convert(model, kind, seen))
+        yield path, demand
+
+
+_WRITERS: dict[str, Callable[[keras.Model, ModelSpec, Path], Written]] = {
+    "keras": _write_keras,
+    "h5": _write_h5,
+    "savedmodel": _write_saved_model,
+    "onnx": _write_onnx,
+    "litert": _write_litert,
+}
+
+
+def _write_web(
+    folder: Path, spec: ModelSpec, samples: str | os.PathLike[str] | None, offline: bool
+) -> None:
+    from captcha_helpers.exporting.page import write_page
+
+    pictures = list(_drawn_samples(spec) if samples is None else _own_samples(samples))
+    page = folder / "web"
+    page.mkdir()
+    write_page(page, (folder / "model.onnx").read_bytes(), spec, pictures, offline=offline)
+
+
+def _drawn_samples(spec: ModelSpec) -> Iterator[tuple[str, bytes]]:
+    """Draw labelled images of every look, in colour."""
+    from captcha_helpers.drawing.painter import draw, sample_label
+    from captcha_helpers.drawing.random_looks import drawable, random_style
+
+    charset = drawable(spec.charset) or ALPHANUMERIC
+    for i in range(SAMPLES):
+        rng = np.random.default_rng([3, i])
+        length = int(rng.integers(spec.length[0], spec.length[1] + 1))
+        style = random_style(rng, length=length, charset=charset, rough=False)
+        label = sample_label(style, rng)
+        yield label, _png(Image.fromarray(draw(style, label, rng)))
+
+
+def _own_samples(folder: str | os.PathLike[str]) -> Iterator[tuple[str, bytes]]:
+    """Take labelled images from all over a folder."""
+    pairs = read_labels(folder)
+    for path, label in pairs[:: max(1, len(pairs) // SAMPLES)][:SAMPLES]:
+        with Image.open(path) as image:
+            yield label, _png(image.convert("RGBA"))
+
+
+def _png(image: Image.Image) -> bytes:
+    data = io.BytesIO()
+    image.save(data, "PNG")
+    return data.getvalue()
+
+
+def _write_metadata(folder: Path, spec: ModelSpec, checks: list[Parity]) -> None:
+    """Write what one must know to read with the files, and how they were made and checked."""
+    tools = ("captcha-helpers", "keras", "tensorflow", "numpy", "pillow")
+    text = spec.to_json(
+        exported_with={name: version(name) for name in tools},
+        files=[asdict(check) for check in checks],
+    )
+    (folder / SIDECAR).write_text(text, encoding="utf-8")

@@ -1,0 +1,60 @@
+"""Convert a Keras model to LiteRT (``.tflite``), the format of phones and small devices."""
+
+from __future__ import annotations
+
+import tempfile
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import keras
+
+KINDS = ("float32", "float16", "dynamic_int8", "int8")
+
+
+def convert(model: keras.Model, kind: str, calibration: NDArray[np.uint8]) -> bytes:
+    """Convert a model that takes one image at a time.
+
+    LiteRT has no operators for pictures of any size, so the caller prepares the image
+    (:func:`data.images.prepare`) and gives it as ``(1, height, width, 1)``: float32 in
+    0–255, or uint8 for the kind int8.
+
+    Args:
+        model: A Keras model from ``(B, height, width, 1)`` to logits ``(B, T, V)``.
+        kind: ``"float32"``; ``"float16"``, half as large; ``"dynamic_int8"``, a quarter as large
+            (weights in 8 bits); or ``"int8"``, in which the sums are done in 8 bits too.
+        calibration: ``(N, height, width, 1)`` uint8. For int8: images that show which values occur.
+
+    Returns:
+        The bytes of the file.
+
+    Raises:
+        ValueError: If the kind is unknown.
+    """
+    import keras
+    import tensorflow as tf
+
+    if kind not in KINDS:
+        raise ValueError(f"unknown kind of LiteRT file {kind!r}; choose from {', '.join(KINDS)}")
+    # A batch of 1: another, or any, needs operators that the runtime does not have.
+    image = keras.Input(batch_shape=(1, *model.input_shape[1:]))
+    single = keras.Model(image, model(image))
+    with tempfile.TemporaryDirectory() as folder:
+        single.export(folder, verbose=False)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        operators = tf.lite.OpsSet.TFLITE_BUILTINS
+        if kind != "float32":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if kind == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        if kind == "int8":
+            operators = tf.lite.OpsSet.TFLITE_BUILTINS_INT8
+            converter.representative_dataset = lambda: (
+                [image[None].astype(np.float32)] for image in calibration
+            )
+            converter.inference_input_type = tf.uint8
+            converter.inference_output_type = tf.int8
+        converter.target_spec.supported_ops = [operators]  # any other is an error here, not later
+        return converter.convert()

@@ -1,0 +1,187 @@
+"""Build the ONNX file that takes the pixels people have and gives what the model says of them.
+
+Whoever reads with a model in another language has to prepare images as the training did; a grey
+value off by three, or a resize without antialiasing, and the strings come out wrong. So all of it
+is in the graph: flatten transparency onto white, make grey, resize, run the model, softmax, argmax.
+The preparation gives the same pixels as :func:`data.images.prepare`, bit for bit: it
+follows Pillow's fixed-point arithmetic in float64, where those numbers are exact.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from captcha_helpers.reading.model_file import MEMBER, ModelSpec
+
+try:
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+except ModuleNotFoundError as error:  # pragma: no cover
+    raise ImportError(
+        'Writing ONNX needs onnx and tf2onnx: pip install "captcha-helpers[export]"'
+    ) from error
+
+if TYPE_CHECKING:
+    import keras
+
+OPSET = 18  # the latest that tf2onnx writes
+IR_VERSION = 8  # goes with opset 18, so that older runtimes take the file
+RED, GREEN, BLUE = 19595, 38470, 7471  # ITU-R 601 weights in 1/65536, as Pillow has them
+PRECISION = float(1 << 22)  # Pillow keeps the weights of a resize in 1/2**22
+
+
+class _Graph:
+    """Nodes in order, and the constants they use."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: dict[str, onnx.TensorProto] = {}
+
+    def add(self, operator: str, *inputs: str | np.ndarray, **attributes: Any) -> str:
+        """Append a node with one output; arrays among its inputs become constants."""
+        output = f"prepare/{operator.lower()}_{len(self.nodes)}"
+        names = [value if isinstance(value, str) else self._constant(value) for value in inputs]
+        self.nodes.append(helper.make_node(operator, names, [output], **attributes))
+        return output
+
+    def _constant(self, value: np.ndarray) -> str:
+        name = f"prepare/constant_{value.dtype}_{'_'.join(map(str, value.ravel().tolist()))}"
+        self.constants[name] = numpy_helper.from_array(value, name)
+        return name
+
+
+def build_onnx(model: keras.Model, spec: ModelSpec) -> bytes:
+    """Turn a Keras model into an ONNX file that takes raw pixels.
+
+    Input ``image``: ``(N, h, w, 4)`` uint8 RGBA, 0–255; N images of one size, whatever size it is.
+    Grey or RGB images get an alpha of 255. Outputs, with T frames (or positions) and V classes:
+    ``logits`` and ``probabilities``, both ``(N, T, V)`` float32, and ``best``, the likeliest class
+    of each frame, ``(N, T)`` int32. The specification is in the file's metadata.
+
+    What ``spec.processing`` asks for is not in the graph: whoever feeds the graph does it first, as
+    the metadata says (its entry ``preprocessing``); `captcha_helpers.load` does.
+
+    Args:
+        model: The Keras model.
+        spec: What it expects and what its logits mean.
+
+    Returns:
+        The bytes of the file.
+    """
+    core = _convert(model)
+    graph = _Graph()
+    pixels = _add_preparation(graph, spec.height, spec.width)
+    entry, logits = core.graph.input[0], core.graph.output[0]
+    pixels = graph.add("Cast", pixels, to=entry.type.tensor_type.elem_type)
+    head = helper.make_node("Identity", [pixels], [entry.name])
+    tail = [
+        helper.make_node("Identity", [logits.name], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=-1),
+        helper.make_node("ArgMax", ["logits"], ["best_64"], axis=-1, keepdims=0),
+        helper.make_node("Cast", ["best_64"], ["best"], to=TensorProto.INT32),
+    ]
+    steps, classes = model.output_shape[1:]
+    shapes = {"logits": (TensorProto.FLOAT, [steps, classes])}
+    shapes |= {"probabilities": shapes["logits"], "best": (TensorProto.INT32, [steps])}
+    whole = helper.make_model(
+        helper.make_graph(
+            [*graph.nodes, head, *core.graph.node, *tail],
+            "captcha_helpers",
+            [helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", "h", "w", 4])],
+            [
+                helper.make_tensor_value_info(name, kind, ["N", *shape])
+                for name, (kind, shape) in shapes.items()
+            ],
+            [*graph.constants.values(), *core.graph.initializer],
+        ),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="captcha_helpers",
+    )
+    helper.set_model_props(whole, {MEMBER: spec.to_json()})
+    onnx.checker.check_model(whole, full_check=True)
+    return whole.SerializeToString()
+
+
+def _convert(model: keras.Model) -> onnx.ModelProto:
+    """Let Keras and tf2onnx convert the model itself, for any number of images at a time."""
+    import keras
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "core.onnx")
+        signature = [keras.InputSpec(shape=model.input_shape, dtype="float32")]
+        model.export(
+            os.fspath(path),
+            format="onnx",
+            verbose=False,
+            opset_version=OPSET,
+            input_signature=signature,
+        )
+        return onnx.load(path)
+
+
+def _add_preparation(graph: _Graph, height: int, width: int) -> str:
+    """From ``image`` ``(N, h, w, 4)`` uint8 to ``(N, height, width, 1)`` float64, 0–255."""
+    grey = graph.add("Cast", _add_grey(graph), to=TensorProto.DOUBLE)  # (N, h, w)
+    shape = graph.add("Shape", "image")
+    # Pillow goes over the rows first and rounds what it has before it goes over the columns.
+    along = _add_weights(graph, graph.add("Gather", shape, np.int64(2)[...]), width)  # (width, w)
+    grey = graph.add("MatMul", grey, graph.add("Transpose", along, perm=[1, 0]))
+    grey = _add_rounding(graph, grey)  # (N, h, width)
+    down = _add_weights(graph, graph.add("Gather", shape, np.int64(1)[...]), height)  # (height, h)
+    grey = _add_rounding(graph, graph.add("MatMul", down, grey))  # (N, height, width)
+    return graph.add("Unsqueeze", grey, np.array([3]))
+
+
+def _add_grey(graph: _Graph) -> str:
+    """Flatten ``image`` onto white and make it grey, ``(N, h, w)`` float32.
+
+    All numbers stay below 2**24, so float32 holds them exactly.
+    """
+    rgba = graph.add("Cast", "image", to=TensorProto.FLOAT)
+    colour = graph.add("Slice", rgba, np.array([0]), np.array([3]), np.array([3]))
+    alpha = graph.add("Slice", rgba, np.array([3]), np.array([4]), np.array([3]))
+    paper = graph.add("Mul", graph.add("Sub", np.float32([255]), alpha), np.float32([255]))
+    mixed = graph.add("Add", graph.add("Mul", colour, alpha), paper)
+    mixed = graph.add("Div", mixed, np.float32([255]))
+    mixed = graph.add("Floor", graph.add("Add", mixed, np.float32([0.5])))
+    weighted = graph.add("Mul", mixed, np.float32([RED, GREEN, BLUE]))
+    grey = graph.add("ReduceSum", weighted, np.array([3]), keepdims=0)
+    grey = graph.add("Add", grey, np.float32([32768]))
+    return graph.add("Floor", graph.add("Div", grey, np.float32([65536])))
+
+
+def _add_weights(graph: _Graph, size: str, wanted: int) -> str:
+    """Weights of Pillow's BILINEAR filter from `size` to `wanted` pixels, in 1/2**22.
+
+    Returns:
+        Name of ``(wanted, size)`` float64 whole numbers.
+    """
+    double = TensorProto.DOUBLE
+    source = graph.add("Cast", size, to=double)
+    scale = graph.add("Div", source, np.float64([wanted]))  # pixels of the source for each result
+    places = graph.add(
+        "Cast", graph.add("Range", np.int64(0)[...], size, np.int64(1)[...]), to=double
+    )
+    places = graph.add("Add", places, np.float64([0.5]))  # (size,) middles of the pixels
+    centres = graph.add("Mul", (np.arange(wanted) + 0.5)[:, None], scale)  # (wanted, 1)
+    reach = graph.add("Max", scale, np.float64([1]))
+    far = graph.add("Div", graph.add("Abs", graph.add("Sub", places, centres)), reach)
+    weights = graph.add("Relu", graph.add("Sub", np.float64([1]), far))  # (wanted, size) triangles
+    total = graph.add("ReduceSum", weights, np.array([1]), keepdims=1)
+    weights = graph.add("Mul", graph.add("Div", weights, total), np.float64([PRECISION]))
+    return graph.add("Floor", graph.add("Add", weights, np.float64([0.5])))
+
+
+def _add_rounding(graph: _Graph, sums: str) -> str:
+    """From sums in 1/2**22 to whole grey values, 0–255."""
+    grey = graph.add(
+        "Div", graph.add("Add", sums, np.float64([PRECISION / 2])), np.float64([PRECISION])
+    )
+    grey = graph.add("Floor", grey)
+    return graph.add("Clip", grey, np.array(0.0), np.array(255.0))

@@ -1,0 +1,11 @@
+"""Reading pictures with a model file, and measuring how well that goes.
+
+Imports `core` and `data`, and never TensorFlow unless a file needs it. Begin with `recognizer`.
+"""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submodules=["calibration", "evaluation", "model_file", "recognizer", "robustness", "runtimes"],
+)

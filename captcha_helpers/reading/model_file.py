@@ -1,0 +1,175 @@
+"""What a reader must know about a model, kept inside the model's own file.
+
+A model without its charset is a riddle: the same logits spell other strings if the characters stand
+in another order. So the charset, the size of the image and the kind of head travel with the
+weights. A ``.keras`` file is a zip archive; the specification is one more member of it, which Keras
+itself ignores. An ONNX file has it among its metadata. Other formats have no place for it; there it
+is the file ``metadata.json`` beside the model.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from captcha_helpers.core.charset import BLANK_INDEX, Charset
+from captcha_helpers.data.processing import Processing
+
+Head = Literal["ctc", "per_position"]
+
+MEMBER = "captcha_helpers.json"
+SIDECAR = "metadata.json"
+SCHEMA = 1
+PROCESSED_SCHEMA = 2  # of models with processing, so that versions without it refuse them
+TO_GREY = (
+    "flatten transparency onto white",
+    "grey by ITU-R 601 (0.299 R + 0.587 G + 0.114 B)",
+)
+TO_SIZE = (
+    "resize the width, then the height, with an antialiased triangle filter (Pillow's BILINEAR)",
+    "values stay 0 to 255, because the model itself scales them",
+)
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Everything that turns an image into logits, and logits into text.
+
+    Attributes:
+        charset: The characters; character i is class i + 1, class 0 the blank.
+        length: Fewest and most characters of a label in training.
+        height: Rows of the model's input.
+        width: Columns of the model's input.
+        head: ``"ctc"`` for logits over frames, ``"per_position"`` for logits over positions.
+        training: How the model was made and how well it reads; for people, not for programs.
+        processing: What is done to the grey image before it gets this size.
+
+    Raises:
+        ValueError: If the head is unknown, a size is not positive or the charset is not valid.
+
+    Example:
+        >>> spec = ModelSpec("0123456789", length=(4, 6), height=48, width=160, head="ctc")
+        >>> ModelSpec.from_json(spec.to_json()) == spec
+        True
+    """
+
+    charset: str
+    length: tuple[int, int]
+    height: int
+    width: int
+    head: Head = "ctc"
+    training: dict[str, Any] = field(default_factory=dict)
+    processing: Processing = Processing()
+
+    def __post_init__(self) -> None:
+        Charset(self.charset)  # refuses an empty one and repeats
+        if self.head not in ("ctc", "per_position"):
+            raise ValueError(f"head must be 'ctc' or 'per_position', received {self.head!r}")
+        if min(self.height, self.width) < 1 or not 1 <= self.length[0] <= self.length[1]:
+            raise ValueError(
+                f"height, width and length must be positive, received height={self.height}, "
+                f"width={self.width}, length={self.length}"
+            )
+
+    def to_json(self, **more: Any) -> str:
+        """Write the specification as JSON, which other languages read too.
+
+        Args:
+            **more: Further entries, which `from_json` leaves out.
+
+        Returns:
+            The text.
+        """
+        values = asdict(self)
+        schema = PROCESSED_SCHEMA
+        if self.processing == Processing():  # just what versions without it wrote
+            del values["processing"]
+            schema = SCHEMA
+        text = "; ".join([*TO_GREY, *self.processing.describe(), *TO_SIZE])
+        about = {"schema": schema, "blank_index": BLANK_INDEX, "preprocessing": text}
+        return json.dumps({**about, **values, **more}, indent=2, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelSpec:
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: If the text is something else, or was written by a later version.
+        """
+        try:
+            values = json.loads(text)
+            schema, blank = values["schema"], values["blank_index"]
+            if schema not in (SCHEMA, PROCESSED_SCHEMA) or blank != BLANK_INDEX:
+                raise ValueError(
+                    f"it has schema {schema} and blank index {blank}, this version of "
+                    f"captcha_helpers reads schema {SCHEMA} or {PROCESSED_SCHEMA} and "
+                    f"{BLANK_INDEX}; update it"
+                )
+            if schema == SCHEMA:
+                values["processing"] = {}
+            known = {field.name: values[field.name] for field in fields(cls)}
+            known["length"] = tuple(known["length"])
+            known["processing"] = Processing(**known["processing"])
+            return cls(**known)
+        except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+            raise ValueError(f"this is no model specification ({error!r})") from None
+
+
+def read_spec(path: str | os.PathLike[str]) -> ModelSpec:
+    """Read the specification that is inside a model file, or beside it.
+
+    Args:
+        path: A model file that captcha_helpers wrote, or a SavedModel folder.
+
+    Returns:
+        The specification.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no model, or one without a specification.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"there is no model file {str(path)!r}; check the path")
+    reader = {".keras": _spec_in_keras, ".onnx": _spec_in_onnx}.get(path.suffix, _spec_beside)
+    text = reader(path)
+    if text is None:
+        raise ValueError(
+            f"{str(path)!r} does not say which characters it reads; save models with "
+            "captcha_helpers.save_model and convert them with captcha_helpers.export"
+        )
+    return ModelSpec.from_json(text)
+
+
+def _spec_in_keras(path: Path) -> str | None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.read(MEMBER).decode() if MEMBER in archive.namelist() else None
+    except (zipfile.BadZipFile, IsADirectoryError):
+        raise ValueError(f"{str(path)!r} is not a .keras file, or it is damaged") from None
+
+
+def _spec_in_onnx(path: Path) -> str | None:
+    try:
+        import onnxruntime
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"to open {path.name} you need onnxruntime, which is not installed: "
+            'pip install "captcha-helpers[predict]"'
+        ) from error
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime has its own kinds
+        raise ValueError(f"{str(path)!r} is not an ONNX file, or it is damaged") from error
+    return session.get_modelmeta().custom_metadata_map.get(MEMBER)
+
+
+def _spec_beside(path: Path) -> str | None:
+    sidecar = path.parent / SIDECAR
+    return sidecar.read_text(encoding="utf-8") if sidecar.exists() else None

@@ -1,0 +1,269 @@
+"""Read images with a model that was saved: `load` it, `read` with it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from captcha_helpers.core.charset import Charset
+from captcha_helpers.core.ctc import (
+    FrameSpan,
+    frame_alignment,
+    greedy_decode,
+    softmax,
+    string_probability,
+)
+from captcha_helpers.core.files import WEIGHTS, write_bytes
+from captcha_helpers.data.folders import image_files
+from captcha_helpers.data.images import ImageSource, prepare
+from captcha_helpers.data.processing import Processing
+from captcha_helpers.reading.model_file import MEMBER, ModelSpec, read_spec
+from captcha_helpers.reading.runtimes import Run, keras_run, open_model
+
+if TYPE_CHECKING:
+    import keras
+
+
+class Character(NamedTuple):
+    """One character of a reading, and how sure the model is of it (0–1)."""
+
+    char: str
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a model read in an image.
+
+    Attributes:
+        text: The string.
+        confidence: Probability that the model gives to this string, 0–1.
+        characters: Its characters, each with a confidence.
+    """
+
+    text: str
+    confidence: float
+    characters: tuple[Character, ...]
+
+
+class Recognizer:
+    """A model that reads images, whatever file it came from.
+
+    Args:
+        run: From ``(B, height, width, 1)`` uint8 to logits ``(B, T, V)``.
+        spec: What the model expects and what its logits mean.
+        keras_model: The Keras model behind `run`, if there is one in memory.
+
+    Example:
+        >>> spec = ModelSpec("ab", length=(1, 3), height=16, width=32)
+        >>> def says_ab(images):
+        ...     return np.repeat(9.0 * np.eye(3)[[1, 0, 2]][None], len(images), axis=0)
+        >>> Recognizer(says_ab, spec).read(np.zeros((20, 60, 3), np.uint8)).text
+        'ab'
+    """
+
+    def __init__(self, run: Run, spec: ModelSpec, keras_model: keras.Model | None = None) -> None:
+        self.run = run
+        self.spec = spec
+        self.keras_model = keras_model
+        self.charset = Charset(spec.charset)
+
+    def read(self, image: ImageSource) -> Reading:
+        """Read one image: a path, bytes, a Pillow image or an array.
+
+        Raises:
+            ImageError: If the image cannot be used.
+        """
+        return next(self.read_many([image]))
+
+    def read_many(
+        self,
+        images: str | os.PathLike[str] | Iterable[ImageSource] | NDArray[np.uint8],
+        *,
+        batch_size: int = 64,
+    ) -> Iterator[Reading]:
+        """Read images one after the other, `batch_size` at a time.
+
+        Args:
+            images: Anything that `read` takes, any number of them; or a folder, whose images
+                `captcha_helpers.image_files` lists in the same order.
+            batch_size: Images that go through the model together.
+
+        Yields:
+            A `Reading` for each image, in order.
+
+        Raises:
+            ImageError: If an image cannot be used.
+            NotADirectoryError: If a path is given that is no folder.
+        """
+        if isinstance(images, (str, os.PathLike)):
+            images = image_files(images)
+        spec, batch = self.spec, []
+        for image in images:
+            batch.append(prepare(image, spec.height, spec.width, spec.processing))
+            if len(batch) == batch_size:
+                yield from self.read_prepared(np.stack(batch))
+                batch = []
+        if batch:
+            yield from self.read_prepared(np.stack(batch))
+
+    def read_prepared(self, images: NDArray[np.uint8]) -> list[Reading]:
+        """Read images that were prepared as the model's are, ``(B, height, width, 1)`` uint8.
+
+        `captcha_helpers.prepare_batch` does it, with the height, width and processing of ``spec``.
+        """
+        logits = self.run(images)
+        if self.spec.head == "per_position":
+            return self._read_positions(logits)
+        indices = greedy_decode(logits, length=self.spec.length)
+        texts = self.charset.decode(indices)
+        indices = indices[:, : max(1, max(map(len, texts)))]
+        chances = string_probability(logits, indices)
+        aligned = frame_alignment(logits, length=self.spec.length)
+        return [
+            Reading(text, float(chance), self._characters(spans))
+            for text, chance, spans in zip(texts, chances, aligned, strict=True)
+        ]
+
+    def _characters(self, spans: list[FrameSpan]) -> tuple[Character, ...]:
+        return tuple(
+            Character(self.charset.characters[span.index - 1], span.confidence) for span in spans
+        )
+
+    def _read_positions(self, logits: NDArray[np.floating]) -> list[Reading]:
+        best, sure = logits.argmax(axis=-1), softmax(logits).max(axis=-1)
+        readings = []
+        for row, chances in zip(best, sure, strict=True):
+            text = self.charset.decode(row[None])[0]
+            kept = map(float, chances[row != 0])
+            characters = tuple(map(Character, text, kept))
+            readings.append(Reading(text, float(chances.prod()), characters))
+        return readings
+
+
+def uncompiled(model: keras.Model) -> keras.Model:
+    """Copy a Keras model without its optimizer, which takes twice as much room as the weights.
+
+    Args:
+        model: A functional model.
+
+    Returns:
+        A model with the same weights.
+    """
+    copy = type(model).from_config(model.get_config())
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def save_model(
+    model: keras.Model,
+    spec: ModelSpec,
+    path: str | os.PathLike[str],
+    members: Mapping[str, bytes] | None = None,
+) -> None:
+    """Write a model and its specification into one ``.keras`` file.
+
+    ``keras.models.load_model`` reads the file as any other. The file appears when it is complete; a
+    file of that name is replaced.
+
+    Args:
+        model: A Keras model.
+        spec: What the model expects and what its logits mean.
+        path: The file, ending in ``.keras``.
+        members: More members for the archive, by name.
+
+    Raises:
+        ValueError: If the name ends otherwise, or the specification is that of another model.
+    """
+    path = Path(path)
+    if path.suffix != ".keras":
+        raise ValueError(f"the name of a Keras model ends in .keras, received {str(path)!r}")
+    expected = (None, spec.height, spec.width, 1), Charset(spec.charset).num_classes
+    if (model.input_shape, model.output_shape[-1]) != expected:
+        raise ValueError(
+            f"the model takes {model.input_shape} and gives {model.output_shape[-1]} classes, but "
+            f"the specification says {expected[0]} and {expected[1]}"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        partial = Path(folder, "model.keras")
+        model.save(partial)
+        with zipfile.ZipFile(partial, "a", zipfile.ZIP_DEFLATED) as archive:
+            for name, data in {MEMBER: spec.to_json(), **(members or {})}.items():
+                archive.writestr(name, data)
+        write_bytes(path, partial.read_bytes())
+
+
+def load(path: str | os.PathLike[str], *, processing: Processing | None = None) -> Recognizer:
+    """Load a model that `captcha_helpers.train`, `save_model` or `captcha_helpers.export` wrote.
+
+    Args:
+        path: A ``.keras``, ``.h5``, ``.onnx`` or ``.tflite`` file, or a SavedModel folder. An ONNX
+            file needs onnxruntime and no TensorFlow. Or the name of a model that ships with the
+            package: "pretrained" reads letters and digits of every look, not very well.
+        processing: What is done to images instead of what was done in training. By default the
+            same; anything else is an experiment.
+
+    Returns:
+        A `Recognizer`. Several threads may use it at a time.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ImportError: If the runtime for this format is not installed.
+        ValueError: If it is something else, damaged, or has no specification.
+    """
+    path = model_path(path)
+    spec = read_spec(path)
+    if processing is not None:
+        spec = replace(spec, processing=processing)
+    return Recognizer(open_model(path), spec)
+
+
+def model_path(name: str | os.PathLike[str]) -> Path:
+    """Find a model file: the one that ships with the package under this name, or the path itself.
+
+    Args:
+        name: A path, or a name without an ending.
+
+    Returns:
+        The path, which may lead nowhere.
+
+    Example:
+        >>> model_path("pretrained").stem, model_path("mine.onnx").name
+        ('pretrained', 'mine.onnx')
+    """
+    return shipped_models().get(os.fspath(name), Path(name))
+
+
+def shipped_models() -> dict[str, Path]:
+    """The models that come with the package.
+
+    Returns:
+        Each model's name and file. If there is an ONNX file, which opens quickest, it is that one.
+
+    Example:
+        >>> "pretrained" in shipped_models()
+        True
+    """
+    files = [path for suffix in ("keras", "onnx") for path in WEIGHTS.glob(f"*.{suffix}")]
+    return dict(sorted({path.stem: path for path in files}.items()))
+
+
+def from_keras(model: keras.Model, spec: ModelSpec) -> Recognizer:
+    """Read with a Keras model that is in memory.
+
+    Args:
+        model: The model.
+        spec: What it expects and what its logits mean.
+
+    Returns:
+        A `Recognizer`, which keeps the model as ``keras_model``.
+    """
+    return Recognizer(keras_run(model), spec, model)

@@ -1,0 +1,165 @@
+"""Read images that come one by one, from many sides, in batches.
+
+While the model reads a batch, the next one gathers. Nobody waits for a batch to be full.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from captcha_helpers.data.images import ImageError, load_image, prepare
+from captcha_helpers.reading.model_file import ModelSpec
+from captcha_helpers.reading.recognizer import Reading, Recognizer
+
+MAX_PIXELS = 4_000_000
+MAX_SCANS = 100
+
+_Waiting = tuple[NDArray[np.uint8], "asyncio.Future[Reading]"]
+
+
+class QueueFullError(Exception):
+    """So many images wait that no more are taken; try again."""
+
+
+class ReaderFailedError(Exception):
+    """The model itself failed, whatever the image was."""
+
+
+class ReadingQueue:
+    """A reader for many clients at a time, to be used in ``async with``.
+
+    Images are decoded in threads and go through the model in one more, so the event loop is free
+    for other clients meanwhile. Leaving the ``async with`` block ends the threads; see to it that
+    all have got their answers before.
+
+    Args:
+        reader: Reads the images.
+        size: Images that may be here at a time, those included that are being read.
+        batch_size: Images that go through the model together, at most.
+        on_batch: Is told the number of images of each batch.
+
+    Raises:
+        ValueError: If `size` or `batch_size` is not positive.
+
+    Example:
+        >>> from captcha_helpers.reading.model_file import ModelSpec
+        >>> def says_ab(images):
+        ...     return np.repeat(9.0 * np.eye(3)[[1, 0, 2]][None], len(images), axis=0)
+        >>> reader = Recognizer(says_ab, ModelSpec("ab", length=(1, 3), height=16, width=32))
+        >>> async def read(data):
+        ...     async with ReadingQueue(reader) as queue:
+        ...         return await queue.read([data])
+        >>> asyncio.run(read(b"GIF, or not?"))
+        [NotAnImageError('the image bytes', ...)]
+    """
+
+    def __init__(
+        self,
+        reader: Recognizer,
+        *,
+        size: int = 256,
+        batch_size: int = 32,
+        on_batch: Callable[[int], object] = lambda images: None,
+    ) -> None:
+        if min(size, batch_size) < 1:
+            raise ValueError(
+                f"the queue and a batch must take at least 1 image, received {size} and "
+                f"{batch_size}"
+            )
+        self.reader = reader
+        self.size = size
+        self.batch_size = batch_size
+        self.on_batch = on_batch
+        self.images = 0
+
+    async def __aenter__(self) -> ReadingQueue:
+        self._waiting: asyncio.Queue[_Waiting] = asyncio.Queue()
+        self._decoders = ThreadPoolExecutor(min(4, os.cpu_count() or 1), "decode")
+        self._model = ThreadPoolExecutor(1, "model")
+        self._worker = asyncio.create_task(self._work())
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._worker.cancel()
+        self._decoders.shutdown(cancel_futures=True)
+        self._model.shutdown(cancel_futures=True)
+
+    async def read(self, images: Sequence[bytes]) -> list[Reading | ImageError]:
+        """Read images, in whatever batches come about.
+
+        Args:
+            images: Files, PNG, JPEG, GIF, BMP or WebP, of `MAX_PIXELS` pixels at most.
+
+        Returns:
+            For each image its reading, or why it cannot be used.
+
+        Raises:
+            QueueFullError: If there is no room for all of them.
+            ReaderFailedError: If the model fails.
+        """
+        if self.images + len(images) > self.size:
+            raise QueueFullError(f"{self.images} images are waiting; try again")
+        self.images += len(images)
+        try:
+            answers = await asyncio.gather(*map(self._read, images), return_exceptions=True)
+        finally:
+            self.images -= len(images)
+        for answer in answers:
+            if isinstance(answer, BaseException) and not isinstance(answer, ImageError):
+                raise answer
+        return answers
+
+    async def _read(self, image: bytes) -> Reading:
+        loop = asyncio.get_running_loop()
+        prepared = await loop.run_in_executor(self._decoders, _decode, image, self.reader.spec)
+        answer: asyncio.Future[Reading] = loop.create_future()
+        self._waiting.put_nowait((prepared, answer))
+        return await answer
+
+    async def _work(self) -> None:
+        while True:
+            batch = [await self._waiting.get()]
+            while len(batch) < self.batch_size and not self._waiting.empty():
+                batch.append(self._waiting.get_nowait())
+            await self._read_batch(batch)
+
+    async def _read_batch(self, batch: list[_Waiting]) -> None:
+        self.on_batch(len(batch))
+        images, answers = zip(*batch, strict=True)
+        try:
+            readings = await asyncio.get_running_loop().run_in_executor(
+                self._model, self.reader.read_prepared, np.stack(images)
+            )
+        except Exception as error:  # each runtime has its own
+            logging.getLogger(__name__).exception("the model failed")
+            readings = [ReaderFailedError(f"the model failed ({type(error).__name__})")] * len(
+                batch
+            )
+        for answer, reading in zip(answers, readings, strict=True):
+            if answer.done():  # whoever asked has gone
+                continue
+            if isinstance(reading, Exception):
+                answer.set_exception(reading)
+            else:
+                answer.set_result(reading)
+
+
+def _decode(image: bytes, spec: ModelSpec) -> NDArray[np.uint8]:
+    # Each scan of a progressive JPEG goes over all pixels, and a small file may have thousands.
+    if image.startswith(b"\xff\xd8") and image.count(b"\xff\xda") > MAX_SCANS:
+        raise ImageError("the image bytes", f"it is a JPEG of more than {MAX_SCANS} scans")
+    picture = load_image(image, max_pixels=MAX_PIXELS)
+    return prepare(picture, spec.height, spec.width, spec.processing)

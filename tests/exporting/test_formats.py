@@ -1,0 +1,213 @@
+"""Exported files: each must read what Keras reads, and say so itself."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import keras
+import numpy as np
+import onnxruntime
+import pytest
+
+from captcha_helpers import (
+    Charset,
+    ModelSpec,
+    ParityError,
+    compare,
+    crnn_ctc,
+    export,
+    generate,
+    load,
+    multi_head,
+    prepare,
+    read_spec,
+)
+from captcha_helpers.exporting import formats
+from captcha_helpers.exporting.litert import convert
+from captcha_helpers.exporting.onnx_graph import build_onnx
+from captcha_helpers.reading.recognizer import from_keras
+
+MODELS = ("model.keras", "model.h5", "saved_model", "model.onnx", "model.float32.tflite")
+SMALLER = ("model.float16.tflite", "model.dynamic_int8.tflite", "model.int8.tflite")
+
+
+@pytest.fixture(scope="module")
+def exported(model_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("out") / "exported"
+    export(model_file, folder, formats=["keras", "h5", "savedmodel", "onnx", "litert"])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def stars() -> list[np.ndarray]:
+    return list(generate("stars", 30, seed=5)[0])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_format_reads_the_same(
+    exported: Path, model_file: Path, stars: list[np.ndarray], name: str
+):
+    expected, readings = load(model_file).read_many(stars), load(exported / name).read_many(stars)
+    for one, other in zip(expected, readings, strict=True):
+        assert one.text == other.text
+        assert one.confidence == pytest.approx(other.confidence, abs=1e-2)
+
+
+@pytest.mark.parametrize("name", SMALLER)
+def test_smaller_files_read_nearly_the_same(
+    exported: Path, model_file: Path, stars: list[np.ndarray], name: str
+):
+    expected, readings = load(model_file).read_many(stars), load(exported / name).read_many(stars)
+    same = [a.text == b.text for a, b in zip(expected, readings, strict=True)]
+    assert np.mean(same) >= 0.8
+    assert (exported / name).stat().st_size < 0.6 * (exported / MODELS[-1]).stat().st_size
+
+
+def test_metadata_says_how_to_read_and_what_was_checked(spec: ModelSpec, exported: Path):
+    about = json.loads((exported / "metadata.json").read_text())
+    assert about["charset"] == spec.charset and about["blank_index"] == 0
+    assert (about["height"], about["width"], about["head"]) == (48, 160, "ctc")
+    assert about["training"] == spec.training and "keras" in about["exported_with"]
+    files = {entry["file"]: entry for entry in about["files"]}
+    assert set(files) == {*MODELS, *SMALLER}
+    assert files["model.onnx"]["n"] >= 100 and files["model.onnx"]["same_text"] == 1.0
+    assert files["model.onnx"]["bytes"] == (exported / "model.onnx").stat().st_size
+    assert all(read_spec(exported / name) == spec for name in files)
+
+
+def test_onnx_reads_without_tensorflow(exported: Path, tmp_path: Path):
+    """What a program that only reads imports, in a process of its own."""
+    code = (
+        "import sys, numpy as np, captcha_helpers as c\n"
+        f"reader = c.load({str(exported / 'model.onnx')!r})\n"
+        "print(reader.read(np.zeros((40, 90, 3), np.uint8)).text == '')\n"
+        "print(sorted({'tensorflow', 'keras', 'cv2', 'matplotlib', 'onnx'} & set(sys.modules)))"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.split("\n")[1] == "[]"
+
+
+def test_the_onnx_file_prepares_images_as_pillow_does(exported: Path):
+    """Raw pixels of any size and transparency, against the same pixels prepared outside."""
+    session = onnxruntime.InferenceSession(exported / "model.onnx")
+    rng = np.random.default_rng(0)
+    for trial in range(60):
+        height, width = rng.integers(4, 300, 2)
+        raw = rng.integers(0, 256, (height, width, 4), np.uint8)
+        raw[..., 3] = 255 if trial % 2 else raw[..., 3]
+        ready = np.full((48, 160, 4), 255, np.uint8)
+        ready[..., :3] = prepare(raw, 48, 160)
+        one, other = (session.run(["logits"], {"image": x[None]})[0] for x in (raw, ready))
+        assert np.array_equal(one, other), (height, width)
+
+
+def test_the_onnx_file_takes_several_images_and_gives_three_outputs(exported: Path):
+    session = onnxruntime.InferenceSession(exported / "model.onnx")
+    images = np.random.default_rng(1).integers(0, 256, (3, 30, 90, 4), np.uint8)
+    logits, probabilities, best = session.run(None, {"image": images})
+    assert logits.shape == probabilities.shape == (3, 40, 11) and best.shape == (3, 40)
+    assert np.allclose(probabilities.sum(axis=-1), 1, atol=1e-5)
+    assert (best == logits.argmax(axis=-1)).all()
+    alone = session.run(["logits"], {"image": images[1:2]})[0]
+    assert np.allclose(alone[0], logits[1], atol=1e-4)
+
+
+def test_several_threads_may_share_a_reader(exported: Path, stars: list[np.ndarray]):
+    for name in ("model.keras", "model.onnx", "model.float32.tflite"):
+        reader = load(exported / name)
+        expected = [reader.read(image).text for image in stars]
+        with ThreadPoolExecutor(4) as pool:
+            assert [reading.text for reading in pool.map(reader.read, stars)] == expected
+
+
+def test_models_with_one_head_per_position(tmp_path: Path):
+    spec = ModelSpec("abc", (1, 3), 32, 64, "per_position")
+    model = multi_head(Charset("abc"), length=3, height=32, width=64)
+    checks = export(from_keras(model, spec), tmp_path / "out", formats=["onnx", "litert"])
+    assert not checks[0].left_out and not checks[1].left_out
+    image = np.random.default_rng(0).integers(0, 256, (40, 70, 3), np.uint8)
+    expected = from_keras(model, spec).read(image)
+    assert load(tmp_path / "out" / "model.onnx").read(image).text == expected.text
+
+
+def test_a_recurrent_model_goes_to_onnx(tmp_path: Path):
+    model = crnn_ctc(Charset("0123456789"), length=4, height=32, width=64)
+    spec = ModelSpec("0123456789", (4, 4), 32, 64)
+    (check,) = export(from_keras(model, spec), tmp_path / "out", formats=["onnx"])
+    assert check.max_logit_difference < 1e-3
+
+
+def test_a_file_of_another_model_is_found_out(spec: ModelSpec, model_file: Path, tmp_path: Path):
+    model = keras.models.load_model(model_file, compile=False)
+    kernel, bias = model.layers[-1].get_weights()
+    model.layers[-1].set_weights([kernel, bias + np.eye(11)[3]])  # a little too fond of "2"
+    (tmp_path / "model.onnx").write_bytes(build_onnx(model, spec))
+    straight = keras.models.load_model(model_file, compile=False)
+    assert "differ by up to 1" in compare(tmp_path / "model.onnx", straight, formats.EXACT).left_out
+
+
+def test_nothing_is_left_behind_when_a_file_fails(
+    model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(formats, "EXACT", formats.Demand(difference=-1.0, same_text=1.0))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "metadata.json").write_text("keep")
+    with pytest.raises(ParityError, match="does not read what Keras reads"):
+        export(model_file, tmp_path / "out", formats=["keras"], overwrite=True)
+    assert [path.name for path in tmp_path.rglob("*")] == ["out", "metadata.json"]
+
+
+def test_a_quantised_file_that_lost_too_much_is_left_out(
+    model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(formats, "LITERT", {"int8": formats.Demand(np.inf, 1.01)})
+    (check,) = export(model_file, tmp_path / "out", formats=["litert"])
+    assert "as Keras does, not 101%" in check.left_out
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["metadata.json"]
+
+
+def test_folders_are_replaced_only_when_asked(model_file: Path, tmp_path: Path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "old.txt").write_text("old")
+    with pytest.raises(FileExistsError, match="holds no export"):
+        export(model_file, tmp_path / "out", formats=["keras"], overwrite=True)
+    (tmp_path / "out" / "metadata.json").write_text("{}")
+    with pytest.raises(FileExistsError, match="choose another folder"):
+        export(model_file, tmp_path / "out", formats=["keras"])
+    export(model_file, tmp_path / "out", formats=["keras"], overwrite=True)
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["metadata.json", "model.keras"]
+
+
+def test_wrong_arguments_are_explained(model_file: Path, exported: Path, tmp_path: Path):
+    with pytest.raises(ValueError, match="unknown formats tflite; choose from keras, h5"):
+        export(model_file, tmp_path / "out", formats=["tflite"])
+    with pytest.raises(ValueError, match="starts from a .keras file"):
+        export(exported / "model.onnx", tmp_path / "out")
+    with pytest.raises(ValueError, match="not from Keras"):
+        export(load(exported / "model.onnx"), tmp_path / "out")
+    with pytest.raises(ValueError, match="unknown kind of LiteRT file"):
+        convert(keras.Sequential(), "int4", np.zeros((1, 48, 160, 1), np.uint8))
+
+
+@pytest.mark.parametrize("name", ["a.onnx", "a.tflite", "a.h5", "a.keras"])
+def test_damaged_files_are_told(spec: ModelSpec, tmp_path: Path, name: str):
+    (tmp_path / name).write_bytes(b"not a model")
+    (tmp_path / "metadata.json").write_text(spec.to_json())
+    with pytest.raises(ValueError, match="damaged"):
+        load(tmp_path / name)
+
+
+def test_files_without_a_specification_are_told(spec: ModelSpec, exported: Path, tmp_path: Path):
+    (tmp_path / "alone.tflite").write_bytes((exported / "model.int8.tflite").read_bytes())
+    with pytest.raises(ValueError, match="does not say which characters it reads"):
+        load(tmp_path / "alone.tflite")
+    with pytest.raises(FileNotFoundError, match="no model file"):
+        load(tmp_path / "nowhere.onnx")
+    (tmp_path / "model.pt").write_bytes(b"")
+    (tmp_path / "metadata.json").write_text(spec.to_json())
+    with pytest.raises(ValueError, match="must end in one of .keras, .h5, .onnx, .tflite"):
+        load(tmp_path / "model.pt")

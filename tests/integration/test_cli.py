@@ -1,0 +1,305 @@
+"""The command line in a process of its own: what it prints, where, and its exit codes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from captcha_helpers import (
+    STYLES,
+    Processing,
+    check_folder,
+    generate,
+    image_files,
+    load,
+    read_labels,
+    read_spec,
+    shipped_models,
+    write_dataset,
+    write_samples,
+)
+from captcha_helpers.cli.commands import main
+
+
+def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "captcha_helpers", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+
+
+def run_here(*arguments: object) -> Result:
+    """The same in this process, which is quicker."""
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("images")
+    write_samples(target, 60, styles=["stars"])
+    return target / "stars"
+
+
+def test_train_then_evaluate(folder: Path, tmp_path: Path):
+    trained = run("train", folder, "--epochs", 2, "--out", tmp_path / "m.keras", "--json")
+    assert trained.returncode == 0, trained.stderr
+    assert json.loads(trained.stdout)["images"] == 51 and not trained.stderr
+    page = tmp_path / "report.html"
+    done = run("evaluate", tmp_path / "m.keras", folder, "--json", "--report", page)
+    assert done.returncode == 0 and not done.stderr
+    figures = json.loads(done.stdout)
+    assert list(figures) == [
+        "n", "exact_match", "exact_match_ci95", "exact_match_ignore_case", "cer", "seconds",
+    ]  # fmt: skip
+    assert figures["n"] == 60 and page.read_text(encoding="utf-8").startswith("<!doctype html>")
+    exported = run("export", tmp_path / "m.keras", "--to", "keras,onnx", "--out", tmp_path / "out")
+    assert exported.returncode == 0 and not exported.stderr
+    assert "model.onnx" in exported.stdout and "same text 100.00% of 128" in exported.stdout
+    assert (tmp_path / "out" / "metadata.json").exists()
+    onnx = run("evaluate", tmp_path / "out" / "model.onnx", folder, "--json")
+    assert json.loads(onnx.stdout)["exact_match"] == figures["exact_match"]
+    start = run("evaluate", "pretrained", folder, "--json")
+    assert json.loads(start.stdout)["n"] == 60, start.stderr
+    again = run("evaluate", tmp_path / "m.keras", folder, "--report", page)
+    assert again.returncode == 1 and "exists" in again.stderr
+
+
+def test_generate_draws_what_write_dataset_draws(tmp_path: Path):
+    done = run("generate", "stars", "--count", 20, "--seed", 3, "--out", tmp_path / "a")
+    assert done.returncode == 0 and not done.stderr
+    assert done.stdout == f"{tmp_path / 'a'}: 20 images of 104 x 32 pixels\n"
+    write_dataset("stars", tmp_path / "b", 20, seed=3)
+    assert (tmp_path / "a/labels.csv").read_bytes() == (tmp_path / "b/labels.csv").read_bytes()
+    for path in image_files(tmp_path / "a"):
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "characters", "lengths", "size"),
+    [
+        (["stars", "--length", "4-6"], "0123456789", {4, 5, 6}, (104, 32)),
+        (["stars", "--length", "4"], "0123456789", {4}, (71, 32)),
+        (["classic", "--length", "5", "--lower"], STYLES["mixed"].charset[-26:], {5}, (140, 100)),
+        (["mixed", "--digits", "--upper"], STYLES["mixed"].charset[:36], {5}, (150, 40)),
+        (["gradient", "--charset", "xyz"], "xyz", {5}, (200, 50)),
+        (
+            ["slanted", "--width", "160", "--height", "60"],
+            STYLES["slanted"].charset,
+            {6},
+            (160, 60),
+        ),
+    ],
+)
+def test_generate_changes_the_look_as_asked(
+    tmp_path: Path, arguments: list[str], characters: str, lengths: set[int], size: tuple[int, int]
+):
+    done = run_here("generate", *arguments, "--count", 60, "--out", tmp_path / "x")
+    assert done.exit_code == 0, done.stderr
+    check = check_folder(tmp_path / "x")
+    assert set(check.characters) <= set(characters) and len(check.characters) > len(characters) / 2
+    assert set(check.lengths) == lengths and set(check.sizes) == {size}
+
+
+def test_generate_gives_parts_and_says_so_to_programs(tmp_path: Path):
+    arguments = ("generate", "classic", "--length", 1, "--epochs", 3, "--test-ratio", 0.2)
+    done = run_here(*arguments, "--out", tmp_path / "x", "--json")
+    assert done.exit_code == 0, done.stderr
+    about = json.loads(done.stdout)
+    assert about["parts"] == {"train": 24, "test": 6} and about["complete"]
+    assert len(read_labels(tmp_path / "x" / "test")) == 6
+    again = run_here(*arguments, "--out", tmp_path / "x")
+    assert again.exit_code == 1 and "complete" in again.stderr
+    assert run_here(*arguments, "--out", tmp_path / "x", "--force").exit_code == 0
+
+
+def test_preview_shows_a_style_and_a_folder(folder: Path, tmp_path: Path):
+    for what in ("slanted", folder):
+        sheet = tmp_path / f"{Path(what).name}.png"
+        done = run_here("preview", what, "--rows", 2, "--columns", 3, "--out", sheet)
+        assert done.exit_code == 0, done.stderr
+        pixels = np.asarray(Image.open(sheet).convert("L"))
+        assert pixels.shape[1] > 1000 and pixels.std() > 10
+        again = run_here("preview", what, "--out", sheet)
+        assert again.exit_code == 1 and "exists" in again.stderr
+    assert "60 images, labels of 6 characters" in done.stdout
+    assert "sizes in pixels: 104 x 32" in done.stdout
+    done = run_here("preview", folder, "--out", sheet, "--overwrite", "--json")
+    assert json.loads(done.stdout)["sizes"] == [{"width": 104, "height": 32, "images": 60}]
+
+
+def test_preview_names_images_that_cannot_be_read(folder: Path, tmp_path: Path):
+    (tmp_path / "12_page.png").write_text("<html>")
+    (tmp_path / "34_good.png").write_bytes(image_files(folder)[0].read_bytes())
+    done = run_here("preview", tmp_path, "--out", tmp_path / "new" / "sheet.png")
+    assert done.exit_code == 0 and "1 images cannot be read: 12_page.png" in done.stdout
+    (tmp_path / "34_good.png").unlink()
+    done = run_here("preview", tmp_path, "--out", tmp_path / "none.png")
+    assert done.exit_code == 1 and "none of the 1 images" in done.stderr
+    assert not (tmp_path / "none.png").exists()
+
+
+def test_predict_prints_a_line_for_each_image(onnx_file: Path, folder: Path):
+    files = image_files(folder)
+    readings = list(load(onnx_file).read_many(files))
+    done = run("predict", onnx_file, folder, files[0])
+    assert done.returncode == 0 and not done.stderr
+    lines = [line.split("\t") for line in done.stdout.splitlines()]
+    assert [line[0] for line in lines] == [str(path) for path in [*files, files[0]]]
+    assert [line[1] for line in lines[:-1]] == [reading.text for reading in readings]
+    assert float(lines[0][2]) == pytest.approx(readings[0].confidence, abs=1e-3)
+    assert lines[-1][1] == lines[0][1]
+
+
+def test_predict_gives_json_and_csv(onnx_file: Path, folder: Path, tmp_path: Path):
+    table = tmp_path / "read.csv"
+    done = run("predict", onnx_file, folder, "--limit", 5, "--json", "--csv", table)
+    assert done.returncode == 0 and not done.stderr
+    rows = json.loads(done.stdout)
+    assert [row["file"] for row in rows] == [str(path) for path in image_files(folder)[:5]]
+    for row in rows:
+        assert list(row) == ["file", "text", "confidence", "characters"]
+        assert "".join(one["char"] for one in row["characters"]) == row["text"]
+        assert all(0 < one["confidence"] <= 1 for one in row["characters"])
+    with open(table, newline="", encoding="utf-8") as file:
+        written = list(csv.DictReader(file))
+    assert [row["text"] for row in written] == [row["text"] for row in rows]
+    other = tmp_path / "other.csv"
+    assert run_here("predict", onnx_file, folder, "--csv", other).stdout == f"{other}: 60 images\n"
+    before = table.read_bytes()
+    again = run("predict", onnx_file, folder, "--csv", table)
+    assert again.returncode == 1 and "exists" in again.stderr and table.read_bytes() == before
+
+
+def test_predict_reads_on_after_a_bad_image(onnx_file: Path, folder: Path, tmp_path: Path):
+    good, page = image_files(folder)[0], tmp_path / "page.png"
+    page.write_text("<html>")
+    done = run("predict", onnx_file, page, good, tmp_path / "nowhere.png")
+    assert done.returncode == 1
+    assert [line.split("\t")[0] for line in done.stdout.splitlines()] == [str(good)]
+    first, second = done.stderr.splitlines()
+    assert "page.png: this is not a PNG" in first and "nowhere.png: there is no" in second
+    table = tmp_path / "read.csv"
+    done = run_here("predict", onnx_file, page, good, "--json", "--csv", table)
+    assert done.exit_code == 1
+    bad, read = json.loads(done.stdout)
+    assert list(bad) == ["file", "error"] and "error" not in read and read["text"]
+    assert "not a PNG" in table.read_text() and table.read_text().count("\n") == 3
+
+
+def test_predict_says_that_a_folder_is_empty(onnx_file: Path, tmp_path: Path):
+    done = run_here("predict", onnx_file, tmp_path)
+    assert done.exit_code == 1 and "no images in" in done.stderr
+
+
+def test_reading_with_onnx_imports_nothing_heavy(onnx_file: Path, folder: Path):
+    """What makes the start quick."""
+    for arguments in (["predict", str(onnx_file), str(folder)], ["styles"], ["--help"]):
+        code = (
+            "import sys\nfrom captcha_helpers.cli.commands import main\n"
+            f"try:\n    main({arguments})\nexcept SystemExit as end:\n    assert not end.code\n"
+            "heavy = {'tensorflow', 'keras', 'cv2', 'matplotlib', 'onnx', 'scipy', 'pandas'}\n"
+            "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert done.returncode == 0 and done.stderr == "[]\n" and done.stdout
+
+
+def test_styles_and_models_are_listed():
+    styles = json.loads(run_here("styles", "--json").stdout)
+    assert [style["name"] for style in styles] == list(STYLES)
+    assert styles[1]["width"] == 104 and styles[1]["length"] == [6, 6]
+    assert len(run_here("styles").stdout.splitlines()) == len(STYLES)
+    models = json.loads(run_here("models", "--json").stdout)
+    assert [model["name"] for model in models] == list(shipped_models())
+    for model in models:
+        assert model["bytes"] > 0 and model["charset"] and model["head"] in ("ctc", "per_position")
+        assert model["name"] in run_here("models").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["train", "nowhere", "--out", "m.keras"], 1, "there is no folder 'nowhere'"),
+        (["evaluate", "none.keras", "nowhere"], 1, "there is no model file 'none.keras'"),
+        (["train", "nowhere"], 2, "--out"),
+        (["export", "none.keras", "--out", "x"], 1, "there is no model file 'none.keras'"),
+        (["fly"], 2, "No such command 'fly' (see captcha-helpers --help)"),
+        (["--fly"], 2, "No such option '--fly'"),
+        (["generate", "fly", "--count", "1", "--out", "x"], 1, "choose one of slanted"),
+        (["generate", "stars", "--out", "x"], 2, "Give --count, or --epochs"),
+        (["generate", "stars", "--count", "0", "--out", "x"], 2, "--count"),
+        (["generate", "stars", "--count", "1", "--out", "x", "--length", "6-4"], 2, "'6-4'"),
+        (["generate", "stars", "--count", "1", "--out", "x", "--length", "many"], 2, "'many'"),
+        (
+            ["generate", "stars", "--count", "1", "--out", "x", "--lower", "--charset", "ab"],
+            2,
+            "Give --charset, or some of",
+        ),
+        (["generate", "stars", "--count", "1", "--out", "x", "--width", "20"], 1, "at least 37"),
+        (["generate", "mixed", "--epochs", "1", "--out", "x"], 1, "set count as the maximum"),
+        (["generate", "stars", "--count", "1", "--out", "x", "--charset", "☂☃"], 1, "no character"),
+        (["preview", "nowhere", "--out", "x.png"], 1, "there is no folder 'nowhere'"),
+        (["preview", "stars", "--out", "x.jpg"], 2, "must end in .png"),
+        (["predict", "none.onnx", "x.png"], 1, "there is no model file 'none.onnx'"),
+        (["predict", "none.onnx"], 2, "IMAGES"),
+        (["serve", "none.onnx", "--port", "99999"], 2, "--port"),
+    ],
+)
+def test_errors_are_one_line_on_stderr(arguments: list[str], code: int, said: str, tmp_path: Path):
+    done = run(*arguments, cwd=tmp_path)
+    assert done.returncode == code and said in done.stderr and not done.stdout
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("Error: ") and done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("verb", list(main.commands))
+def test_every_verb_has_help_with_examples_that_can_be_typed(verb: str):
+    said = run_here(verb, "--help").stdout
+    examples = re.findall(rf"^  captcha-helpers {verb}\b(.*)$", said, re.MULTILINE)
+    assert "Examples:" in said and examples
+    command = main.commands[verb]
+    for example in examples:  # raises a usage error if an option is unknown or a value is wrong
+        command.make_context(verb, example.split())
+
+
+def test_help_lists_the_verbs_in_the_order_of_use():
+    listed = run_here("--help").stdout.split("Commands:")[1]
+    assert re.findall(r"^  (\w+)  ", listed, re.MULTILINE) == list(main.commands)
+    assert "..." not in listed  # no sentence is cut short
+
+
+def test_processing_is_stored_by_train_and_changed_by_predict_alone(folder: Path, tmp_path: Path):
+    model, image = tmp_path / "m.keras", image_files(folder)[0]
+    options = ["--auto-crop", "--invert", "auto", "--from-scratch"]
+    done = run_here("train", folder, "--epochs", 1, "--out", model, "--json", *options)
+    assert done.exit_code == 0, done.output
+    assert read_spec(model).processing == Processing(invert="auto", auto_crop=True)
+    steps = {
+        (): "original grey invert auto_crop model",
+        ("--no-auto-crop", "--strong"): "original grey invert strong model",
+    }
+    for number, (more, names) in enumerate(steps.items()):
+        target = tmp_path / str(number)
+        done = run_here("predict", model, image, "--json", "--save-debug", target, *more)
+        assert done.exit_code == 0, done.output
+        written = sorted(path.name for path in (target / image.name).iterdir())
+        assert written == [f"{n}_{name}.png" for n, name in enumerate(names.split())]
+    again = run_here("predict", model, image, "--save-debug", target)
+    assert again.exit_code == 1 and "exists" in again.output
+
+
+def test_predict_inverts(tmp_path: Path):
+    images, labels = generate("stars", 20, seed=4)
+    for image, label in zip(images, labels, strict=True):
+        Image.fromarray(255 - image).save(tmp_path / f"{label}.png")
+    rows = json.loads(run_here("predict", "stars", tmp_path, "--invert", "--json").stdout)
+    right = [row["text"] == Path(row["file"]).stem for row in rows]
+    assert len(right) == 20 and sum(right) >= 18

@@ -1,0 +1,592 @@
+"""The web page reads what Python reads, in a real browser, and sends nothing anywhere."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import cycle, product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import captcha_helpers
+from captcha_helpers import (
+    ALPHANUMERIC,
+    ModelSpec,
+    Recognizer,
+    generate,
+    greedy_decode,
+    load_image,
+    read_spec,
+)
+from captcha_helpers.exporting.page import RUNTIME_FILES, write_page
+from captcha_helpers.reading.recognizer import from_keras
+
+SPEC = ModelSpec("0123456789", (4, 6), 48, 160)
+PRETRAINED = Path(captcha_helpers.__file__).with_name("pretrained.keras")
+LENGTHS = [(1, 8), (1, 1), (2, 3), (4, 4), (5, 5)]
+KINDS = ("native", "resized", "enlarged", "half transparent", "JPEG", "turned JPEG")
+
+
+def png(image: np.ndarray | Image.Image) -> bytes:
+    return encode(image if isinstance(image, Image.Image) else Image.fromarray(image), "PNG")
+
+
+def encode(image: Image.Image, kind: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+# The decoder in JavaScript
+
+
+def node() -> str:
+    """Node.js of a version that takes decode.js for the module that it is."""
+    path = shutil.which("node")
+    if path is None:
+        pytest.skip("there is no Node.js")
+    version = subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout
+    if tuple(map(int, version[1:].split(".")[:2])) < (20, 19):
+        pytest.skip(f"the tests need Node.js 20.19 or later, not {version}")
+    return path
+
+
+def reading_case(spec: ModelSpec, logits: np.ndarray) -> dict[str, Any]:
+    """Logits (T, V) and what Python reads in them."""
+    reading = Recognizer(lambda images: logits[None], spec).read_prepared(np.zeros((1, 1, 1, 1)))[0]
+    steps, classes = logits.shape
+    return {
+        "spec": {"charset": spec.charset, "length": spec.length, "head": spec.head},
+        "logits": {"data": logits.ravel().tolist(), "steps": steps, "classes": classes},
+        "text": reading.text,
+        "confidence": reading.confidence,
+        "characters": reading.characters,
+    }
+
+
+def random_logits() -> Iterator[tuple[ModelSpec, np.ndarray]]:
+    """Of several shapes and lengths; from far too many characters to too few."""
+    rng = np.random.default_rng(0)
+    for steps, charset in [(5, "ab"), (6, "a中é😀"), (24, "0123456789"), (40, ALPHANUMERIC)]:
+        for length, blank, scale in product(LENGTHS, (-2, 0, 2, 4), (1, 6)):
+            logits = rng.normal(0, scale, (steps, len(charset) + 1)).astype(np.float32)
+            logits[:, 0] += blank * scale
+            yield ModelSpec(charset, length, 1, 1), logits
+
+
+def test_javascript_decodes_as_python_does(root: Path, tmp_path: Path):
+    cases, bitten = [], 0
+    for spec, logits in random_logits():
+        cases.append(reading_case(spec, logits))
+        cases.append(reading_case(replace(spec, head="per_position"), logits))
+        plain = np.count_nonzero(greedy_decode(logits[None]))
+        bitten += plain != len(cases[-2]["text"])
+    assert len(cases) / 5 < bitten < len(cases) / 2  # the length matters in many, not in all
+    path = tmp_path / "cases.json"
+    path.write_text(json.dumps(cases), encoding="utf-8")
+    done = subprocess.run(
+        [node(), "--test", "tests/web/decode.test.mjs"],
+        cwd=root,
+        env=os.environ | {"CAPTCHA_HELPERS_CASES": str(path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "skipped 0" in done.stdout
+
+
+# The files
+
+
+def test_page_has_all_that_it_needs(tmp_path: Path):
+    write_page(tmp_path, b"model", SPEC, [("4711", b"first"), ("中", b"second")])
+    names = {
+        path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()
+    }
+    static = {"index.html", "style.css", "app.js", "pictures.js", "reader.js", "decode.js"}
+    written = {"model.onnx", "metadata.json", "samples.json", "samples/01.png", "samples/02.png"}
+    assert names == static | written
+    assert (tmp_path / "model.onnx").read_bytes() == b"model"
+    assert ModelSpec.from_json((tmp_path / "metadata.json").read_text("utf-8")) == SPEC
+    samples = json.loads((tmp_path / "samples.json").read_text("utf-8"))
+    assert [sample["label"] for sample in samples] == ["4711", "中"]
+    assert (tmp_path / samples[1]["file"]).read_bytes() == b"second"
+
+
+def test_without_npm_the_message_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(OSError, match="install Node.js") as caught:
+        write_page(tmp_path, b"model", SPEC, [], offline=True)
+    assert all(name in str(caught.value) for name in RUNTIME_FILES)
+    assert "https://cdn.jsdelivr.net/npm/onnxruntime-web@" in str(caught.value)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the stand-in for npm is a shell script")
+def test_failure_of_npm_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    npm = tmp_path / "npm"
+    npm.write_text("#!/bin/sh\necho no such network >&2\nexit 1\n")
+    npm.chmod(0o755)
+    page = tmp_path / "page"
+    page.mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(OSError, match="no such network(.|\n)*internet connection"):
+        write_page(page, b"model", SPEC, [], offline=True)
+
+
+def test_writing_a_page_needs_no_training_packages():
+    code = """
+import sys, captcha_helpers.exporting.page
+print(*{"keras", "tensorflow", "onnx", "cv2"} & set(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+# The page in a browser
+
+
+@pytest.fixture(scope="module")
+def keras_model() -> Any:
+    keras = pytest.importorskip("keras")
+    return keras.models.load_model(PRETRAINED, compile=False)
+
+
+@pytest.fixture(scope="module")
+def recognizer(keras_model: Any) -> Recognizer:
+    return from_keras(keras_model, read_spec(PRETRAINED))
+
+
+@pytest.fixture(scope="module")
+def folder(keras_model: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An offline page."""
+    pytest.importorskip("tf2onnx")
+    if shutil.which("npm") is None:
+        pytest.skip("there is no npm")
+    from captcha_helpers.exporting.onnx_graph import build_onnx
+
+    spec = read_spec(PRETRAINED)
+    images, labels = generate("stars", 3, seed=9)
+    samples = [(label, png(image)) for label, image in zip(labels, images, strict=True)]
+    path = tmp_path_factory.mktemp("page")
+    write_page(path, build_onnx(keras_model, spec), spec, samples, offline=True)
+    return path
+
+
+@pytest.fixture
+def other(folder: Path, tmp_path: Path) -> Path:
+    """A copy of the page, to be changed."""
+    return shutil.copytree(folder, tmp_path / "other")
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    """Any page may use the files, as on a content delivery network."""
+
+    def end_headers(self) -> None:
+        self.send_header("Access-Control-Allow-Origin", "*")
+        super().end_headers()
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def serve() -> Iterator[Callable[[Path], str]]:
+    """Serve a folder and tell its address."""
+    servers = []
+
+    def start(folder: Path) -> str:
+        handler = functools.partial(Handler, directory=str(folder))
+        servers.append(http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler))
+        threading.Thread(target=servers[-1].serve_forever, args=(0.01,), daemon=True).start()
+        return f"http://127.0.0.1:{servers[-1].server_port}/"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    webdriver = pytest.importorskip("selenium.webdriver")
+    from selenium.webdriver.chrome.service import Service
+
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    binary, driver = (
+        next(filter(None, map(shutil.which, names)), None),
+        shutil.which("chromedriver"),
+    )
+    if binary is None or driver is None:
+        pytest.skip("there is no Chromium, or no chromedriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for argument in ("--headless=new", "--no-sandbox", "--window-size=1000,1200"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    browser = webdriver.Chrome(options, Service(driver))
+    yield browser
+    browser.quit()
+
+
+class Page:
+    """The page, open in a browser."""
+
+    def __init__(self, browser: Any, url: str) -> None:
+        self.browser, self.url = browser, url
+        for kind in ("browser", "performance"):
+            browser.get_log(kind)  # what earlier pages did
+        browser.get(url)
+        self.wait(lambda: self.state() != "loading")
+
+    def state(self) -> str:
+        return self.run("return document.documentElement.dataset.state")
+
+    def wait(self, condition: Callable[[], object]) -> None:
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        WebDriverWait(self.browser, 20).until(lambda _: condition(), self.result())
+
+    def run(self, script: str, *arguments: object) -> Any:
+        return self.browser.execute_script(script, *arguments)
+
+    def run_async(self, body: str, value: object) -> Any:
+        """Run the body of an async function of `input`; an error comes back as text."""
+        script = f"(async (input) => {{ {body} }})(arguments[0]).then(arguments[1], (error) => "
+        return self.browser.execute_async_script(script + "arguments[1](`${error}`))", value)
+
+    def find(self, name: str) -> Any:
+        return self.browser.find_element("id", name)
+
+    def result(self) -> str:
+        """What people see and screen readers say."""
+        return self.find("result").text
+
+    def choose(self, path: Path, message: str) -> None:
+        """Choose a file and wait for a message."""
+        self.find("file").send_keys(str(path))
+        self.wait(lambda: message in self.result())
+
+    def press(self, key: str, *, with_shift: bool = False) -> str:
+        """Press a key and tell what has the focus then."""
+        from selenium.webdriver import ActionChains, Keys
+
+        chain = ActionChains(self.browser)
+        if with_shift:
+            chain.key_down(Keys.SHIFT).send_keys(key).key_up(Keys.SHIFT).perform()
+        else:
+            chain.send_keys(key).perform()
+        return self.run("return document.activeElement.id")
+
+    def emulate(self, **features: str) -> None:
+        pairs = [
+            {"name": name.replace("_", "-"), "value": value} for name, value in features.items()
+        ]
+        self.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": pairs})
+
+    def complaints(self) -> list[str]:
+        """What the browser's console has."""
+        return [entry["message"] for entry in self.browser.get_log("browser")]
+
+    def requests(self) -> list[str]:
+        events = [json.loads(entry["message"]) for entry in self.browser.get_log("performance")]
+        return [
+            event["message"]["params"]["request"]["url"]
+            for event in events
+            if event["message"]["method"] == "Network.requestWillBeSent"
+        ]
+
+
+@pytest.fixture(scope="module")
+def address(serve: Callable[[Path], str], folder: Path) -> str:
+    return serve(folder)
+
+
+@pytest.fixture
+def page(chromium: Any, address: str) -> Page:
+    return Page(chromium, address)
+
+
+def variants(style: str, count: int) -> list[tuple[str, bytes]]:
+    """Images as people have them: (kind, file)."""
+    images, _ = generate(style, count, seed=7)
+    rng = np.random.default_rng(7)
+    kinds = cycle(KINDS)
+    return [(kind, variant(kind, pixels, rng)) for kind, pixels in zip(kinds, images, strict=False)]
+
+
+def variant(kind: str, pixels: np.ndarray, rng: np.random.Generator) -> bytes:
+    image, flat = Image.fromarray(pixels), Image.fromarray(load_image(pixels))
+    if kind == "resized":
+        width, height = (np.array(image.size) * rng.uniform(0.6, 2.5, 2)).astype(int).tolist()
+        return png(image.resize((width, height), Image.Resampling.BICUBIC))
+    if kind == "enlarged":
+        return png(image.resize((image.width * 3, image.height * 3)))
+    if kind == "half transparent":
+        alpha = np.linspace(90, 255, flat.width).astype(np.uint8)
+        flat.putalpha(Image.fromarray(np.tile(alpha, (flat.height, 1))))
+        return png(flat)
+    if kind == "JPEG":
+        return encode(flat, "JPEG", quality=85)
+    if kind == "turned JPEG":
+        exif = Image.Exif()
+        exif[0x0112] = 6  # to be turned back for showing
+        return encode(flat.transpose(Image.Transpose.ROTATE_90), "JPEG", quality=85, exif=exif)
+    return png(image)
+
+
+def test_browser_reads_the_same_as_python(page: Page, folder: Path, recognizer: Recognizer):
+    files = [file for style in captcha_helpers.STYLES for file in variants(style, 24)]
+    (folder / "images").mkdir()
+    for number, (_, data) in enumerate(files):
+        (folder / "images" / str(number)).write_bytes(data)
+    body = """
+        const readings = [];
+        for (let number = 0; number < input; number += 1) {
+            const response = await fetch(`images/${number}`);
+            readings.push(await window.readCaptcha(await response.blob()));
+        }
+        return readings;"""
+    found = page.run_async(body, len(files))
+    expected = list(recognizer.read_many(data for _, data in files))
+    assert len(found) == len(expected) >= 120
+    assert len({reading.text for reading in expected}) > 100
+    differ = [
+        (number, kind, theirs["text"], ours.text)
+        for number, ((kind, _), theirs, ours) in enumerate(zip(files, found, expected, strict=True))
+        if theirs["text"] != ours.text
+    ]
+    assert differ == []
+    for theirs, ours in zip(found, expected, strict=True):
+        assert theirs["confidence"] == pytest.approx(ours.confidence, abs=0.005)
+        assert [character["char"] for character in theirs["characters"]] == list(ours.text)
+        assert theirs["milliseconds"] > 0
+    assert page.complaints() == []
+    assert [url for url in page.requests() if not url.startswith((page.url, "data:"))] == []
+
+
+def test_half_transparent_colours_come_out_as_python_has_them(page: Page):
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 4), dtype=np.uint8)
+    data = png(pixels)
+    body = """
+        const { pixelsOf } = await import("./reader.js");
+        return Array.from((await pixelsOf(new Blob([new Uint8Array(input)]))).data);"""
+    rgba = np.reshape(page.run_async(body, list(data)), (64, 64, 4))
+    colour, alpha = rgba[..., :3], rgba[..., 3:]
+    flat = np.floor((colour * alpha + 255 * (255 - alpha)) / 255 + 0.5)
+    assert np.abs(flat - load_image(data)).max() <= 1
+
+
+def test_offline_page_can_reach_no_other_host(page: Page, folder: Path):
+    assert {path.name for path in (folder / "onnxruntime").iterdir()} >= set(RUNTIME_FILES)
+    assert not any("https:" in path.read_text("utf-8") for path in folder.glob("*.[hcj]*s*"))
+    assert "https:" not in (folder / "index.html").read_text("utf-8")
+    elsewhere = page.url.replace("127.0.0.1", "localhost")  # the same server by another name
+    assert "Failed to fetch" in page.run_async("await fetch(input)", elsewhere)
+    assert page.run_async("return (await fetch(input)).status", page.url) == 200
+
+
+def test_online_page_takes_the_runtime_from_its_public_address(
+    chromium: Any, serve: Callable[[Path], str], other: Path, tmp_path: Path
+):
+    fresh, cdn = tmp_path / "fresh", tmp_path / "cdn"
+    fresh.mkdir()
+    write_page(fresh, (other / "model.onnx").read_bytes(), read_spec(PRETRAINED), [])
+    html = (fresh / "index.html").read_text("utf-8")
+    (address,) = re.findall(r'name="onnxruntime" content="https://cdn.jsdelivr.net(/.+)"', html)
+    shutil.copytree(other / "onnxruntime", cdn / address[1:])
+    html = html.replace("https://cdn.jsdelivr.net", stand_in := serve(cdn).removesuffix("/"))
+    (fresh / "index.html").write_text(html, "utf-8")
+    page = Page(chromium, serve(fresh))
+    assert page.state() == "ready"
+    assert page.complaints() == []
+    elsewhere = [url for url in page.requests() if not url.startswith((page.url, "data:"))]
+    assert sorted(elsewhere) == sorted(f"{stand_in}{address}{name}" for name in RUNTIME_FILES)
+    assert not page.find("sample").is_displayed()  # there are none
+
+
+def test_person_takes_samples_and_sees_whether_they_are_right(page: Page, folder: Path):
+    samples = json.loads((folder / "samples.json").read_text("utf-8"))
+    labels = {sample["label"] for sample in samples}
+    for _ in range(3):
+        page.run("document.getElementById('text').textContent = ''")
+        page.find("sample").click()
+        page.wait(lambda: page.find("text").text)
+        text, message, verdict = page.result().splitlines()
+        assert re.fullmatch(r"Read with a confidence of \d+\.\d % in \d+ ms\.", message)
+        said, label = verdict.rsplit(" ", 1)
+        assert label in labels
+        assert said == ("Right:" if text == label else "Wrong: the picture says")
+        rows = [row.text.split() for row in page.find("characters").find_elements("tag name", "tr")]
+        assert "".join(row[0] for row in rows) == text
+        assert all(0 < float(row[1]) <= 100 for row in rows)
+    assert page.find("result").get_attribute("aria-live") == "polite"
+    assert page.complaints() == []
+
+
+def test_frames_stand_under_their_columns_of_the_picture(page: Page, keras_model: Any):
+    page.find("sample").click()
+    page.wait(lambda: page.find("plot").is_displayed())
+    body = """
+        const edges = (element) => [element.left, element.right];
+        const bars = Array.from(document.querySelectorAll("#plot > span"));
+        return [
+            edges(document.getElementById("picture").getBoundingClientRect()),
+            bars.map((bar) => edges(bar.getBoundingClientRect())),
+            bars.filter((bar) => bar.className === "in-text").map((bar) => bar.title.split(" ")[2]),
+        ];"""
+    (left, right), bars, letters = page.run(body)
+    columns = np.linspace(left, right, len(bars) + 1)
+    assert len(bars) == keras_model.output_shape[1]
+    assert np.array(bars) == pytest.approx(np.stack([columns[:-1], columns[1:]], axis=1), abs=0.5)
+    assert dict.fromkeys(letters) == dict.fromkeys(page.find("text").text)
+
+
+def test_heads_without_frames_have_no_plot(
+    chromium: Any, serve: Callable[[Path], str], other: Path, recognizer: Recognizer
+):
+    spec = replace(recognizer.spec, head="per_position")  # each frame taken for a position
+    (other / "metadata.json").write_text(spec.to_json(), "utf-8")
+    page = Page(chromium, serve(other))
+    page.choose(other / "samples" / "01.png", "confidence")
+    read = Recognizer(recognizer.run, spec).read(other / "samples" / "01.png")
+    assert page.find("text").text == read.text
+    assert not page.find("plot").is_displayed()
+    assert page.complaints() == []
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"just words", "not a picture"),
+        (b"", "not a picture"),
+        (png(Image.new("L", (3, 40)))[:-30], "not a picture"),
+        (png(Image.new("L", (3, 40))), "too small: 3 × 40 pixels"),
+        (png(Image.new("1", (8000, 5001))), "too large: 8000 × 5001 pixels"),
+        (png(Image.new("1", (20000, 4))), "too large: 20000 × 4 pixels"),
+    ],
+    ids=["text", "nothing", "half of a file", "low", "large", "long"],
+)
+def test_what_cannot_be_read_is_told(page: Page, tmp_path: Path, data: bytes, message: str):
+    path = tmp_path / "letter.txt"
+    path.write_bytes(data)
+    page.choose(path, message)
+    assert not page.find("text").is_displayed()
+    assert not page.find("details").is_displayed()
+    page.find("sample").click()  # and the page goes on
+    page.wait(lambda: page.find("text").is_displayed())
+    assert message not in page.result()
+
+
+def test_missing_model_is_told(chromium: Any, serve: Callable[[Path], str], other: Path):
+    (other / "model.onnx").unlink()
+    page = Page(chromium, serve(other))
+    assert page.state() == "failed"
+    assert "could not be loaded (model.onnx: the server answers 404)" in page.result()
+
+
+def test_missing_runtime_is_told(chromium: Any, serve: Callable[[Path], str], other: Path):
+    shutil.rmtree(other / "onnxruntime")
+    page = Page(chromium, serve(other))
+    assert page.state() == "failed"
+    assert "onnxruntime/ort.wasm.bundle.min.mjs cannot be reached" in page.result()
+
+
+@pytest.mark.parametrize(
+    ("event", "carrier"), [("Clipboard", "clipboardData"), ("Drag", "dataTransfer")]
+)
+def test_pictures_can_be_pasted_and_dropped(page: Page, folder: Path, event: str, carrier: str):
+    name = {"Clipboard": "paste", "Drag": "drop"}[event]
+    script = f"""
+        const data = new DataTransfer();
+        if (input) data.items.add(new File([new Uint8Array(input)], "picture.png"));
+        const options = {{ {carrier}: data, bubbles: true, cancelable: true }};
+        document.body.dispatchEvent(new {event}Event("{name}", options));"""
+    page.run_async(script, None)
+    page.wait(lambda: "That was not a picture" in page.result())
+    page.run_async(script, list((folder / "samples" / "02.png").read_bytes()))
+    page.wait(lambda: page.find("text").is_displayed())
+    assert page.complaints() == []
+
+
+def test_keyboard_is_enough(page: Page):
+    from selenium.webdriver import Keys
+
+    assert page.press(Keys.TAB) == "file"
+    outline = "return getComputedStyle(document.querySelector('label')).outlineStyle"
+    assert page.run(outline) == "solid"  # one sees where one is
+    assert page.press(Keys.TAB) == "sample"
+    assert page.run(outline) == "none"
+    page.press(Keys.ENTER)
+    page.wait(lambda: page.find("text").is_displayed())
+    assert page.press(Keys.TAB, with_shift=True) == "file"
+    assert page.press(Keys.TAB) == "sample"
+    assert page.press(Keys.TAB) == ""  # no trap
+
+
+@pytest.mark.parametrize("width", [320, 1000])
+def test_page_fits_into_the_window(page: Page, width: int):
+    metrics = {"width": width, "height": 700, "deviceScaleFactor": 1, "mobile": True}
+    page.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    page.find("sample").click()
+    page.wait(lambda: page.find("details").is_displayed())
+    widest = page.run("return document.documentElement.scrollWidth")
+    page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert widest == width
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_texts_stand_out_from_the_ground(page: Page, scheme: str):
+    page.emulate(prefers_color_scheme=scheme)
+    page.find("sample").click()
+    page.wait(lambda: page.find("verdict").is_displayed())
+    script = """
+        const ground = (element) => {
+            const colour = getComputedStyle(element).backgroundColor;
+            return colour === "rgba(0, 0, 0, 0)" ? ground(element.parentElement) : colour;
+        };
+        const names = "h1, p, label, button, #text, #verdict, figcaption, th, td span, dt, dd";
+        return Array.from(document.querySelectorAll(names)).map((element) =>
+            [element.outerHTML, getComputedStyle(element).color, ground(element)]);"""
+    pairs = page.run(script)
+    page.emulate()
+    dull = [html for html, ink, ground in pairs if contrast(ink, ground) < 4.5]
+    assert len(pairs) > 20
+    assert dull == []
+
+
+def contrast(first: str, second: str) -> float:
+    """Of two colours such as ``rgb(1, 2, 3)``, as WCAG 2 defines it."""
+    low, high = sorted(map(luminance, (first, second)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def luminance(colour: str) -> float:
+    share = np.array(re.findall(r"\d+", colour)[:3], float) / 255
+    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def test_nothing_moves_for_those_who_want_it_so(page: Page):
+    page.find("sample").click()
+    page.wait(lambda: page.find("plot").is_displayed())
+    script = "return getComputedStyle(document.querySelector('#plot > span')).animationName"
+    assert page.run(script) != "none"
+    page.emulate(prefers_reduced_motion="reduce")
+    still = page.run(script)
+    page.emulate()
+    assert still == "none"

@@ -1,0 +1,310 @@
+"""The form that every notebook keeps, and that they work without the clone."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat import NotebookNode, v4
+
+import captcha_helpers
+from tools.run_notebooks import execute
+from tools.set_repository import get_repository
+from tools.setup_cell import setup_cell
+
+# Headings contain these words, in this order; upper and lower case are alike.
+OPENING = ["what you will learn", "what you need"]
+AFTER_TRAINING = ["results", "worst errors"]  # only where a model is trained
+CLOSING = ["summary", "exercises", "what comes next"]
+
+LONGEST_CELL = 25
+EXERCISES = range(3, 6)
+UNCHECKED = {"nbval-ignore-output", "nbval-skip"}
+PLACEHOLDER = re.compile(r"@[A-Z0-9]+@")
+
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.name)
+def path(request: pytest.FixtureRequest) -> Path:
+    return request.param
+
+
+@pytest.fixture
+def notebook(path: Path) -> NotebookNode:
+    return nbformat.read(path, as_version=4)
+
+
+def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+
+
+def prose(notebook: NotebookNode) -> str:
+    """Join all Markdown cells, without what stands in code fences."""
+    text = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    return re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def headings(notebook: NotebookNode) -> list[str]:
+    return [title.lower() for title in re.findall(r"^#+ (.+)$", prose(notebook), re.MULTILINE)]
+
+
+def opening(notebook: NotebookNode) -> list[NotebookNode]:
+    """Return the cells in front of the first code cell."""
+    kinds = [cell.cell_type for cell in notebook.cells]
+    return notebook.cells[: kinds.index("code")]
+
+
+def syntax(cell: NotebookNode) -> ast.Module:
+    return ast.parse(re.sub(r"^\s*[%!].*", "pass", cell.source, flags=re.MULTILINE))
+
+
+def fits(node: ast.AST, trainers: set[str]) -> bool:
+    """Say whether `.fit(`, `.train(` or a function that trains is called anywhere in the node."""
+    calls = [inner.func for inner in ast.walk(node) if isinstance(inner, ast.Call)]
+    return any(
+        (isinstance(call, ast.Attribute) and call.attr in ("fit", "train"))
+        or (isinstance(call, ast.Name) and call.id in trainers)
+        for call in calls
+    )
+
+
+def trainings(notebook: NotebookNode) -> list[bool]:
+    """Say of each code cell whether it trains; defining a function that does is no training."""
+    trainers: set[str] = set()
+    found = []
+    for cell in code_cells(notebook):
+        training = False
+        for statement in syntax(cell).body:
+            if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
+                if fits(statement, trainers):
+                    trainers.add(statement.name)
+            else:
+                training |= fits(statement, trainers)
+        found.append(training)
+    return found
+
+
+def check_trainings(notebook: NotebookNode) -> None:
+    """Fail unless the next checked cell after n training cells prints n times '...: True'."""
+    cells, waiting, trained = code_cells(notebook), 0, False
+    for cell, training in zip(cells, trainings(notebook), strict=True):
+        if training:
+            waiting, trained = waiting + 1, True
+        elif trained and not UNCHECKED & set(cell.metadata.get("tags", [])):
+            printed = "".join(text for output in cell.outputs for text in texts(output))
+            answers = re.findall(r": (True|False)$", printed, re.MULTILINE)
+            assert "False" not in answers, printed
+            if answers:
+                assert len(answers) >= waiting, f"{waiting} trainings, checked by:\n{cell.source}"
+                waiting = 0
+    assert not waiting, "no cell after the last training prints '...: True'"
+
+
+def texts(output: NotebookNode) -> list[str]:
+    """Return what an output says in words, no pictures."""
+    if output.output_type == "stream":
+        return [output.text]
+    data = output.get("data", {})
+    return [str(content) for kind, content in data.items() if kind.startswith("text/")]
+
+
+def has_picture(cell: NotebookNode) -> bool:
+    return any("image/png" in output.get("data", {}) for output in cell.get("outputs", []))
+
+
+def test_notebooks_are_numbered_from_one():
+    numbers = [re.match(r"(\d\d)_[a-z0-9_]+\.ipynb$", path.name) for path in NOTEBOOKS]
+    assert all(numbers), [path.name for path in NOTEBOOKS]
+    assert len({number[1] for number in numbers}) == len(NOTEBOOKS) >= 4
+    assert numbers[0][1] == "01"
+
+
+def test_is_valid(notebook: NotebookNode):
+    nbformat.validate(notebook)
+    assert notebook.metadata.kernelspec.name == "python3"
+
+
+def test_title_has_the_number(path: Path, notebook: NotebookNode):
+    title = notebook.cells[0].source.splitlines()[0]
+    assert notebook.cells[0].cell_type == "markdown"
+    assert re.match(rf"# (Notebook )?0?{int(path.name[:2])}\b", title), title
+    titles = re.findall(r"^# ", prose(notebook), re.MULTILINE)
+    assert len(titles) == 1, "one heading of the first level, the title"
+
+
+def test_opening_says_what_is_learned_what_is_needed_and_how_long(notebook: NotebookNode):
+    text = "\n".join(cell.source for cell in opening(notebook)).lower()
+    for words in OPENING:
+        assert words in text
+    assert re.search(r"\d\W*minutes?", text), "say how many minutes it takes"
+
+
+def test_starts_with_a_picture(path: Path, notebook: NotebookNode):
+    text = "\n".join(cell.source for cell in opening(notebook))
+    pictures = re.findall(r"!\[(?!Open in Colab)[^]]*\]\(([^)\s]+)", text)
+    pictures += re.findall(r"<img[^>]* src=\"([^\"]+)", text)
+    for picture in pictures:
+        assert picture.startswith("attachment:") or (path.parent / picture).is_file(), picture
+    assert pictures or any(map(has_picture, code_cells(notebook)[:3]))
+
+
+def test_sections_are_there_and_in_order(notebook: NotebookNode):
+    found = headings(notebook)
+    trained = any(trainings(notebook))
+    for words in [*OPENING, *(AFTER_TRAINING if trained else []), *CLOSING]:
+        places = [i for i, title in enumerate(found) if words in title]
+        assert places, f"no heading with {words!r} (in this order) in {found}"
+        found = found[places[-1] + 1 if words in CLOSING else places[0] + 1 :]
+    assert found == [], f"{found} should stand before the closing sections"
+
+
+def test_has_three_to_five_exercises(notebook: NotebookNode):
+    section = re.split(r"^#+ .*exercises.*$", prose(notebook), flags=re.MULTILINE | re.IGNORECASE)
+    exercises = re.split(r"^#+ ", section[-1], flags=re.MULTILINE)[0]
+    assert len(re.findall(r"^(?:\d+\.|[-*]) ", exercises, re.MULTILINE)) in EXERCISES
+
+
+def test_set_up_cell_is_the_projects(root: Path, notebook: NotebookNode):
+    assert code_cells(notebook)[0].source == setup_cell(get_repository(root)), (
+        "run: make repository"
+    )
+
+
+def test_cells_ran_in_ascending_order(notebook: NotebookNode):
+    counts = [cell.execution_count for cell in code_cells(notebook)]
+    assert None not in counts, "a cell was not run"
+    assert counts[0] == 1
+    assert counts == sorted(set(counts))
+
+
+def test_no_error_and_nothing_on_stderr(notebook: NotebookNode):
+    for cell in code_cells(notebook):
+        for output in cell.outputs:
+            assert output.output_type != "error", cell.source
+            assert output.get("name") != "stderr", f"{cell.source}\n{output.text}"
+
+
+def test_no_absolute_path(notebook: NotebookNode, local_path: re.Pattern[str]):
+    for cell in notebook.cells:
+        for text in [cell.source, *(t for out in cell.get("outputs", []) for t in texts(out))]:
+            assert not local_path.search(text), text
+
+
+def test_no_placeholder_is_left(notebook: NotebookNode):
+    words = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    assert PLACEHOLDER.findall("\n".join(words)) == []
+
+
+@pytest.mark.parametrize("name", ["README.md", "README_zh-CN.md"])
+def test_no_placeholder_is_left_in_the_readmes(root: Path, name: str):
+    assert PLACEHOLDER.findall((root / name).read_text(encoding="utf-8")) == []
+
+
+def test_cells_are_short(notebook: NotebookNode):
+    for cell in code_cells(notebook):
+        assert len(cell.source.splitlines()) <= LONGEST_CELL, cell.source
+
+
+def test_uses_the_helpers_and_defines_none_of_them_again(notebook: NotebookNode):
+    trees = [syntax(cell) for cell in code_cells(notebook)]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    modules = {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
+    modules |= {name.name for node in nodes if isinstance(node, ast.Import) for name in node.names}
+    assert any(name and name.split(".")[0] == "captcha_helpers" for name in modules)
+    defined = {node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    assert defined & set(captcha_helpers.__all__) == set()
+
+
+def test_each_training_is_followed_by_a_checked_threshold(notebook: NotebookNode):
+    check_trainings(notebook)
+
+
+DEFINE = "def train(model):\n    model.fit(1)"
+CALL = "runs = {'a': train(model)}"
+FIT = "model.fit(1)\nmodel.fit(2)"
+
+
+def made_of(*cells: str | int) -> NotebookNode:
+    """Build a notebook: code, or a number n for a cell that prints n times '...: True'."""
+    notebook = v4.new_notebook()
+    for cell in cells:
+        lines = [] if isinstance(cell, str) else [v4.new_output("stream", text="a: True\n" * cell)]
+        notebook.cells.append(v4.new_code_cell(str(cell), outputs=lines))
+    return notebook
+
+
+def test_defining_is_no_training_and_calling_is():
+    helper = "def helper():\n    return train(1)"
+    notebook = made_of(
+        "train = 1", "train(1)", DEFINE, CALL, helper, "x = [helper()]", FIT, "len(x)"
+    )
+    assert trainings(notebook) == [False, False, False, True, False, True, True, False]
+
+
+@pytest.mark.parametrize(
+    "cells", [(FIT, 1, FIT, 2), (DEFINE, CALL, 0, 1, CALL, CALL, CALL, 3), (FIT, 1, 0), ("x = 1",)]
+)
+def test_checked_trainings(cells: tuple[str | int, ...]):
+    check_trainings(made_of(*cells))
+
+
+@pytest.mark.parametrize(
+    "cells", [(FIT,), (1, FIT), (FIT, 1, FIT), (DEFINE, CALL, CALL, CALL, 2, 1), (FIT, FIT, 1)]
+)
+def test_unchecked_trainings(cells: tuple[str | int, ...]):
+    with pytest.raises(AssertionError, match="training"):
+        check_trainings(made_of(*cells))
+
+
+def test_false_is_found():
+    notebook = made_of(FIT, 1)
+    notebook.cells[1].outputs[0].text += "b: False\n"
+    with pytest.raises(AssertionError, match="False"):
+        check_trainings(notebook)
+
+
+def test_training_notebooks_save_their_results(path: Path, root: Path, notebook: NotebookNode):
+    if any(trainings(notebook)):
+        assert any("save_result(" in cell.source for cell in code_cells(notebook))
+        assert (root / "results" / f"{path.stem}.json").is_file()
+
+
+WATCH = """
+import os, sys
+_audit_written = set()
+def _audit_watch(event, args):
+    if event == "open" and isinstance(args[0], str) and args[2] & (os.O_WRONLY | os.O_RDWR):
+        _audit_written.add(os.path.abspath(args[0]))
+sys.addaudithook(_audit_watch)
+"""
+REPORT = "print(*sorted(_audit_written), sep='\\n')"
+WHERE = "import captcha_helpers; print(captcha_helpers.__file__)"
+
+
+def test_first_notebook_works_with_nothing_but_the_wheel(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("HOME", "TMPDIR"):
+        monkeypatch.setenv(name, str(tmp_path))
+    for name in ("CAPTCHA_HELPERS_RESULTS", "MPLCONFIGDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PYTHONPATH", str(site))
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    path = Path(shutil.copy(NOTEBOOKS[0], tmp_path))
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells.insert(0, v4.new_code_cell(WATCH))
+    notebook.cells += [v4.new_code_cell(WHERE), v4.new_code_cell(REPORT)]
+    nbformat.write(notebook, path)
+
+    execute(path)
+
+    where, report = nbformat.read(path, as_version=4).cells[-2:]
+    assert where.outputs[0].text.strip() == str(site / "captcha_helpers" / "__init__.py")
+    written = "".join(output.text for output in report.outputs).split("\n")
+    outside = [name for name in written if not name.startswith((str(tmp_path), "/dev/"))]
+    assert [name for name in outside if name] == []

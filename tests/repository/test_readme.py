@@ -1,0 +1,56 @@
+"""What the READMEs tell people to type works, and both say the same."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+NAMES = ["README.md", "README_zh-CN.md"]
+
+
+def blocks(name: str) -> list[tuple[str, str]]:
+    return re.findall(r"^```(\w*)\n(.*?)^```", (ROOT / name).read_text("utf-8"), re.M | re.S)
+
+
+def code(text: str) -> list[str]:
+    """Return the lines without comments and placeholders, which are translated."""
+    lines = [re.sub(r"\s*#.*|[<‹].*?[>›]", "", line) for line in text.splitlines()]
+    return [line for line in lines if line]
+
+
+def test_both_languages_give_the_same_commands_and_code():
+    english, chinese = ([(kind, code(text)) for kind, text in blocks(name)] for name in NAMES)
+    assert english == chinese and len(english) >= 4
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_links_lead_to_files(name):
+    text = (ROOT / name).read_text("utf-8")
+    links = re.findall(r"\]\((?!https?://)([^)#]+)\)", text)
+    assert len(links) >= 7
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_make_targets_exist(name):
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
+    named = set(re.findall(r"`?\bmake ([a-z]+)\b[^`\n]*`", (ROOT / name).read_text("utf-8")))
+    assert {"notebooks", "lab", "test"} <= named | {"test"} and named <= targets
+
+
+def test_the_example_runs_on_a_folder_of_images(tmp_path, monkeypatch, capsys):
+    (example,) = (text for kind, text in blocks("README.md") if kind == "python")
+    images = sorted((ROOT / "captcha_images" / "stars").glob("*.png"))
+    for name, part in (("my_images", images[:60]), ("other_images", images[60:80])):
+        (tmp_path / name).mkdir()
+        for image in part:
+            shutil.copy(image, tmp_path / name)
+    shutil.copy(images[80], tmp_path / "other_images" / "7XQ2_01.png")
+    monkeypatch.chdir(tmp_path)
+    exec(example.replace("minutes=5", "epochs=1"), {})
+    assert "60 images, labels of 6 characters" in capsys.readouterr().out
+    assert len(list((tmp_path / "my_images").iterdir())) == 60

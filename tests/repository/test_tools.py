@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat import v4
+
+from benchmarks import generator_speed
+from captcha_helpers.drawing.styles import STYLES
+from captcha_helpers.results import save_result
+from tools.markers import fill
+from tools.run_notebooks import execute, find_notebooks
+from tools.set_repository import get_repository, set_repository
+from tools.setup_cell import setup_cell
+from tools.update_readme import CHINESE, READERS, ZERO_LABELS, outdated
+
+READMES = ("README.md", "README_zh-CN.md")
+STYLES_TIMED = ["slanted", "stars", "stars3"]
+FILLED = ("colab", "results", "zero_labels", "readers")
+MARKERS = "".join(f"<!-- {name}:start -->\n<!-- {name}:end -->\n" for name in FILLED)
+BADGE = (
+    "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
+    "(https://colab.research.google.com/github/{}/blob/main/notebooks/01_data.ipynb)"
+)
+
+
+def write_notebook(path: Path, *sources: str, title: str = "# 1 · Data\n\nWords.") -> None:
+    cells = [v4.new_markdown_cell(title), *map(v4.new_code_cell, sources)]
+    nbformat.write(v4.new_notebook(cells=cells), path)
+
+
+def sources(path: Path) -> list[str]:
+    return [cell.source for cell in nbformat.read(path, as_version=4).cells]
+
+
+@pytest.fixture
+def clone(root: Path, tmp_path: Path) -> Path:
+    """A small copy of the project that a test may change."""
+    (tmp_path / "notebooks").mkdir()
+    shutil.copy(root / "pyproject.toml", tmp_path)
+    write_notebook(tmp_path / "notebooks" / "01_data.ipynb", setup_cell(), "1 + 1")
+    for name in READMES:
+        (tmp_path / name).write_text(f"# Title\n{MARKERS}end\n", encoding="utf-8")
+    (tmp_path / "benchmarks").mkdir()
+    for file in (ZERO_LABELS, READERS):
+        shutil.copy(root / file, tmp_path / "benchmarks")
+    set_repository(tmp_path, "")
+    return tmp_path
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): path.read_text(encoding="utf-8")
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_address_goes_everywhere(clone: Path):
+    changed = set_repository(clone, "someone/some.name")
+    assert changed == ["pyproject.toml", "01_data.ipynb", *READMES]
+    assert get_repository(clone) == "someone/some.name"
+    opening, setup, _ = sources(clone / "notebooks" / "01_data.ipynb")
+    badge = BADGE.format("someone/some.name")
+    assert opening == f"# 1 · Data\n\n{badge}\n\nWords."
+    assert setup == setup_cell("someone/some.name")
+    for name in READMES:
+        assert f"- `01_data` {badge}" in (clone / name).read_text(encoding="utf-8")
+
+
+def test_address_can_be_set_again_changed_and_taken_out(clone: Path):
+    before = contents(clone)
+    set_repository(clone, "someone/first")
+    assert set_repository(clone, "someone/first") == []
+    set_repository(clone, "other/second")
+    assert "first" not in str(contents(clone))
+    set_repository(clone, "")
+    assert contents(clone) == before
+
+
+def test_title_alone_gets_a_badge(clone: Path):
+    path = clone / "notebooks" / "01_data.ipynb"
+    write_notebook(path, setup_cell(), title="# 1 · Data")
+    set_repository(clone, "a/b")
+    assert sources(path)[0] == f"# 1 · Data\n\n{BADGE.format('a/b')}"
+    set_repository(clone, "")
+    assert sources(path)[0] == "# 1 · Data"
+
+
+@pytest.mark.parametrize("address", ["name", "https://github.com/a/b", "a/b/c", 'a/"b', "a b/c"])
+def test_malformed_address(clone: Path, address: str):
+    before = contents(clone)
+    with pytest.raises(ValueError, match="must be owner/name"):
+        set_repository(clone, address)
+    assert contents(clone) == before
+
+
+def test_notebook_without_set_up_cell_is_named_and_nothing_changes(clone: Path):
+    write_notebook(clone / "notebooks" / "02_cnn.ipynb", "1 + 1")
+    before = contents(clone)
+    with pytest.raises(ValueError, match=r"02_cnn\.ipynb needs one code cell"):
+        set_repository(clone, "a/b")
+    assert contents(clone) == before
+
+
+def test_the_clone_carries_its_own_address_everywhere(root: Path, tmp_path: Path):
+    shutil.copytree(root / "notebooks", tmp_path / "notebooks")
+    for name in ("pyproject.toml", *READMES):
+        if (root / name).exists():
+            shutil.copy(root / name, tmp_path)
+    assert set_repository(tmp_path, get_repository(root)) == []
+
+
+def test_set_up_cell_is_python_and_short():
+    text = setup_cell("owner/name")
+    compile(text, "set-up", "exec")
+    assert len(text.splitlines()) <= 18
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_set_up_cell_without_package_wheel_and_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match="Upload the wheel that `make wheel`"):
+        exec(setup_cell(), {})
+
+
+@pytest.mark.parametrize("address", ["", "owner/name"])
+def test_set_up_cell_installs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str):
+    commands = []
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("subprocess.run", lambda command, check: commands.append(command))
+    monkeypatch.chdir(tmp_path)
+    wheel = tmp_path / "captcha_helpers-0.1.0-py3-none-any.whl"
+    wheel.touch()
+    exec(setup_cell(address), {})
+    url = "git+https://github.com/owner/name" if address else wheel.as_uri()
+    assert commands[0][1:] == [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        f"captcha-helpers[notebooks] @ {url}",
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "<!-- a:start -->", "<!-- a:end --><!-- a:start -->"])
+def test_fill_needs_both_markers(text: str):
+    with pytest.raises(ValueError, match=r"README\.md needs the line"):
+        fill(text, "a", "new", "README.md")
+
+
+def test_readme_tables_follow_the_results(clone: Path):
+    row = {"model": "cnn", "style": "classic", "n": 1000, "cer": 0.01}
+    row |= {"exact_match": 0.95, "exact_match_ci95": [0.93, 0.96]}
+    save_result("02_cnn", row, clone / "results")
+    stale = outdated(clone)
+    assert [path.name for path in stale] == list(READMES)
+    for path, text in stale.items():
+        path.write_text(text, encoding="utf-8")
+    assert outdated(clone) == {}
+    assert "| 95.0 % |" in " ".join((clone / "README.md").read_text("utf-8").split())
+    assert CHINESE["exact_match"] in (clone / "README_zh-CN.md").read_text("utf-8")
+
+
+def test_readmes_of_the_clone_are_up_to_date(root: Path):
+    assert [path.name for path in outdated(root)] == [], "run make readme"
+
+
+def test_benchmark_names_the_styles_that_are_too_slow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    report = tmp_path / "speed.json"
+    monkeypatch.setattr(generator_speed.cv2, "setNumThreads", lambda count: None)
+    monkeypatch.setattr(generator_speed, "TARGETS", {"slanted": 10**9, "stars": 1, "stars3": 10**9})
+    monkeypatch.setattr(generator_speed, "STYLES", {name: STYLES[name] for name in STYLES_TIMED})
+    options = ["--rounds", "1", "--batch", "2", "--json", str(report)]
+    monkeypatch.setattr(sys, "argv", ["generator_speed.py", *options])
+    with pytest.raises(SystemExit, match="^slower than the target: slanted, stars3$"):
+        generator_speed.main()
+    assert "to a batch" in capsys.readouterr().out
+    speeds = json.loads(report.read_text(encoding="utf-8"))["images_per_second_per_core"]
+    assert list(speeds) == STYLES_TIMED
+    assert all(speed["to_a_batch"] > 0 and speed["median"] > 0 for speed in speeds.values())
+
+
+def test_find_notebooks(tmp_path: Path):
+    for name in ("02_b.ipynb", "01_a.ipynb", "10_c.ipynb"):
+        (tmp_path / name).touch()
+    assert [p.name[:2] for p in find_notebooks([], tmp_path)] == ["01", "02", "10"]
+    assert [p.name[:2] for p in find_notebooks(["10", "01"], tmp_path)] == ["10", "01"]
+    assert find_notebooks([str(tmp_path / "02_b.ipynb")], tmp_path) == [tmp_path / "02_b.ipynb"]
+    for missing in ("03", "03_x.ipynb"):
+        with pytest.raises(FileNotFoundError, match=f"no notebook '{missing}'"):
+            find_notebooks([missing], tmp_path)
+
+
+def test_execute_in_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    path = tmp_path / "01_a.ipynb"
+    # The second line writes as C++ code does, to the file descriptor.
+    code = "import os, sys\nos.write(2, b'log line')\nprint(sys.executable == @, os.getcwd() == #)"
+    here, python = repr(str(tmp_path)), repr(sys.executable)
+    write_notebook(path, code.replace("@", python).replace("#", here), "40 + 2")
+    execute(path)
+    first, second = nbformat.read(path, as_version=4).cells[1:]
+    assert [(out.name, out.text) for out in first.outputs] == [("stdout", "True True\n")]
+    assert second.outputs[0].data["text/plain"] == "42"
+    assert "execution" not in first.metadata
+    assert "01_a.ipynb [cell 2/2, " in capsys.readouterr().out
+    assert [p.name for p in tmp_path.iterdir()] == ["01_a.ipynb"]
+
+
+def test_failing_notebook_stays_as_it_was(tmp_path: Path):
+    path = tmp_path / "01_a.ipynb"
+    write_notebook(path, "x = 1", "x / 0")
+    before = path.read_bytes()
+    with pytest.raises(RuntimeError, match=r"(?s)01_a\.ipynb failed .*x / 0.*ZeroDivisionError"):
+        execute(path)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["01_a.ipynb"]
