@@ -1,0 +1,139 @@
+"""Draw folders of labelled CAPTCHAs with other people's packages, to measure readers on.
+
+    pip install captcha wheezy.captcha multicolorcaptcha gvcode
+    python benchmarks/strangers.py --count 300 --out build/strangers
+
+None of these packages takes a seed for all that it draws, so a folder is drawn once and kept: a
+folder that exists is left as it is. No reader that ships has learned from any of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import io
+import os
+import random
+import string
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+FONTS = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSerif", "DejaVuSansMono")  # matplotlib's
+Draw = Callable[[random.Random], tuple[Image.Image, str]]
+
+
+def fonts() -> list[str]:
+    """Files of a few common fonts, for packages that ask for one."""
+    package = importlib.util.find_spec("matplotlib")
+    if package is None or package.origin is None:
+        raise SystemExit("this benchmark takes its fonts from Matplotlib: pip install matplotlib")
+    folder = Path(package.origin).parent / "mpl-data" / "fonts" / "ttf"
+    return [os.fspath(folder / f"{name}.ttf") for name in FONTS]
+
+
+def text(rng: random.Random, charset: str, least: int, most: int) -> str:
+    """Choose a label."""
+    return "".join(rng.choices(charset, k=rng.randint(least, most)))
+
+
+def captcha(charset: str, least: int, most: int) -> Draw:
+    """Draw with ``captcha``, the most downloaded of them."""
+    from captcha.image import ImageCaptcha
+
+    def draw(rng: random.Random) -> tuple[Image.Image, str]:
+        label = text(rng, charset, least, most)
+        return ImageCaptcha(width=160, height=60).generate_image(label), label
+
+    return draw
+
+
+def wheezy(charset: str, least: int, most: int) -> Draw:
+    """Draw with ``wheezy.captcha``."""
+    from wheezy.captcha import image
+
+    inner = image.text(
+        fonts=fonts(),
+        drawings=[image.warp(), image.rotate(), image.offset()],
+        font_sizes=[40, 44, 50],
+    )
+    layers = [image.background(), inner, image.curve(), image.noise(), image.smooth()]
+    render = image.captcha(drawings=layers, width=200, height=75)
+
+    def draw(rng: random.Random) -> tuple[Image.Image, str]:
+        label = text(rng, charset, least, most)
+        return render(label), label
+
+    return draw
+
+
+def multicolor(level: int) -> Draw:
+    """Draw with ``multicolorcaptcha``, whose letters each have a colour on a busy background."""
+    from multicolorcaptcha import CaptchaGenerator
+
+    generator = CaptchaGenerator(2)
+
+    def draw(rng: random.Random) -> tuple[Image.Image, str]:
+        made = generator.gen_captcha_image(
+            difficult_level=level, multicolor=True, chars_mode="ascii"
+        )
+        return made.image.resize((200, 110)), made.characters
+
+    return draw
+
+
+def gvcode(rng: random.Random) -> tuple[Image.Image, str]:
+    """Draw with ``gvcode``: coloured letters, lines and points."""
+    from gvcode import VFCode
+
+    made = VFCode(width=200, height=80, fontsize=50)
+    made.generate_mix(5)
+    return Image.open(io.BytesIO(made.get_img_bytes())), made.code
+
+
+KINDS: dict[str, Callable[[], Draw]] = {
+    "captcha_digits": lambda: captcha(string.digits, 4, 4),
+    "captcha_upper_digits": lambda: captcha(string.ascii_uppercase + string.digits, 4, 6),
+    "wheezy_letters": lambda: wheezy(string.ascii_letters, 4, 4),
+    "multicolor_1": lambda: multicolor(1),
+    "multicolor_3": lambda: multicolor(3),
+    "gvcode_mix": lambda: gvcode,
+}
+
+
+def write_folder(folder: Path, draw: Draw, count: int) -> None:
+    """Draw a folder; it appears when it is complete."""
+    rng = random.Random(folder.name)
+    random.seed(folder.name)
+    np.random.seed(0)  # noqa: NPY002 - some of the packages draw from the global generators
+    with tempfile.TemporaryDirectory(dir=folder.parent) as work:
+        partial = Path(work, "new")
+        partial.mkdir()
+        for number in tqdm(range(count), desc=folder.name, disable=None):
+            image, label = draw(rng)
+            image.convert("RGB").save(partial / f"{label}_{number:04d}.png")
+        partial.replace(folder)
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=300, help="images a folder")
+    parser.add_argument("--out", type=Path, default=Path("build/strangers"))
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    for name, make in KINDS.items():
+        folder = options.out / name
+        if folder.exists():
+            print(f"{folder}: exists, left as it is")
+            continue
+        write_folder(folder, make(), options.count)
+        print(f"{folder}: {options.count} images")
+
+
+if __name__ == "__main__":
+    main()
