@@ -11,7 +11,7 @@ export MALLOC_TRIM_THRESHOLD_ ?= 17179869184
 export MALLOC_TOP_PAD_ ?= 268435456
 
 .DEFAULT_GOAL := help
-.PHONY: help install notebooks lab test check samples pretrained models readme benchmark wheel constraints repository clean
+.PHONY: help install notebooks lab test check samples fonts pretrained models readme benchmark wheel constraints repository clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -49,6 +49,9 @@ check: $(STAMP)  ## Lint, unit tests and doctests only (some minutes)
 
 samples: $(STAMP)  ## Draw captcha_images/ again, pixel for pixel
 	$(BIN)/python -m captcha_helpers.drawing.samples captcha_images
+
+fonts: $(STAMP)  ## Fetch the fonts that only the pre-training draws with (needs npm; some minutes)
+	$(BIN)/python -m tools.fonts
 
 pretrained: $(STAMP)  ## Make the pre-trained start anew (two hours on two cores; goes on if cut off)
 	$(BIN)/python -m tools.pretrain
