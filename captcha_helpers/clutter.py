@@ -132,7 +132,7 @@ def _dots(image: np.ndarray, colours: Colours, size: float, rng: Rng) -> None:
 def _specks(image: np.ndarray, colours: Colours, size: float, rng: Rng) -> None:
     """Single pixels, or small squares."""
     height, width = image.shape[:2]
-    count = int(between(rng, 0.01, 0.12) * height * width)
+    count = int(between(rng, 0.01, 0.12) * min(1, size / 24) * height * width)
     x = (rng.random(count) * width).astype(int)
     y = (rng.random(count) * height).astype(int)
     paint = np.array(colours, np.uint8)[(rng.random(count) * len(colours)).astype(int)]
@@ -330,6 +330,29 @@ def _inverted(image: np.ndarray, colours: Colours, size: float, rng: Rng) -> Non
     image[hit] = 255 - image[hit]
 
 
+def _chess(image: np.ndarray, colours: Colours, size: float, rng: Rng) -> None:
+    """Every second field, or stripe, of a board is inverted."""
+    height, width = image.shape[:2]
+    side = max(3, int(between(rng, 0.3, 1.0) * size))
+    columns, rows = np.arange(width)[None] // side, np.arange(height)[:, None] // side
+    board = pick(rng, (columns + rows, columns + rows, columns + 0 * rows, 0 * columns + rows))
+    hit = board % 2 == 1
+    image[hit] = 255 - image[hit]
+
+
+def _web(image: np.ndarray, colours: Colours, size: float, rng: Rng) -> None:
+    """A spider's web."""
+    middle, rays = np.array(_point(image, rng)), whole(rng, 8, 16)
+    angles = np.arange(rays + 1) * (2 * math.pi / rays) + rng.random()
+    arms = np.stack([np.cos(angles), np.sin(angles)], 1)
+    colour, step = pick(rng, colours), between(rng, 0.25, 0.7) * size
+    rings = int(0.7 * image.shape[1] / step) + 1
+    for arm in arms[1:]:
+        _path(image, np.stack([middle, middle + arm * step * rings]), colour, 1, cv2.LINE_AA)
+    for ring in range(1, rings):
+        _path(image, middle + arms * step * ring, colour, 1, cv2.LINE_AA)
+
+
 CLUTTER: dict[str, Painter] = {
     "lines": _lines,
     "long_lines": _long_lines,
@@ -357,4 +380,6 @@ CLUTTER: dict[str, Painter] = {
     "snow": _snow,
     "glass": _glass,
     "inverted": _inverted,
+    "chess": _chess,
+    "web": _web,
 }

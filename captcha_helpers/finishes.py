@@ -156,6 +156,19 @@ def _edges(image: np.ndarray, rng: Rng) -> np.ndarray:
     return cv2.filter2D(image, -1, kernel, delta=127)
 
 
+def _mosaic(image: np.ndarray, rng: Rng) -> np.ndarray:
+    """Small stones, each of one colour, with joints between them."""
+    height, width = image.shape[:2]
+    side = max(2, height // whole(rng, 18, 26))
+    size = max(1, width // side), max(1, height // side)
+    stones = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    image = cv2.resize(stones, (width, height), interpolation=cv2.INTER_NEAREST)
+    if side > 2:
+        image[::side] = image[::side] // 4 * 3
+        image[:, ::side] = image[:, ::side] // 4 * 3
+    return image
+
+
 FINISHES: dict[str, Finish] = {
     "jpeg": _jpeg,
     "palette": _palette,
@@ -174,4 +187,5 @@ FINISHES: dict[str, Finish] = {
     "greyed": _greyed,
     "rows": _rows,
     "edges": _edges,
+    "mosaic": _mosaic,
 }

@@ -1,4 +1,4 @@
-"""Which texts CAPTCHAs ask for: digits, letters of one case, unambiguous ones, hexadecimals, sums."""
+"""Which texts CAPTCHAs ask for: digits, letters of one case, unambiguous ones, sums."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ import numpy as np
 from captcha_helpers.backgrounds import noise_map
 from captcha_helpers.dice import Rng, between, chance, pick
 from captcha_helpers.generator import FIELD_SCALE, Glyph, cv2
-from captcha_helpers.palettes import Colour, Palette, mix
+from captcha_helpers.palettes import Colour, Palette, difference, mix
 from captcha_helpers.styles import Range
 
 _CORNERS = (-0.5 - 0.5j, 0.5 - 0.5j, 0.5 + 0.5j, -0.5 + 0.5j)
@@ -337,6 +337,19 @@ def _glassy(size: float, rng: Rng) -> Ink:
     return lambda distance: cv2.convertScaleAbs(np.clip(distance + 0.5, 0, 1), alpha=alpha)
 
 
+def _stitched(size: float, rng: Rng) -> Ink:
+    """A dashed outline."""
+    half, pace = max(0.014 * size, 0.6), 2 * math.pi / (between(rng, 0.12, 0.22) * size + 2)
+
+    def ink(distance: np.ndarray) -> np.ndarray:
+        h, w = distance.shape
+        x, y = np.arange(w, dtype=np.float32), np.arange(h, dtype=np.float32)[:, None]
+        gaps = np.clip(np.sin((x + 0.7 * y) * pace) + np.sin((y - 0.4 * x) * pace) + 0.9, 0, 1)
+        return cv2.convertScaleAbs(np.clip(half - np.abs(distance) + 0.5, 0, 1) * gaps, alpha=255)
+
+    return ink
+
+
 INKS: dict[str, Callable[[float, Rng], Ink]] = {
     "solid": _solid,
     "bold": _bold,
@@ -349,6 +362,7 @@ INKS: dict[str, Callable[[float, Rng], Ink]] = {
     "soft": _soft,
     "eaten": _eaten,
     "glassy": _glassy,
+    "stitched": _stitched,
 }
 
 Texture = Callable[[int, int, float, Rng], np.ndarray]  # (height, width) uint8: what is kept
@@ -675,7 +689,7 @@ def ink_letters(
     """
     height, width = background.shape[:2]
     sheet, mask = np.zeros((height, width, 4), np.uint8), np.zeros((height, width), np.uint8)
-    least = between(rng, 24, 60)
+    least = between(rng, 20, 45)
     inked = []
     for i, letter in enumerate(letters):
         part = np.s_[letter.y0 : letter.y1, letter.x0 : letter.x1]
@@ -705,8 +719,7 @@ def visible(
         background: ``(h, w, 3)`` uint8.
         sheet: What lies between background and letter already, ``(h, w, 4)`` uint8.
         coverage: The letter's ink ``(h, w)`` uint8.
-        least: How many levels, of 255, a channel must differ at least; where the background is
-            busy, more.
+        least: The least `difference` on a calm background; on a busy one it is more.
 
     Returns:
         A colour.
@@ -715,11 +728,10 @@ def visible(
     beneath = cv2.mean(sheet, coverage)
     bare = 1 - beneath[3] / 255
     under = [bare * float(m) + b for m, b in zip(mean[:, 0], beneath[:3], strict=True)]
-    wanted = least + 0.9 * bare * float(spread.max())
-    far = max(abs(a - b) for a, b in zip(colour, under, strict=True))
+    wanted = least + 0.8 * bare * float(spread.mean())
+    far = difference(colour, under)
     if far >= wanted:
         return colour
-    bright = 0.3 * under[0] + 0.59 * under[1] + 0.11 * under[2] < 127
-    goal = (255.0,) * 3 if bright else (0.0,) * 3
-    room = max(abs(a - b) for a, b in zip(goal, under, strict=True))
+    goal = max(((0.0,) * 3, (255.0,) * 3), key=lambda end: difference(end, under))
+    room = difference(goal, under)
     return mix(colour, goal, min(1.0, (wanted - far) / max(room - far, 1.0)))

@@ -14,7 +14,7 @@ or three looks, so that there are far more combinations than names. This is *dom
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from itertools import accumulate
 from typing import NamedTuple
@@ -37,7 +37,7 @@ from captcha_helpers.lettering import (
     ink_letters,
     place_letters,
 )
-from captcha_helpers.palettes import SCHEMES, Palette, choose_colours
+from captcha_helpers.palettes import SCHEMES, Colour, Palette, choose_colours, difference
 from captcha_helpers.pretraining import FONTS
 from captcha_helpers.styles import Range
 from captcha_helpers.warps import WARPS, warp
@@ -48,6 +48,9 @@ _CROSSED = 1 / 3  # of the images take their layers from several looks
 _BLOCK, _POOL = 4096, 64  # images of one block share so many fonts, see `draw_looks`
 _COMMON = ("jpeg", "jpeg", "palette", "blurred", "low_resolution", "framed", "grain", "contrast")
 _HIDDEN = 0.35  # of the letters, at most, by clutter that was drawn over them
+_HIDDEN_ALIKE = 0.2  # by clutter in the letters' own colour
+_TINY = 16.0  # letters of fewer pixels bear little clutter and damage
+_FINE = ("lines", "specks", "dots", "long_lines", "curves", "words", "first_line", "second_line")
 _SAFE_FONT = "DejaVuSans"  # has all of ASCII
 
 
@@ -134,13 +137,14 @@ _ANY_LAYOUT = ("plain", "spaced", "jumping", "rotated", "slanted", "touching", "
 _ANY_PAPER = ("flat", "flat", "gradient", "clouds", "patches", "radial", "stripes")
 _LARGE: Range = (26.0, 60.0)
 
+# fmt: off  (a table: one look after the other)
 _ALL = (
     # Simple ones: most real CAPTCHAs are.
     Look(
         "clean",
         7,
-        layout=("plain", "spaced", "typewriter", "slanted", "filling", "small", "narrow", "wide"),
         colours=("black_on_white", "dark_on_white", "dark_on_pale", "greys"),
+        layout=("plain", "spaced", "typewriter", "slanted", "filling", "small", "narrow", "wide"),
     ),
     Look(
         "clean_on_dark",
@@ -151,8 +155,8 @@ _ALL = (
     Look(
         "clean_jumping",
         3,
-        layout=("jumping", "rotated", "scattered"),
         colours=("dark_on_white", "dark_on_pale", "each", "black_on_white"),
+        layout=("jumping", "rotated", "scattered"),
     ),
     Look(
         "lines_and_dots",
@@ -172,31 +176,31 @@ _ALL = (
     Look(
         "same_colour_lines",
         5,
-        layout=_ANY_LAYOUT,
         colours=("black_on_white", "dark_on_white"),
+        layout=_ANY_LAYOUT,
         over=("curves", "sine", "long_lines", "arcs", "sine+dots", "curves+specks"),
     ),
     Look(
         "lines_behind",
         4,
+        colours=("dark_on_white", "dark_on_pale", "greys", "light_on_dark"),
         layout=_ANY_LAYOUT,
         under=("lines", "long_lines", "grid", "scratches", "lines+specks", "boxes"),
-        colours=("dark_on_white", "dark_on_pale", "greys", "light_on_dark"),
     ),
     Look(
         "one_stroke",
         3,
-        layout=("plain", "touching", "slanted", "overlapping", "filling"),
         colours=("black_on_white", "dark_on_white", "greys"),
-        over=("strike", "strike", "curves"),
+        layout=("plain", "touching", "slanted", "overlapping", "filling"),
         ink=("solid", "bold"),
+        over=("strike", "strike", "curves"),
     ),
     Look(
         "bent_black",
         3,
+        colours=("black_on_white", "greys"),
         layout=("touching", "bent", "overlapping"),
         ink=("bold", "solid", "solid"),
-        colours=("black_on_white", "greys"),
         warp=("wave_x+wave_y", "crumpled", "ripple"),
     ),
     Look(
@@ -220,8 +224,8 @@ _ALL = (
         4,
         colours=("each",),
         layout=("jumping", "rotated", "mixed", "spaced"),
-        over=("none", "lines", "dots", "curves", "stars"),
         under=("none", "stars", "lines"),
+        over=("none", "lines", "dots", "curves", "stars"),
     ),
     Look(
         "each_its_font",
@@ -257,8 +261,8 @@ _ALL = (
         "pale_hairlines",
         2,
         colours=("pale", "pale_on_middle", "pale_each"),
-        ink=("hairline", "thin", "hairline"),
         background=("gradient", "radial", "flat"),
+        ink=("hairline", "thin", "hairline"),
         over=("none", "strike", "curves"),
         size=_LARGE,
     ),
@@ -286,15 +290,14 @@ _ALL = (
         ink=("bold", "solid"),
         under=("thicket", "scratches"),
         over=("thicket", "scratches", "scribble"),
-        layout=("plain", "jumping", "spaced"),
     ),
     Look(
         "dark_under_bright",
         1.5,
+        held_out=True,
         colours=("dark_under_bright",),
         ink=("bold", "solid"),
         over=("thicket", "curves+circles", "scribble", "arcs"),
-        held_out=True,
     ),
     Look(
         "white_on_colour",
@@ -308,17 +311,17 @@ _ALL = (
         "neon",
         1.5,
         colours=("neon",),
+        background=("flat", "clouds"),
         effect=("glow", "none", "echo"),
         over=("none", "curves", "dots"),
-        background=("flat", "clouds"),
     ),
     Look(
         "two_colours",
         1.5,
         colours=("black_on_white", "saturated", "light_on_dark"),
+        layout=_ANY_LAYOUT,
         ink=("jagged",),
         over=("lines", "specks", "bars", "none"),
-        layout=_ANY_LAYOUT,
     ),
     # What letters are made of.
     Look(
@@ -326,70 +329,69 @@ _ALL = (
         1.5,
         ink=("bold",),
         texture=("dotted",),
-        size=(30, 64),
         over=("none", "dots", "lines"),
+        size=(30, 64),
     ),
     Look(
         "hatched",
         1.5,
         ink=("bold",),
         texture=("hatched", "hatched_twice"),
-        size=(30, 64),
         effect=("none", "rim", "none"),
+        size=(30, 64),
     ),
     Look(
         "short_strokes",
         1.5,
+        held_out=True,
         ink=("bold",),
         texture=("short_strokes",),
-        size=(30, 64),
         under=("none", "scratches"),
-        held_out=True,
+        size=(30, 64),
     ),
     Look(
         "sprayed",
         1.5,
         ink=("bold", "solid"),
         texture=("sprayed", "pixelled"),
-        size=_LARGE,
         over=("specks", "none"),
+        size=_LARGE,
     ),
     Look(
-        "holed", 1.5, ink=("bold",), texture=("holed", "sliced"), size=_LARGE, over=("none", "dots")
+        "holed", 1.5, ink=("bold",), texture=("holed", "sliced"), over=("none", "dots"), size=_LARGE
     ),
     Look(
         "scanned",
         1.5,
         ink=("bold", "solid"),
         texture=("scanned", "faded"),
-        size=(24, 60),
         finish=("rows", "none", "grain"),
+        size=(24, 60),
     ),
     Look(
         "outlined",
         2.5,
-        ink=("outline",),
-        size=_LARGE,
-        layout=_ANY_LAYOUT,
         colours=("black_on_white", "dark_on_white", "dark_on_pale", "light_on_dark"),
+        layout=_ANY_LAYOUT,
+        ink=("outline",),
         over=("none", "lines", "curves"),
+        size=_LARGE,
     ),
     Look(
         "outlines_over_one_another",
         1.5,
-        ink=("outline",),
         layout=("overlapping",),
+        ink=("outline",),
         warp=("wave_y", "wave_x+wave_y"),
         size=_LARGE,
     ),
     Look(
         "double_outlines",
-        1,
-        ink=("double_outline", "inline"),
-        size=(36, 64),
-        layout=("plain", "spaced", "jumping"),
-        over=("none", "lines"),
         held_out=True,
+        layout=("plain", "spaced", "jumping"),
+        ink=("double_outline", "inline"),
+        over=("none", "lines"),
+        size=(36, 64),
     ),
     Look(
         "eaten",
@@ -401,211 +403,225 @@ _ALL = (
     ),
     Look(
         "glassy",
-        1,
-        ink=("glassy",),
-        layout=("overlapping", "touching"),
-        effect=("none", "echo"),
         colours=("each", "dark_on_white"),
+        layout=("overlapping", "touching"),
+        ink=("glassy",),
+        effect=("none", "echo"),
         size=_LARGE,
     ),
     # What goes with letters.
     Look(
         "shadow",
         2.5,
-        effect=("shadow",),
         background=_ANY_PAPER,
-        over=("none", "lines", "curves"),
         ink=("solid", "bold"),
+        effect=("shadow",),
+        over=("none", "lines", "curves"),
     ),
     Look(
         "solid_letters",
         1.5,
-        effect=("extruded", "bevel"),
-        ink=("bold",),
         background=_ANY_PAPER,
-        size=_LARGE,
         layout=("spaced", "rotated", "jumping"),
+        ink=("bold",),
+        effect=("extruded", "bevel"),
+        size=_LARGE,
     ),
     Look(
         "rim",
         1.5,
-        effect=("rim", "glow"),
-        background=("photo", "clouds", "blobs", "patches"),
         colours=("dark_on_pale", "light_on_dark", "saturated", "white_on_colour"),
+        background=("photo", "clouds", "blobs", "patches"),
+        effect=("rim", "glow"),
     ),
     Look(
         "tiles",
         2,
-        effect=("tile",),
-        layout=("rotated", "spaced", "jumping"),
         colours=("dark_on_white", "each", "dark_on_pale"),
+        layout=("rotated", "spaced", "jumping"),
+        effect=("tile",),
     ),
     Look(
         "boxes",
-        1,
-        effect=("box",),
-        layout=("rotated", "spaced"),
-        over=("none", "lines", "dots"),
         held_out=True,
+        layout=("rotated", "spaced"),
+        effect=("box",),
+        over=("none", "lines", "dots"),
     ),
-    Look("two_coloured", 1.5, effect=("two_coloured",), ink=("bold",), background=_ANY_PAPER),
-    Look("echo", 1, effect=("echo",), layout=("spaced", "jumping"), over=("none", "dots")),
+    Look("two_coloured", 1.5, background=_ANY_PAPER, ink=("bold",), effect=("two_coloured",)),
+    Look("echo", layout=("spaced", "jumping"), effect=("echo",), over=("none", "dots")),
     # Backgrounds as dense as the ink.
     Look(
         "salt_and_pepper",
         2,
+        colours=("dark_on_pale", "greys", "saturated", "each"),
         background=("salt",),
         ink=("bold", "solid"),
-        colours=("dark_on_pale", "greys", "saturated", "each"),
         size=(22, 60),
     ),
     Look(
         "coloured_noise",
         1.5,
+        colours=("dark_on_white", "light_on_dark", "each"),
         background=("coloured_noise",),
         ink=("bold", "solid"),
-        colours=("dark_on_white", "light_on_dark", "each"),
         size=(22, 60),
     ),
     Look(
         "ruled",
         2,
-        background=("ruled", "grid", "cross_hatched"),
-        over=("none", "lines"),
         colours=("dark_on_white", "dark_on_pale", "light_on_dark", "greys"),
+        background=("ruled", "grid", "cross_hatched"),
         ink=("solid", "bold"),
+        over=("none", "lines"),
     ),
     Look(
         "woven",
         1.5,
+        colours=("dark_on_pale", "saturated", "light_on_dark"),
         background=("woven", "checkered", "polka"),
         ink=("bold",),
-        colours=("dark_on_pale", "saturated", "light_on_dark"),
         effect=("none", "rim"),
     ),
     Look(
         "sines",
-        1,
-        background=("sines", "halftone"),
-        ink=("bold", "solid"),
         held_out=True,
         colours=("dark_on_pale", "light_on_dark", "saturated"),
+        background=("sines", "halftone"),
+        ink=("bold", "solid"),
     ),
     Look(
         "photo",
         2.5,
+        colours=("dark_on_pale", "light_on_dark", "white_on_colour", "each_any", "saturated"),
         background=("photo", "clouds", "blobs"),
         ink=("solid", "bold"),
         effect=("none", "shadow", "rim", "none"),
-        colours=("dark_on_pale", "light_on_dark", "white_on_colour", "each_any", "saturated"),
     ),
     Look(
         "on_printed_paper",
         1.5,
+        colours=("dark_on_pale", "dark_on_white", "light_on_dark", "greys"),
         background=("text",),
         ink=("bold", "solid"),
-        colours=("dark_on_pale", "dark_on_white", "light_on_dark", "greys"),
     ),
     Look(
         "strewn_letters",
         1.5,
+        colours=("dark_on_white", "each", "dark_on_pale"),
         under=("small_letters", "words"),
         over=("none", "small_letters"),
-        colours=("dark_on_white", "each", "dark_on_pale"),
     ),
     Look(
         "two_lines",
         1.5,
         layout=("line_below", "line_below"),
-        over=("second_line",),
         under=("none", "specks"),
+        over=("second_line",),
     ),
     Look(
         "line_above",
-        1,
-        layout=("line_above",),
-        over=("first_line",),
         held_out=True,
         background=("flat", "gradient"),
+        layout=("line_above",),
+        over=("first_line",),
     ),
     # Clutter of other kinds.
     Look(
         "inverted_shapes",
         2,
-        over=("inverted",),
-        ink=("bold", "solid"),
-        layout=_ANY_LAYOUT,
         colours=("black_on_white", "dark_on_white", "light_on_dark"),
+        layout=_ANY_LAYOUT,
+        ink=("bold", "solid"),
+        over=("inverted",),
     ),
     Look(
         "circles_and_arcs",
         2,
-        over=("circles", "arcs", "polygons", "boxes"),
         layout=_ANY_LAYOUT,
         under=("none", "circles", "glass"),
+        over=("circles", "arcs", "polygons", "boxes"),
     ),
     Look(
         "grid_over",
         1.5,
-        over=("grid", "slanted_grid", "bars"),
-        ink=("bold", "solid"),
         layout=_ANY_LAYOUT,
+        ink=("bold", "solid"),
+        over=("grid", "slanted_grid", "bars"),
     ),
     Look(
         "fisheye_grid",
         1.5,
+        colours=("dark_on_white", "dark_on_pale", "light_on_dark"),
+        ink=("solid", "bold"),
         under=("grid", "slanted_grid"),
         warp=("fisheye", "fisheye+wave_y"),
-        ink=("solid", "bold"),
-        colours=("dark_on_white", "dark_on_pale", "light_on_dark"),
     ),
     Look(
         "scribbled",
         1.5,
-        over=("scribble", "spiral", "thicket"),
-        ink=("bold",),
         colours=("dark_on_white", "dark_on_pale", "each"),
         layout=("plain", "spaced", "jumping"),
+        ink=("bold",),
+        over=("scribble", "spiral", "thicket"),
     ),
     Look(
         "glass",
-        1,
-        over=("glass",),
-        under=("glass", "none"),
         colours=("dark_on_white", "each", "white_on_colour"),
+        under=("glass", "none"),
+        over=("glass",),
     ),
+    Look(
+        "chess",
+        colours=("black_on_white", "dark_on_white", "light_on_dark"),
+        ink=("bold", "solid"),
+        over=("chess",),
+        size=(22, 60),
+    ),
+    Look("web", held_out=True, layout=_ANY_LAYOUT, ink=("bold", "solid"), under=("none", "web"), over=("web",)),
+    Look(
+        "confetti",
+        1.5,
+        colours=("greys", "dark_on_pale"),
+        background=("confetti", "salt", "polka"),
+        ink=("bold",),
+        texture=("pixelled", "sprayed", "none"),
+        warp=("perspective", "none", "wave_y"),
+    ),
+    Look("stitched", ink=("stitched",), over=("none", "dots"), size=(34, 64)),
+    Look("mosaic", held_out=True, background=_ANY_PAPER, ink=("bold",), finish=("mosaic",), size=(36, 70)),
     # Bent, moved, shaken.
     Look(
         "swirled",
         1.5,
-        warp=("swirl", "swirl+wave_x"),
+        held_out=True,
         layout=("plain", "spaced", "filling"),
         over=("none", "lines"),
-        held_out=True,
+        warp=("swirl", "swirl+wave_x"),
     ),
     Look(
         "perspective",
         1.5,
-        warp=("perspective", "squeezed", "crumpled"),
         background=_ANY_PAPER,
         layout=("plain", "spaced", "arched", "sloping"),
         over=("none", "lines", "grid"),
+        warp=("perspective", "squeezed", "crumpled"),
     ),
     Look("arched", 1.5, layout=("arched", "sloping"), over=("none", "curves", "dots")),
-    Look("sliced_and_moved", 1, warp=("slices",), ink=("bold", "solid"), over=("none", "lines")),
+    Look("sliced_and_moved", ink=("bold", "solid"), over=("none", "lines"), warp=("slices",)),
     Look(
         "shaken",
         1.5,
-        warp=("shaken", "shaken+wave_y"),
         ink=("solid", "bold"),
-        size=(22, 60),
         over=("none", "lines", "curves"),
+        warp=("shaken", "shaken+wave_y"),
+        size=(22, 60),
     ),
     Look(
         "overlapping",
         2,
-        layout=("overlapping", "touching"),
         colours=("each", "dark_on_white", "ramp"),
+        layout=("overlapping", "touching"),
         over=("none", "curves", "lines"),
         warp=("none", "wave_y"),
     ),
@@ -620,35 +636,36 @@ _ALL = (
     Look(
         "tiny",
         3,
-        size=(9, 14),
+        colours=("black_on_white", "dark_on_white", "light_on_dark", "each"),
         layout=("plain", "filling", "spaced", "typewriter"),
         ink=("solid", "jagged"),
         over=("none", "specks", "lines"),
-        colours=("black_on_white", "dark_on_white", "light_on_dark", "each"),
+        size=(9, 14),
     ),
-    Look("large", 1, size=(70, 130), layout=_ANY_LAYOUT, over=("none", "curves", "lines+dots")),
+    Look("large", layout=_ANY_LAYOUT, over=("none", "curves", "lines+dots"), size=(70, 130)),
     Look(
         "dithered",
         1.5,
-        finish=("ordered", "web_colours", "palette"),
-        background=("gradient", "clouds", "photo"),
         colours=("dark_on_pale", "light_on_dark", "saturated"),
+        background=("gradient", "clouds", "photo"),
+        finish=("ordered", "web_colours", "palette"),
     ),
     Look(
         "worn",
         1.5,
-        finish=("stained", "lit", "edges", "jpeg+jpeg", "low_resolution+jpeg"),
         over=("none", "lines", "scratches"),
+        finish=("stained", "lit", "edges", "jpeg+jpeg", "low_resolution+jpeg"),
     ),
     Look(
         "sums",
         3,
-        labels=("sum",),
+        background=("flat", "gradient"),
         layout=("plain", "spaced", "jumping", "typewriter"),
         over=("none", "lines", "dots", "specks"),
-        background=("flat", "gradient"),
+        labels=("sum",),
     ),
 )
+# fmt: on
 LOOKS: dict[str, Look] = {look.name: look for look in _ALL}
 _LAYERS = [
     field.name for field in fields(Look) if field.name in _PAINTERS and field.name != "labels"
@@ -862,8 +879,12 @@ def _draw(
     )
     glyphs = _glyphs(label, chosen)
     size = _size(recipe, len(label), rng)
-    letters, height, width = place_letters(layout, glyphs, size, rng)
+    if size < _TINY:
+        recipe = _calmer(recipe)
     colours = choose_colours(SCHEMES[recipe.colours], len(label), rng)
+    if len(set(colours.inks)) == 1 and "outline" not in recipe.ink:  # or they grow together
+        layout = replace(layout, gap=(max(layout.gap[0], -0.06), max(layout.gap[1], -0.02)))
+    letters, height, width = place_letters(layout, glyphs, size, rng)
     background = BACKGROUNDS[recipe.background](height, width, colours.paper, rng)
     _paint(background, recipe.under, colours, size, rng)
     texture = TEXTURES[recipe.texture]
@@ -877,12 +898,24 @@ def _draw(
     image = (background * (255 - share) // 255 + sheet[..., :3]).clip(0, 255).astype(np.uint8)
     image = _paint_over(image, mask, recipe.over, colours, size, rng)
     names = recipe.finish.split("+")
-    if chance(rng, 0.25):
+    if size >= _TINY and chance(rng, 0.25):
         names.append(pick(rng, _COMMON))
     for name in names:
         if name != "none":
             image = FINISHES[name](image, rng)
     return image, mask, label
+
+
+def _calmer(recipe: _Recipe) -> _Recipe:
+    """The same with nothing that leaves only a blot of tiny letters."""
+    return recipe._replace(
+        ink="solid" if recipe.ink not in ("solid", "jagged") else recipe.ink,
+        texture="none",
+        effect=recipe.effect if recipe.effect in ("shadow", "tile") else "none",
+        over=recipe.over if recipe.over in _FINE else "none",
+        warp="none",
+        finish=recipe.finish if recipe.finish in ("palette", "framed", "web_colours") else "none",
+    )
 
 
 def _glyphs(label: str, fonts: Sequence[Font | str]) -> list[Glyph]:
@@ -921,6 +954,11 @@ def _whole_colours(colours: Palette) -> list[tuple[int, ...]]:
     return [tuple(int(value + 0.5) for value in colour) for colour in colours.clutter]
 
 
+def _distance(some: Sequence[Colour], others: Sequence[Colour]) -> float:
+    """How far the two colours lie apart, of which one is here and one there, that are nearest."""
+    return min(difference(first, last) for first in some for last in others)
+
+
 def _paint(image: np.ndarray, names: str, colours: Palette, size: float, rng: Rng) -> None:
     for name in names.split("+"):
         if name != "none":
@@ -931,15 +969,17 @@ def _paint_over(
     image: np.ndarray, mask: np.ndarray, names: str, colours: Palette, size: float, rng: Rng
 ) -> np.ndarray:
     """Paint clutter over the letters; what would hide too much of them is left out."""
+    alike = _distance(colours.clutter, colours.inks) < 50
     for name in names.split("+"):
         if name == "none":
             continue
         before = image.copy()
         CLUTTER[name](image, _whole_colours(colours), size, rng)
-        if name == "inverted":
+        if name in ("inverted", "chess"):
             continue
         changed = cv2.absdiff(image, before).max(axis=2)
-        hidden = float(cv2.mean((changed > 24).astype(np.uint8), mask)[0])
-        if hidden > _HIDDEN:
+        hidden = cv2.mean((changed > 24).astype(np.uint8), mask)[0]
+        beside = float((changed > 24).mean())
+        if hidden > _HIDDEN or (alike and max(hidden, beside) > _HIDDEN_ALIKE):
             image = before
     return image

@@ -6,6 +6,7 @@ after that, so two colours can be made that look alike in grey and different to 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -177,6 +178,25 @@ def mix(first: Colour, last: Colour, share: float) -> Colour:
     """
     red, green, blue = (a + (b - a) * share for a, b in zip(first, last, strict=True))
     return red, green, blue
+
+
+def difference(first: Sequence[float], last: Sequence[float]) -> float:
+    """How well two colours can be told apart: by their grey values, or else by their hues.
+
+    Args:
+        first: Red, green and blue, 0 to 255.
+        last: Another colour.
+
+    Returns:
+        From 0 for equal ones to 255 for black and white.
+
+    Example:
+        >>> round(difference((0, 0, 0), (0, 0, 255))), round(difference((0, 0, 0), (0, 255, 0)))
+        (60, 150)
+    """
+    apart = [a - b for a, b in zip(first, last, strict=True)]
+    grey = sum(weight * step for weight, step in zip(_LUMA, apart, strict=True))
+    return max(abs(grey), 0.7 * sum(map(abs, apart)) / 3)
 
 
 def choose_colours(scheme: Scheme, letters: int, rng: Rng) -> Palette:

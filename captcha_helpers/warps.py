@@ -133,7 +133,7 @@ def _slices(map_x: np.ndarray, map_y: np.ndarray, size: float, rng: Rng) -> None
 
 def _shaken(map_x: np.ndarray, map_y: np.ndarray, size: float, rng: Rng) -> None:
     """Every pixel from somewhere near."""
-    most = between(rng, 0.03, 0.075) * size
+    most = between(rng, 0.025, 0.06) * size
     shape = map_x.shape
     map_x += (2 * rng.random(shape, np.float32) - 1) * most
     map_y += (2 * rng.random(shape, np.float32) - 1) * most

@@ -35,7 +35,7 @@ from PIL import Image, ImageDraw, ImageFont
 from captcha_helpers.drawing.styles import Stroke, Style, Wave, get_style
 
 try:
-    import cv2
+    import cv2 as cv2  # the alias says that other modules may take it from here
 except ModuleNotFoundError as error:  # pragma: no cover
     raise ImportError(
         'Drawing images needs OpenCV, which is not installed: pip install "captcha-helpers[train]"'
