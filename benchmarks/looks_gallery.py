@@ -1,4 +1,4 @@
-"""Draw every look of :mod:`captcha_helpers.looks` by name, into docs/images/looks.png.
+"""Draw every look of :mod:`captcha_helpers.drawing.looks` by name, into docs/images/looks.png.
 
 python -m benchmarks.looks_gallery
 """
@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from captcha_helpers.files import write_bytes
-from captcha_helpers.generator import font_file
-from captcha_helpers.looks import LOOKS, draw_looks
+from captcha_helpers.core.files import write_bytes
+from captcha_helpers.drawing.looks import LOOKS, draw_looks
+from captcha_helpers.drawing.painter import font_file
 
 COLUMNS, HEIGHT, WIDTH, GAP, LINE = 4, 40, 160, 8, 15
 COLOURS = 160  # of the picture: a palette keeps the file small

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from captcha_helpers.dice import Rng, between, chance, pick, whole
-from captcha_helpers.styles import Range
+from captcha_helpers.drawing.dice import Rng, between, chance, pick, whole
+from captcha_helpers.drawing.styles import Range
 
 Colour = tuple[float, float, float]  # red, green, blue, from 0 to 255
 

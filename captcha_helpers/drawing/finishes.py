@@ -12,9 +12,9 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from captcha_helpers.backgrounds import noise_map
-from captcha_helpers.dice import Rng, between, chance, pick, whole
-from captcha_helpers.generator import cv2
+from captcha_helpers.drawing.backgrounds import noise_map
+from captcha_helpers.drawing.dice import Rng, between, chance, pick, whole
+from captcha_helpers.drawing.painter import cv2
 
 Finish = Callable[[np.ndarray, Rng], np.ndarray]
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from captcha_helpers.dice import Rng, between, chance, pick, whole
-from captcha_helpers.generator import cv2
+from captcha_helpers.drawing.dice import Rng, between, chance, pick, whole
+from captcha_helpers.drawing.painter import cv2
 
 Painter = Callable[[np.ndarray, Sequence["tuple[int, ...]"], float, Rng], None]
 Colours = Sequence["tuple[int, ...]"]

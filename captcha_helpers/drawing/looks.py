@@ -22,14 +22,13 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from captcha_helpers.backgrounds import BACKGROUNDS
-from captcha_helpers.charset import ALPHANUMERIC
-from captcha_helpers.clutter import CLUTTER
-from captcha_helpers.dice import Rng, between, chance, pick, whole
-from captcha_helpers.finishes import FINISHES
-from captcha_helpers.generator import Glyph, cv2, glyph
-from captcha_helpers.label_kinds import KINDS, SUM, draw_label
-from captcha_helpers.lettering import (
+from captcha_helpers.core.charset import ALPHANUMERIC
+from captcha_helpers.drawing.backgrounds import BACKGROUNDS
+from captcha_helpers.drawing.clutter import CLUTTER
+from captcha_helpers.drawing.dice import Rng, between, chance, pick, whole
+from captcha_helpers.drawing.finishes import FINISHES
+from captcha_helpers.drawing.label_kinds import KINDS, SUM, draw_label
+from captcha_helpers.drawing.lettering import (
     EFFECTS,
     INKS,
     LAYOUTS,
@@ -37,10 +36,11 @@ from captcha_helpers.lettering import (
     ink_letters,
     place_letters,
 )
-from captcha_helpers.palettes import SCHEMES, Colour, Palette, choose_colours, difference
-from captcha_helpers.pretraining import FONTS
-from captcha_helpers.styles import Range
-from captcha_helpers.warps import WARPS, warp
+from captcha_helpers.drawing.painter import Glyph, cv2, glyph
+from captcha_helpers.drawing.palettes import SCHEMES, Colour, Palette, choose_colours, difference
+from captcha_helpers.drawing.random_looks import FONTS
+from captcha_helpers.drawing.styles import Range
+from captcha_helpers.drawing.warps import WARPS, warp
 
 CHARSET = ALPHANUMERIC + "+-=?"  # what `draw_look` writes by default
 
@@ -58,7 +58,7 @@ class Font(NamedTuple):
     """A font that letters may be drawn with.
 
     Attributes:
-        name: As in :func:`captcha_helpers.generator.font_file`.
+        name: As in :func:`drawing.painter.font_file`.
         upper_only: Its small letters look like large ones, or it has none; then no label with small
             letters is drawn with it.
     """
@@ -78,17 +78,17 @@ class Look:
         name: What it is called.
         weight: How often it is drawn, next to other looks.
         held_out: It is never drawn unless asked for: to measure how a new look is read.
-        colours: Names of :data:`captcha_helpers.palettes.SCHEMES`.
-        background: Of :data:`captcha_helpers.backgrounds.BACKGROUNDS`.
-        layout: Of :data:`captcha_helpers.lettering.LAYOUTS`.
-        ink: Of :data:`captcha_helpers.lettering.INKS`.
-        texture: Of :data:`captcha_helpers.lettering.TEXTURES`.
-        effect: Of :data:`captcha_helpers.lettering.EFFECTS`.
-        under: Clutter under the letters, of :data:`captcha_helpers.clutter.CLUTTER`.
+        colours: Names of :data:`drawing.palettes.SCHEMES`.
+        background: Of :data:`drawing.backgrounds.BACKGROUNDS`.
+        layout: Of :data:`drawing.lettering.LAYOUTS`.
+        ink: Of :data:`drawing.lettering.INKS`.
+        texture: Of :data:`drawing.lettering.TEXTURES`.
+        effect: Of :data:`drawing.lettering.EFFECTS`.
+        under: Clutter under the letters, of :data:`drawing.clutter.CLUTTER`.
         over: Clutter over the letters.
-        warp: Of :data:`captcha_helpers.warps.WARPS`.
-        finish: Of :data:`captcha_helpers.finishes.FINISHES`.
-        labels: Kinds of labels, of :data:`captcha_helpers.label_kinds.KINDS`; by default any.
+        warp: Of :data:`drawing.warps.WARPS`.
+        finish: Of :data:`drawing.finishes.FINISHES`.
+        labels: Kinds of labels, of :data:`drawing.label_kinds.KINDS`; by default any.
         size: Range of the letters' size in pixels; by default from tiny to large.
     """
 
@@ -137,533 +137,167 @@ _ANY_LAYOUT = ("plain", "spaced", "jumping", "rotated", "slanted", "touching", "
 _ANY_PAPER = ("flat", "flat", "gradient", "clouds", "patches", "radial", "stripes")
 _LARGE: Range = (26.0, 60.0)
 
-# fmt: off  (a table: one look after the other)
+# fmt: off
 _ALL = (
     # Simple ones: most real CAPTCHAs are.
-    Look(
-        "clean",
-        7,
-        colours=("black_on_white", "dark_on_white", "dark_on_pale", "greys"),
-        layout=("plain", "spaced", "typewriter", "slanted", "filling", "small", "narrow", "wide"),
-    ),
-    Look(
-        "clean_on_dark",
-        2,
-        colours=("light_on_dark", "white_on_colour"),
-        layout=("plain", "spaced", "filling", "small", "wide"),
-    ),
-    Look(
-        "clean_jumping",
-        3,
-        colours=("dark_on_white", "dark_on_pale", "each", "black_on_white"),
-        layout=("jumping", "rotated", "scattered"),
-    ),
-    Look(
-        "lines_and_dots",
-        9,
-        layout=_ANY_LAYOUT,
-        over=(
-            "lines",
-            "lines+dots",
-            "long_lines+specks",
-            "long_lines",
-            "dots",
-            "specks",
-            "lines+specks",
-            "curves+dots",
-        ),
-    ),
-    Look(
-        "same_colour_lines",
-        5,
-        colours=("black_on_white", "dark_on_white"),
-        layout=_ANY_LAYOUT,
-        over=("curves", "sine", "long_lines", "arcs", "sine+dots", "curves+specks"),
-    ),
-    Look(
-        "lines_behind",
-        4,
-        colours=("dark_on_white", "dark_on_pale", "greys", "light_on_dark"),
-        layout=_ANY_LAYOUT,
-        under=("lines", "long_lines", "grid", "scratches", "lines+specks", "boxes"),
-    ),
-    Look(
-        "one_stroke",
-        3,
-        colours=("black_on_white", "dark_on_white", "greys"),
-        layout=("plain", "touching", "slanted", "overlapping", "filling"),
-        ink=("solid", "bold"),
-        over=("strike", "strike", "curves"),
-    ),
-    Look(
-        "bent_black",
-        3,
-        colours=("black_on_white", "greys"),
-        layout=("touching", "bent", "overlapping"),
-        ink=("bold", "solid", "solid"),
-        warp=("wave_x+wave_y", "crumpled", "ripple"),
-    ),
-    Look(
-        "waves_and_gradient",
-        2,
-        colours=("greys", "dark_on_pale"),
-        background=("gradient",),
-        over=("strike", "curves", "lines"),
-        warp=("wave_x+wave_y", "ripple", "wave_y"),
-    ),
-    Look(
-        "specks",
-        3,
-        layout=_ANY_LAYOUT,
-        over=("specks", "specks+dots", "snow"),
-        finish=("salted", "none", "grain"),
-    ),
+    Look("clean", 7, colours=("black_on_white", "dark_on_white", "dark_on_pale", "greys"),
+         layout=("plain", "spaced", "typewriter", "slanted", "filling", "small", "narrow", "wide")),
+    Look("clean_on_dark", 2, colours=("light_on_dark", "white_on_colour"), layout=("plain",
+         "spaced", "filling", "small", "wide")),
+    Look("clean_jumping", 3, colours=("dark_on_white", "dark_on_pale", "each", "black_on_white"),
+         layout=("jumping", "rotated", "scattered")),
+    Look("lines_and_dots", 9, layout=_ANY_LAYOUT, over=("lines", "lines+dots", "long_lines+specks",
+         "long_lines", "dots", "specks", "lines+specks", "curves+dots")),
+    Look("same_colour_lines", 5, colours=("black_on_white", "dark_on_white"), layout=_ANY_LAYOUT,
+         over=("curves", "sine", "long_lines", "arcs", "sine+dots", "curves+specks")),
+    Look("lines_behind", 4, colours=("dark_on_white", "dark_on_pale", "greys", "light_on_dark"),
+         layout=_ANY_LAYOUT, under=("lines", "long_lines", "grid", "scratches", "lines+specks",
+         "boxes")),
+    Look("one_stroke", 3, colours=("black_on_white", "dark_on_white", "greys"), layout=("plain",
+         "touching", "slanted", "overlapping", "filling"), ink=("solid", "bold"), over=("strike",
+         "strike", "curves")),
+    Look("bent_black", 3, colours=("black_on_white", "greys"), layout=("touching", "bent",
+         "overlapping"), ink=("bold", "solid", "solid"), warp=("wave_x+wave_y", "crumpled",
+         "ripple")),
+    Look("waves_and_gradient", 2, colours=("greys", "dark_on_pale"), background=("gradient",),
+         over=("strike", "curves", "lines"), warp=("wave_x+wave_y", "ripple", "wave_y")),
+    Look("specks", 3, layout=_ANY_LAYOUT, over=("specks", "specks+dots", "snow"), finish=("salted",
+         "none", "grain")),
     # Colour.
-    Look(
-        "each_its_colour",
-        4,
-        colours=("each",),
-        layout=("jumping", "rotated", "mixed", "spaced"),
-        under=("none", "stars", "lines"),
-        over=("none", "lines", "dots", "curves", "stars"),
-    ),
-    Look(
-        "each_its_font",
-        3,
-        colours=("each", "each_any", "ramp"),
-        layout=("mixed", "scattered"),
-        ink=("solid", "bold", "thin"),
-        over=("none", "lines", "dots"),
-    ),
-    Look(
-        "many_colours",
-        2,
-        colours=("each_any", "each"),
-        background=("confetti", "patches", "coloured_noise", "flat"),
-        over=("lines+dots", "circles", "curves"),
-    ),
-    Look(
-        "ramp",
-        1.5,
-        colours=("ramp",),
-        layout=("spaced", "plain", "jumping"),
-        over=("none", "lines", "dots"),
-    ),
-    Look(
-        "pale_far_apart",
-        1.5,
-        colours=("pale_each",),
-        layout=("far_apart",),
-        ink=("thin", "solid"),
-        over=("none", "dots", "lines"),
-    ),
-    Look(
-        "pale_hairlines",
-        2,
-        colours=("pale", "pale_on_middle", "pale_each"),
-        background=("gradient", "radial", "flat"),
-        ink=("hairline", "thin", "hairline"),
-        over=("none", "strike", "curves"),
-        size=_LARGE,
-    ),
-    Look(
-        "pale",
-        1.5,
-        colours=("pale", "pale_on_middle"),
-        background=_ANY_PAPER,
-        layout=_ANY_LAYOUT,
-        ink=("solid", "bold"),
-        over=("none", "lines", "dots"),
-    ),
-    Look(
-        "equal_grey",
-        2,
-        colours=("equal_grey",),
-        ink=("bold", "solid"),
-        under=("none", "dots", "specks"),
-        over=("none", "lines", "long_lines"),
-    ),
-    Look(
-        "bright_in_a_thicket",
-        2,
-        colours=("bright_under_dark",),
-        ink=("bold", "solid"),
-        under=("thicket", "scratches"),
-        over=("thicket", "scratches", "scribble"),
-    ),
-    Look(
-        "dark_under_bright",
-        1.5,
-        held_out=True,
-        colours=("dark_under_bright",),
-        ink=("bold", "solid"),
-        over=("thicket", "curves+circles", "scribble", "arcs"),
-    ),
-    Look(
-        "white_on_colour",
-        2.5,
-        colours=("white_on_colour", "saturated"),
-        background=("flat", "gradient", "clouds", "patches"),
-        ink=("solid", "bold"),
-        over=("none", "lines", "dots"),
-    ),
-    Look(
-        "neon",
-        1.5,
-        colours=("neon",),
-        background=("flat", "clouds"),
-        effect=("glow", "none", "echo"),
-        over=("none", "curves", "dots"),
-    ),
-    Look(
-        "two_colours",
-        1.5,
-        colours=("black_on_white", "saturated", "light_on_dark"),
-        layout=_ANY_LAYOUT,
-        ink=("jagged",),
-        over=("lines", "specks", "bars", "none"),
-    ),
+    Look("each_its_colour", 4, colours=("each",), layout=("jumping", "rotated", "mixed", "spaced"),
+         under=("none", "stars", "lines"), over=("none", "lines", "dots", "curves", "stars")),
+    Look("each_its_font", 3, colours=("each", "each_any", "ramp"), layout=("mixed", "scattered"),
+         ink=("solid", "bold", "thin"), over=("none", "lines", "dots")),
+    Look("many_colours", 2, colours=("each_any", "each"), background=("confetti", "patches",
+         "coloured_noise", "flat"), over=("lines+dots", "circles", "curves")),
+    Look("ramp", 1.5, colours=("ramp",), layout=("spaced", "plain", "jumping"), over=("none",
+         "lines", "dots")),
+    Look("pale_far_apart", 1.5, colours=("pale_each",), layout=("far_apart",), ink=("thin",
+         "solid"), over=("none", "dots", "lines")),
+    Look("pale_hairlines", 2, colours=("pale", "pale_on_middle", "pale_each"),
+         background=("gradient", "radial", "flat"), ink=("hairline", "thin", "hairline"),
+         over=("none", "strike", "curves"), size=_LARGE),
+    Look("pale", 1.5, colours=("pale", "pale_on_middle"), background=_ANY_PAPER, layout=_ANY_LAYOUT,
+         ink=("solid", "bold"), over=("none", "lines", "dots")),
+    Look("equal_grey", 2, colours=("equal_grey",), ink=("bold", "solid"), under=("none", "dots",
+         "specks"), over=("none", "lines", "long_lines")),
+    Look("bright_in_a_thicket", 2, colours=("bright_under_dark",), ink=("bold", "solid"),
+         under=("thicket", "scratches"), over=("thicket", "scratches", "scribble")),
+    Look("dark_under_bright", 1.5, held_out=True, colours=("dark_under_bright",), ink=("bold",
+         "solid"), over=("thicket", "curves+circles", "scribble", "arcs")),
+    Look("white_on_colour", 2.5, colours=("white_on_colour", "saturated"), background=("flat",
+         "gradient", "clouds", "patches"), ink=("solid", "bold"), over=("none", "lines", "dots")),
+    Look("neon", 1.5, colours=("neon",), background=("flat", "clouds"), effect=("glow", "none",
+         "echo"), over=("none", "curves", "dots")),
+    Look("two_colours", 1.5, colours=("black_on_white", "saturated", "light_on_dark"),
+         layout=_ANY_LAYOUT, ink=("jagged",), over=("lines", "specks", "bars", "none")),
     # What letters are made of.
-    Look(
-        "dotted",
-        1.5,
-        ink=("bold",),
-        texture=("dotted",),
-        over=("none", "dots", "lines"),
-        size=(30, 64),
-    ),
-    Look(
-        "hatched",
-        1.5,
-        ink=("bold",),
-        texture=("hatched", "hatched_twice"),
-        effect=("none", "rim", "none"),
-        size=(30, 64),
-    ),
-    Look(
-        "short_strokes",
-        1.5,
-        held_out=True,
-        ink=("bold",),
-        texture=("short_strokes",),
-        under=("none", "scratches"),
-        size=(30, 64),
-    ),
-    Look(
-        "sprayed",
-        1.5,
-        ink=("bold", "solid"),
-        texture=("sprayed", "pixelled"),
-        over=("specks", "none"),
-        size=_LARGE,
-    ),
-    Look(
-        "holed", 1.5, ink=("bold",), texture=("holed", "sliced"), over=("none", "dots"), size=_LARGE
-    ),
-    Look(
-        "scanned",
-        1.5,
-        ink=("bold", "solid"),
-        texture=("scanned", "faded"),
-        finish=("rows", "none", "grain"),
-        size=(24, 60),
-    ),
-    Look(
-        "outlined",
-        2.5,
-        colours=("black_on_white", "dark_on_white", "dark_on_pale", "light_on_dark"),
-        layout=_ANY_LAYOUT,
-        ink=("outline",),
-        over=("none", "lines", "curves"),
-        size=_LARGE,
-    ),
-    Look(
-        "outlines_over_one_another",
-        1.5,
-        layout=("overlapping",),
-        ink=("outline",),
-        warp=("wave_y", "wave_x+wave_y"),
-        size=_LARGE,
-    ),
-    Look(
-        "double_outlines",
-        held_out=True,
-        layout=("plain", "spaced", "jumping"),
-        ink=("double_outline", "inline"),
-        over=("none", "lines"),
-        size=(36, 64),
-    ),
-    Look(
-        "eaten",
-        1.5,
-        ink=("eaten",),
-        texture=("none", "faded"),
-        over=("none", "scratches"),
-        finish=("none", "ordered", "jpeg"),
-    ),
-    Look(
-        "glassy",
-        colours=("each", "dark_on_white"),
-        layout=("overlapping", "touching"),
-        ink=("glassy",),
-        effect=("none", "echo"),
-        size=_LARGE,
-    ),
+    Look("dotted", 1.5, ink=("bold",), texture=("dotted",), over=("none", "dots", "lines"),
+         size=(30, 64)),
+    Look("hatched", 1.5, ink=("bold",), texture=("hatched", "hatched_twice"), effect=("none", "rim",
+         "none"), size=(30, 64)),
+    Look("short_strokes", 1.5, held_out=True, ink=("bold",), texture=("short_strokes",),
+         under=("none", "scratches"), size=(30, 64)),
+    Look("sprayed", 1.5, ink=("bold", "solid"), texture=("sprayed", "pixelled"), over=("specks",
+         "none"), size=_LARGE),
+    Look("holed", 1.5, ink=("bold",), texture=("holed", "sliced"), over=("none", "dots"),
+         size=_LARGE),
+    Look("scanned", 1.5, ink=("bold", "solid"), texture=("scanned", "faded"), finish=("rows",
+         "none", "grain"), size=(24, 60)),
+    Look("outlined", 2.5, colours=("black_on_white", "dark_on_white", "dark_on_pale",
+         "light_on_dark"), layout=_ANY_LAYOUT, ink=("outline",), over=("none", "lines", "curves"),
+         size=_LARGE),
+    Look("outlines_over_one_another", 1.5, layout=("overlapping",), ink=("outline",),
+         warp=("wave_y", "wave_x+wave_y"), size=_LARGE),
+    Look("double_outlines", held_out=True, layout=("plain", "spaced", "jumping"),
+         ink=("double_outline", "inline"), over=("none", "lines"), size=(36, 64)),
+    Look("eaten", 1.5, ink=("eaten",), texture=("none", "faded"), over=("none", "scratches"),
+         finish=("none", "ordered", "jpeg")),
+    Look("glassy", colours=("each", "dark_on_white"), layout=("overlapping", "touching"),
+         ink=("glassy",), effect=("none", "echo"), size=_LARGE),
     # What goes with letters.
-    Look(
-        "shadow",
-        2.5,
-        background=_ANY_PAPER,
-        ink=("solid", "bold"),
-        effect=("shadow",),
-        over=("none", "lines", "curves"),
-    ),
-    Look(
-        "solid_letters",
-        1.5,
-        background=_ANY_PAPER,
-        layout=("spaced", "rotated", "jumping"),
-        ink=("bold",),
-        effect=("extruded", "bevel"),
-        size=_LARGE,
-    ),
-    Look(
-        "rim",
-        1.5,
-        colours=("dark_on_pale", "light_on_dark", "saturated", "white_on_colour"),
-        background=("photo", "clouds", "blobs", "patches"),
-        effect=("rim", "glow"),
-    ),
-    Look(
-        "tiles",
-        2,
-        colours=("dark_on_white", "each", "dark_on_pale"),
-        layout=("rotated", "spaced", "jumping"),
-        effect=("tile",),
-    ),
-    Look(
-        "boxes",
-        held_out=True,
-        layout=("rotated", "spaced"),
-        effect=("box",),
-        over=("none", "lines", "dots"),
-    ),
+    Look("shadow", 2.5, background=_ANY_PAPER, ink=("solid", "bold"), effect=("shadow",),
+         over=("none", "lines", "curves")),
+    Look("solid_letters", 1.5, background=_ANY_PAPER, layout=("spaced", "rotated", "jumping"),
+         ink=("bold",), effect=("extruded", "bevel"), size=_LARGE),
+    Look("rim", 1.5, colours=("dark_on_pale", "light_on_dark", "saturated", "white_on_colour"),
+         background=("photo", "clouds", "blobs", "patches"), effect=("rim", "glow")),
+    Look("tiles", 2, colours=("dark_on_white", "each", "dark_on_pale"), layout=("rotated", "spaced",
+         "jumping"), effect=("tile",)),
+    Look("boxes", held_out=True, layout=("rotated", "spaced"), effect=("box",), over=("none",
+         "lines", "dots")),
     Look("two_coloured", 1.5, background=_ANY_PAPER, ink=("bold",), effect=("two_coloured",)),
     Look("echo", layout=("spaced", "jumping"), effect=("echo",), over=("none", "dots")),
     # Backgrounds as dense as the ink.
-    Look(
-        "salt_and_pepper",
-        2,
-        colours=("dark_on_pale", "greys", "saturated", "each"),
-        background=("salt",),
-        ink=("bold", "solid"),
-        size=(22, 60),
-    ),
-    Look(
-        "coloured_noise",
-        1.5,
-        colours=("dark_on_white", "light_on_dark", "each"),
-        background=("coloured_noise",),
-        ink=("bold", "solid"),
-        size=(22, 60),
-    ),
-    Look(
-        "ruled",
-        2,
-        colours=("dark_on_white", "dark_on_pale", "light_on_dark", "greys"),
-        background=("ruled", "grid", "cross_hatched"),
-        ink=("solid", "bold"),
-        over=("none", "lines"),
-    ),
-    Look(
-        "woven",
-        1.5,
-        colours=("dark_on_pale", "saturated", "light_on_dark"),
-        background=("woven", "checkered", "polka"),
-        ink=("bold",),
-        effect=("none", "rim"),
-    ),
-    Look(
-        "sines",
-        held_out=True,
-        colours=("dark_on_pale", "light_on_dark", "saturated"),
-        background=("sines", "halftone"),
-        ink=("bold", "solid"),
-    ),
-    Look(
-        "photo",
-        2.5,
-        colours=("dark_on_pale", "light_on_dark", "white_on_colour", "each_any", "saturated"),
-        background=("photo", "clouds", "blobs"),
-        ink=("solid", "bold"),
-        effect=("none", "shadow", "rim", "none"),
-    ),
-    Look(
-        "on_printed_paper",
-        1.5,
-        colours=("dark_on_pale", "dark_on_white", "light_on_dark", "greys"),
-        background=("text",),
-        ink=("bold", "solid"),
-    ),
-    Look(
-        "strewn_letters",
-        1.5,
-        colours=("dark_on_white", "each", "dark_on_pale"),
-        under=("small_letters", "words"),
-        over=("none", "small_letters"),
-    ),
-    Look(
-        "two_lines",
-        1.5,
-        layout=("line_below", "line_below"),
-        under=("none", "specks"),
-        over=("second_line",),
-    ),
-    Look(
-        "line_above",
-        held_out=True,
-        background=("flat", "gradient"),
-        layout=("line_above",),
-        over=("first_line",),
-    ),
+    Look("salt_and_pepper", 2, colours=("dark_on_pale", "greys", "saturated", "each"),
+         background=("salt",), ink=("bold", "solid"), size=(22, 60)),
+    Look("coloured_noise", 1.5, colours=("dark_on_white", "light_on_dark", "each"),
+         background=("coloured_noise",), ink=("bold", "solid"), size=(22, 60)),
+    Look("ruled", 2, colours=("dark_on_white", "dark_on_pale", "light_on_dark", "greys"),
+         background=("ruled", "grid", "cross_hatched"), ink=("solid", "bold"), over=("none",
+         "lines")),
+    Look("woven", 1.5, colours=("dark_on_pale", "saturated", "light_on_dark"), background=("woven",
+         "checkered", "polka"), ink=("bold",), effect=("none", "rim")),
+    Look("sines", held_out=True, colours=("dark_on_pale", "light_on_dark", "saturated"),
+         background=("sines", "halftone"), ink=("bold", "solid")),
+    Look("photo", 2.5, colours=("dark_on_pale", "light_on_dark", "white_on_colour", "each_any",
+         "saturated"), background=("photo", "clouds", "blobs"), ink=("solid", "bold"),
+         effect=("none", "shadow", "rim", "none")),
+    Look("on_printed_paper", 1.5, colours=("dark_on_pale", "dark_on_white", "light_on_dark",
+         "greys"), background=("text",), ink=("bold", "solid")),
+    Look("strewn_letters", 1.5, colours=("dark_on_white", "each", "dark_on_pale"),
+         under=("small_letters", "words"), over=("none", "small_letters")),
+    Look("two_lines", 1.5, layout=("line_below", "line_below"), under=("none", "specks"),
+         over=("second_line",)),
+    Look("line_above", held_out=True, background=("flat", "gradient"), layout=("line_above",),
+         over=("first_line",)),
     # Clutter of other kinds.
-    Look(
-        "inverted_shapes",
-        2,
-        colours=("black_on_white", "dark_on_white", "light_on_dark"),
-        layout=_ANY_LAYOUT,
-        ink=("bold", "solid"),
-        over=("inverted",),
-    ),
-    Look(
-        "circles_and_arcs",
-        2,
-        layout=_ANY_LAYOUT,
-        under=("none", "circles", "glass"),
-        over=("circles", "arcs", "polygons", "boxes"),
-    ),
-    Look(
-        "grid_over",
-        1.5,
-        layout=_ANY_LAYOUT,
-        ink=("bold", "solid"),
-        over=("grid", "slanted_grid", "bars"),
-    ),
-    Look(
-        "fisheye_grid",
-        1.5,
-        colours=("dark_on_white", "dark_on_pale", "light_on_dark"),
-        ink=("solid", "bold"),
-        under=("grid", "slanted_grid"),
-        warp=("fisheye", "fisheye+wave_y"),
-    ),
-    Look(
-        "scribbled",
-        1.5,
-        colours=("dark_on_white", "dark_on_pale", "each"),
-        layout=("plain", "spaced", "jumping"),
-        ink=("bold",),
-        over=("scribble", "spiral", "thicket"),
-    ),
-    Look(
-        "glass",
-        colours=("dark_on_white", "each", "white_on_colour"),
-        under=("glass", "none"),
-        over=("glass",),
-    ),
-    Look(
-        "chess",
-        colours=("black_on_white", "dark_on_white", "light_on_dark"),
-        ink=("bold", "solid"),
-        over=("chess",),
-        size=(22, 60),
-    ),
-    Look("web", held_out=True, layout=_ANY_LAYOUT, ink=("bold", "solid"), under=("none", "web"), over=("web",)),
-    Look(
-        "confetti",
-        1.5,
-        colours=("greys", "dark_on_pale"),
-        background=("confetti", "salt", "polka"),
-        ink=("bold",),
-        texture=("pixelled", "sprayed", "none"),
-        warp=("perspective", "none", "wave_y"),
-    ),
+    Look("inverted_shapes", 2, colours=("black_on_white", "dark_on_white", "light_on_dark"),
+         layout=_ANY_LAYOUT, ink=("bold", "solid"), over=("inverted",)),
+    Look("circles_and_arcs", 2, layout=_ANY_LAYOUT, under=("none", "circles", "glass"),
+         over=("circles", "arcs", "polygons", "boxes")),
+    Look("grid_over", 1.5, layout=_ANY_LAYOUT, ink=("bold", "solid"), over=("grid", "slanted_grid",
+         "bars")),
+    Look("fisheye_grid", 1.5, colours=("dark_on_white", "dark_on_pale", "light_on_dark"),
+         ink=("solid", "bold"), under=("grid", "slanted_grid"), warp=("fisheye", "fisheye+wave_y")),
+    Look("scribbled", 1.5, colours=("dark_on_white", "dark_on_pale", "each"), layout=("plain",
+         "spaced", "jumping"), ink=("bold",), over=("scribble", "spiral", "thicket")),
+    Look("glass", colours=("dark_on_white", "each", "white_on_colour"), under=("glass", "none"),
+         over=("glass",)),
+    Look("chess", colours=("black_on_white", "dark_on_white", "light_on_dark"), ink=("bold",
+         "solid"), over=("chess",), size=(22, 60)),
+    Look("web", held_out=True, layout=_ANY_LAYOUT, ink=("bold", "solid"), under=("none", "web"),
+         over=("web",)),
+    Look("confetti", 1.5, colours=("greys", "dark_on_pale"), background=("confetti", "salt",
+         "polka"), ink=("bold",), texture=("pixelled", "sprayed", "none"), warp=("perspective",
+         "none", "wave_y")),
     Look("stitched", ink=("stitched",), over=("none", "dots"), size=(34, 64)),
-    Look("mosaic", held_out=True, background=_ANY_PAPER, ink=("bold",), finish=("mosaic",), size=(36, 70)),
+    Look("mosaic", held_out=True, background=_ANY_PAPER, ink=("bold",), finish=("mosaic",),
+         size=(36, 70)),
     # Bent, moved, shaken.
-    Look(
-        "swirled",
-        1.5,
-        held_out=True,
-        layout=("plain", "spaced", "filling"),
-        over=("none", "lines"),
-        warp=("swirl", "swirl+wave_x"),
-    ),
-    Look(
-        "perspective",
-        1.5,
-        background=_ANY_PAPER,
-        layout=("plain", "spaced", "arched", "sloping"),
-        over=("none", "lines", "grid"),
-        warp=("perspective", "squeezed", "crumpled"),
-    ),
+    Look("swirled", 1.5, held_out=True, layout=("plain", "spaced", "filling"), over=("none",
+         "lines"), warp=("swirl", "swirl+wave_x")),
+    Look("perspective", 1.5, background=_ANY_PAPER, layout=("plain", "spaced", "arched", "sloping"),
+         over=("none", "lines", "grid"), warp=("perspective", "squeezed", "crumpled")),
     Look("arched", 1.5, layout=("arched", "sloping"), over=("none", "curves", "dots")),
     Look("sliced_and_moved", ink=("bold", "solid"), over=("none", "lines"), warp=("slices",)),
-    Look(
-        "shaken",
-        1.5,
-        ink=("solid", "bold"),
-        over=("none", "lines", "curves"),
-        warp=("shaken", "shaken+wave_y"),
-        size=(22, 60),
-    ),
-    Look(
-        "overlapping",
-        2,
-        colours=("each", "dark_on_white", "ramp"),
-        layout=("overlapping", "touching"),
-        over=("none", "curves", "lines"),
-        warp=("none", "wave_y"),
-    ),
-    Look(
-        "cut_off",
-        1.5,
-        layout=("cut_off", "filling"),
-        ink=("solid", "bold"),
-        over=("none", "lines", "dots"),
-    ),
+    Look("shaken", 1.5, ink=("solid", "bold"), over=("none", "lines", "curves"), warp=("shaken",
+         "shaken+wave_y"), size=(22, 60)),
+    Look("overlapping", 2, colours=("each", "dark_on_white", "ramp"), layout=("overlapping",
+         "touching"), over=("none", "curves", "lines"), warp=("none", "wave_y")),
+    Look("cut_off", 1.5, layout=("cut_off", "filling"), ink=("solid", "bold"), over=("none",
+         "lines", "dots")),
     # How it is saved, how large it is, what it asks.
-    Look(
-        "tiny",
-        3,
-        colours=("black_on_white", "dark_on_white", "light_on_dark", "each"),
-        layout=("plain", "filling", "spaced", "typewriter"),
-        ink=("solid", "jagged"),
-        over=("none", "specks", "lines"),
-        size=(9, 14),
-    ),
+    Look("tiny", 3, colours=("black_on_white", "dark_on_white", "light_on_dark", "each"),
+         layout=("plain", "filling", "spaced", "typewriter"), ink=("solid", "jagged"), over=("none",
+         "specks", "lines"), size=(9, 14)),
     Look("large", layout=_ANY_LAYOUT, over=("none", "curves", "lines+dots"), size=(70, 130)),
-    Look(
-        "dithered",
-        1.5,
-        colours=("dark_on_pale", "light_on_dark", "saturated"),
-        background=("gradient", "clouds", "photo"),
-        finish=("ordered", "web_colours", "palette"),
-    ),
-    Look(
-        "worn",
-        1.5,
-        over=("none", "lines", "scratches"),
-        finish=("stained", "lit", "edges", "jpeg+jpeg", "low_resolution+jpeg"),
-    ),
-    Look(
-        "sums",
-        3,
-        background=("flat", "gradient"),
-        layout=("plain", "spaced", "jumping", "typewriter"),
-        over=("none", "lines", "dots", "specks"),
-        labels=("sum",),
-    ),
+    Look("dithered", 1.5, colours=("dark_on_pale", "light_on_dark", "saturated"),
+         background=("gradient", "clouds", "photo"), finish=("ordered", "web_colours", "palette")),
+    Look("worn", 1.5, over=("none", "lines", "scratches"), finish=("stained", "lit", "edges",
+         "jpeg+jpeg", "low_resolution+jpeg")),
+    Look("sums", 3, background=("flat", "gradient"), layout=("plain", "spaced", "jumping",
+         "typewriter"), over=("none", "lines", "dots", "specks"), labels=("sum",)),
 )
 # fmt: on
 LOOKS: dict[str, Look] = {look.name: look for look in _ALL}
@@ -786,7 +420,7 @@ def _pool(fonts: tuple[Font | str, ...], seed: int, block: int) -> tuple[Font | 
 
 
 def _prepare(image: np.ndarray, height: int, width: int, channels: int) -> np.ndarray:
-    """Bring an image (H, W, 3) to a model's size, as :func:`captcha_helpers.images.prepare`."""
+    """Bring an image (H, W, 3) to a model's size, as `data.images.prepare` does."""
     picture = Image.fromarray(image)
     if channels == 1:
         picture = picture.convert("L")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from captcha_helpers import looks
-from captcha_helpers.generator import cv2, font_file
-from captcha_helpers.looks import CHARSET, LOOKS, Font, Look, draw_look, draw_looks
-from captcha_helpers.pretraining import FONTS
+from captcha_helpers.drawing import looks
+from captcha_helpers.drawing.looks import CHARSET, LOOKS, Font, Look, draw_look, draw_looks
+from captcha_helpers.drawing.painter import cv2, font_file
+from captcha_helpers.drawing.random_looks import FONTS
 
 HELD_OUT = [look for look in LOOKS.values() if look.held_out]
 TRAINED = [look for look in LOOKS.values() if not look.held_out]

@@ -16,11 +16,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from captcha_helpers.backgrounds import noise_map
-from captcha_helpers.dice import Rng, between, chance, pick
-from captcha_helpers.generator import FIELD_SCALE, Glyph, cv2
-from captcha_helpers.palettes import Colour, Palette, difference, mix
-from captcha_helpers.styles import Range
+from captcha_helpers.drawing.backgrounds import noise_map
+from captcha_helpers.drawing.dice import Rng, between, chance, pick
+from captcha_helpers.drawing.painter import FIELD_SCALE, Glyph, cv2
+from captcha_helpers.drawing.palettes import Colour, Palette, difference, mix
+from captcha_helpers.drawing.styles import Range
 
 _CORNERS = (-0.5 - 0.5j, 0.5 - 0.5j, 0.5 + 0.5j, -0.5 + 0.5j)
 
@@ -117,7 +117,7 @@ def place_letters(
         The letters, and height and width of the canvas in pixels.
 
     Example:
-        >>> from captcha_helpers.generator import glyph
+        >>> from captcha_helpers.drawing.painter import glyph
         >>> glyphs = [glyph("DejaVuSans", char) for char in "ab"]
         >>> letters, height, width = place_letters(
         ...     LAYOUTS["plain"], glyphs, 20.0, np.random.default_rng(0))

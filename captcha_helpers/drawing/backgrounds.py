@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from captcha_helpers.dice import Rng, between, chance, pick, whole
-from captcha_helpers.generator import cv2
-from captcha_helpers.palettes import Colour
+from captcha_helpers.drawing.dice import Rng, between, chance, pick, whole
+from captcha_helpers.drawing.painter import cv2
+from captcha_helpers.drawing.palettes import Colour
 
 Background = Callable[[int, int, "tuple[Colour, Colour]", Rng], np.ndarray]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from captcha_helpers.charset import (
+from captcha_helpers.core.charset import (
     ALPHANUMERIC,
     DIGITS,
     LOWER,
@@ -12,7 +12,7 @@ from captcha_helpers.charset import (
     UPPER,
     UPPER_DIGITS,
 )
-from captcha_helpers.dice import Rng, chance, pick, whole
+from captcha_helpers.drawing.dice import Rng, chance, pick, whole
 
 KINDS: dict[str, tuple[float, str]] = {  # how often, and which characters
     "digits": (0.2, DIGITS),
