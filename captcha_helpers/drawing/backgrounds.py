@@ -210,7 +210,8 @@ def noise_map(height: int, width: int, coarsest: int, rng: Rng) -> np.ndarray:
         small = rng.random((height // size + 2, width // size + 2), np.float32)
         total += strength * cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
         size, strength = size // 2, strength / 2
-    return cv2.normalize(total, None, 0, 1, cv2.NORM_MINMAX)
+    total -= total.min()
+    return total / max(float(total.max()), 1e-6)
 
 
 def _clouds(height: int, width: int, colours: tuple[Colour, Colour], rng: Rng) -> np.ndarray:

@@ -28,7 +28,8 @@ def _thick(size: float, rng: Rng, most: float = 0.065) -> int:
 
 
 def _kind(rng: Rng) -> int:
-    return cv2.LINE_8 if chance(rng, 0.25) else cv2.LINE_AA
+    """A line's edges: most are smooth."""
+    return int(cv2.LINE_8 if chance(rng, 0.25) else cv2.LINE_AA)
 
 
 def _point(image: np.ndarray, rng: Rng) -> tuple[int, int]:

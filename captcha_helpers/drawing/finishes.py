@@ -25,8 +25,10 @@ _BAYER = (
 
 def _jpeg(image: np.ndarray, rng: Rng) -> np.ndarray:
     quality = whole(rng, 15, 85)
-    _, coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return cv2.imdecode(coded, cv2.IMREAD_COLOR)
+    _, coded = cv2.imencode(
+        ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality]
+    )
+    return cv2.cvtColor(np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR)), cv2.COLOR_BGR2RGB)
 
 
 def _palette(image: np.ndarray, rng: Rng) -> np.ndarray:
@@ -46,7 +48,7 @@ def _web_colours(image: np.ndarray, rng: Rng) -> np.ndarray:
 def _ordered(image: np.ndarray, rng: Rng) -> np.ndarray:
     """Few levels a channel, dithered by a fixed pattern."""
     height, width = image.shape[:2]
-    levels = pick(rng, (2, 3, 4, 6)) - 1
+    levels = pick(rng, (2, 3, 4, 5, 6)) - 1
     pattern = np.tile(_BAYER, (height // 4 + 1, width // 4 + 1))[:height, :width, None]
     steps = np.round(image * (levels / 255) + pattern)
     return (np.clip(steps, 0, levels) * (255 / levels)).astype(np.uint8)
@@ -64,7 +66,8 @@ def _sharpened(image: np.ndarray, rng: Rng) -> np.ndarray:
 def _grain(image: np.ndarray, rng: Rng) -> np.ndarray:
     channels = 3 if chance(rng, 0.5) else 1
     noise = rng.standard_normal((*image.shape[:2], channels), np.float32) * between(rng, 4, 35)
-    return np.clip(image + noise, 0, 255).astype(np.uint8)
+    noisy: np.ndarray = np.clip(image + noise, 0, 255)
+    return noisy.astype(np.uint8)
 
 
 def _salted(image: np.ndarray, rng: Rng) -> np.ndarray:
@@ -127,7 +130,9 @@ def _inverted(image: np.ndarray, rng: Rng) -> np.ndarray:
 
 def _contrast(image: np.ndarray, rng: Rng) -> np.ndarray:
     gain, shift = between(rng, 0.5, 1.5), between(rng, -30, 30)
-    return np.clip((image - np.float32(127.5)) * gain + 127.5 + shift, 0, 255).astype(np.uint8)
+    return cv2.convertScaleAbs(
+        np.maximum(image.astype(np.float32) * gain + (127.5 * (1 - gain) + shift), 0)
+    )
 
 
 def _greyed(image: np.ndarray, rng: Rng) -> np.ndarray:

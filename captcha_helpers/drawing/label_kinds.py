@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 
 from captcha_helpers.core.charset import (
     ALPHANUMERIC,
@@ -88,11 +89,7 @@ def _length(rng: Rng, length: tuple[int, int]) -> int:
 
 
 def _text(rng: Rng, charset: str, length: int, kinds: Sequence[str]) -> str:
-    options = []
-    for name, (weight, characters) in KINDS.items():
-        common = "".join(char for char in charset if char in characters)
-        if len(common) > 1 and (not kinds or name in kinds):
-            options.append((weight, common))
+    options = _options(charset, tuple(kinds))
     characters = charset
     left = rng.random() * sum(weight for weight, _ in options)
     for weight, common in options:
@@ -106,6 +103,17 @@ def _text(rng: Rng, charset: str, length: int, kinds: Sequence[str]) -> str:
             if chance(rng, 0.5):
                 label[i] = label[i - 1]
     return "".join(label)
+
+
+@lru_cache(maxsize=256)
+def _options(charset: str, kinds: tuple[str, ...]) -> list[tuple[float, str]]:
+    """The kinds that this charset has characters for: how often, and which."""
+    options = []
+    for name, (weight, characters) in KINDS.items():
+        common = "".join(char for char in charset if char in characters)
+        if len(common) > 1 and (not kinds or name in kinds):
+            options.append((weight, common))
+    return options
 
 
 def _sum(rng: Rng, charset: str, length: tuple[int, int]) -> str | None:

@@ -83,7 +83,7 @@ LAYOUTS: dict[str, Layout] = {
     "mixed": Layout(gap=(0.0, 0.25), size_jitter=0.3, rise=0.15, rotation=20, mixed_fonts=1.0),
     "scattered": Layout(gap=(0.1, 0.5), rise=0.4, rotation=25, size_jitter=0.2, mixed_fonts=0.4),
     "far_apart": Layout(gap=(0.5, 1.3), rise=0.15, rotation=12, mixed_fonts=0.7),
-    "cut_off": Layout(gap=(0.0, 0.12), cut=0.16, rotation=8, margin=((0.0, 0.1), (0.0, 0.1))),
+    "cut_off": Layout(gap=(0.0, 0.12), cut=0.12, rotation=8, margin=((0.0, 0.1), (0.0, 0.1))),
     "narrow": Layout(gap=(-0.02, 0.08), stretch=(0.5, 0.75)),
     "line_above": Layout(above=0.5, rotation=6),
     "line_below": Layout(below=0.5, rotation=6),
@@ -228,7 +228,8 @@ def over(sheet: np.ndarray, coverage: np.ndarray, colour: Colour | np.ndarray) -
     share += share >> 7  # from 0 to 256
     paint = np.full((*sheet.shape[:2], 4), 255, np.uint16)
     paint[..., :3] = colour
-    sheet[:] = (sheet * (256 - share) + paint * share) >> 8
+    mixed: np.ndarray = sheet * (256 - share) + paint * share
+    sheet[:] = np.right_shift(mixed, 8)
 
 
 def _coverage(distance: np.ndarray) -> np.ndarray:
@@ -274,7 +275,7 @@ def _hairline(size: float, rng: Rng) -> Ink:
         slope_y = cv2.Sobel(distance, -1, 0, 1, scale=0.125)
         steep = cv2.magnitude(slope_x, slope_y)
         line = np.clip((0.78 - steep) * 4 * width, 0, 1) * np.clip(distance + 0.6, 0, 1)
-        return cv2.convertScaleAbs(line, alpha=255 * strength)
+        return cv2.convertScaleAbs(line, None, 255 * strength)
 
     return ink
 
@@ -393,7 +394,8 @@ def _dotted(height: int, width: int, size: float, rng: Rng) -> np.ndarray:
     y, x = np.mgrid[:height, :width].astype(np.float32)
     first = np.cos((x * math.cos(angle) + y * math.sin(angle)) * pace)
     second = np.cos((y * math.cos(angle) - x * math.sin(angle)) * pace)
-    return np.clip(128 + 200 * (first + second + 0.25), 0, 255).astype(np.uint8)
+    dots: np.ndarray = 128 + 200 * (first + second + 0.25)
+    return np.clip(dots, 0, 255).astype(np.uint8)
 
 
 def _sprayed(height: int, width: int, size: float, rng: Rng) -> np.ndarray:
@@ -415,7 +417,7 @@ def _short_strokes(height: int, width: int, size: float, rng: Rng) -> np.ndarray
     places = rng.random((count, 3))
     x, y, angle = places[:, 0] * width, places[:, 1] * height, places[:, 2] * math.pi
     ends = np.stack([x, y, x + length * np.cos(angle), y + length * np.sin(angle)], 1)
-    cv2.polylines(kept, ends.reshape(-1, 2, 2).astype(np.int32), False, 255, 1)
+    cv2.polylines(kept, list(ends.reshape(-1, 2, 2).astype(np.int32)), False, 255, 1)
     return kept
 
 

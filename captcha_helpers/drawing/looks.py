@@ -45,11 +45,12 @@ from captcha_helpers.drawing.warps import WARPS, warp
 CHARSET = ALPHANUMERIC + "+-=?"  # what `draw_look` writes by default
 
 _CROSSED = 1 / 3  # of the images take their layers from several looks
-_BLOCK, _POOL = 4096, 64  # images of one block share so many fonts, see `draw_looks`
+_BLOCK, _POOL = 8192, 64  # images of one block share so many fonts, see `draw_looks`
 _COMMON = ("jpeg", "jpeg", "palette", "blurred", "low_resolution", "framed", "grain", "contrast")
 _HIDDEN = 0.35  # of the letters, at most, by clutter that was drawn over them
 _HIDDEN_ALIKE = 0.2  # by clutter in the letters' own colour
 _TINY = 16.0  # letters of fewer pixels bear little clutter and damage
+_FINE_INKS = ("outline", "hairline", "double_outline", "inline", "stitched")  # only if large
 _FINE = ("lines", "specks", "dots", "long_lines", "curves", "words", "first_line", "second_line")
 _SAFE_FONT = "DejaVuSans"  # has all of ASCII
 
@@ -213,8 +214,8 @@ _ALL = (
          ink=("double_outline", "inline"), over=("none", "lines"), size=(36, 64)),
     Look("eaten", 1.5, ink=("eaten",), texture=("none", "faded"), over=("none", "scratches"),
          finish=("none", "ordered", "jpeg")),
-    Look("glassy", colours=("each", "dark_on_white"), layout=("overlapping", "touching"),
-         ink=("glassy",), effect=("none", "echo"), size=_LARGE),
+    Look("glassy", held_out=True, colours=("each", "dark_on_white"), layout=("overlapping",
+         "touching"), ink=("glassy",), effect=("none", "echo"), size=_LARGE),
     # What goes with letters.
     Look("shadow", 2.5, background=_ANY_PAPER, ink=("solid", "bold"), effect=("shadow",),
          over=("none", "lines", "curves")),
@@ -360,8 +361,8 @@ def draw_looks(
 ) -> tuple[np.ndarray, list[str]]:
     """Draw images number `start` and following of an endless row, as a model sees them.
 
-    To make letters from a font takes longer than to draw with them. Images number 0 to 4095 share
-    64 of the fonts, the next 4096 images share others, and so on: let each process draw rows of
+    To make letters from a font takes longer than to draw with them. Images number 0 to 8191 share
+    64 of the fonts, the next 8192 images share others, and so on: let each process draw rows of
     thousands, and mix what several processes draw.
 
     Args:
@@ -456,10 +457,9 @@ def _recipe(rng: Rng, name: str | None, held_out: bool) -> _Recipe:
         parents = [_any_look(rng, held_out) for _ in range(whole(rng, 2, 3) if crossed else 1)]
     layers = {layer: pick(rng, getattr(pick(rng, parents), layer)) for layer in _LAYERS}
     sizes = [look.size for look in parents if look.size is not None]
-    if layers["texture"] != "none" or layers["ink"] in ("outline", "hairline", "double_outline"):
+    size = pick(rng, sizes) if sizes else None
+    if layers["texture"] != "none" or layers["ink"] in _FINE_INKS:
         size = next((pair for pair in sizes if pair[0] >= _LARGE[0]), _LARGE)
-    else:
-        size = pick(rng, sizes) if sizes else None
     return _Recipe(**layers, labels=pick(rng, parents).labels, size=size)
 
 
@@ -528,8 +528,7 @@ def _draw(
     sheet, mask = ink_letters(letters, background, colours, ink, kept, effect, rng)
     if recipe.warp != "none":
         sheet, mask, background = _bend(sheet, mask, background, recipe.warp, size, rng)
-    share = sheet[..., 3:].astype(np.uint16)
-    image = (background * (255 - share) // 255 + sheet[..., :3]).clip(0, 255).astype(np.uint8)
+    image = _lay(sheet, background)
     image = _paint_over(image, mask, recipe.over, colours, size, rng)
     names = recipe.finish.split("+")
     if size >= _TINY and chance(rng, 0.25):
@@ -538,6 +537,13 @@ def _draw(
         if name != "none":
             image = FINISHES[name](image, rng)
     return image, mask, label
+
+
+def _lay(sheet: np.ndarray, background: np.ndarray) -> np.ndarray:
+    """Lay a sheet (H, W, 4) on a background (H, W, 3)."""
+    red, green, blue, share = cv2.split(sheet)
+    bare = cv2.merge([255 - share] * 3)
+    return cv2.add(cv2.multiply(background, bare, scale=1 / 255), cv2.merge([red, green, blue]))
 
 
 def _calmer(recipe: _Recipe) -> _Recipe:
@@ -611,9 +617,9 @@ def _paint_over(
         CLUTTER[name](image, _whole_colours(colours), size, rng)
         if name in ("inverted", "chess"):
             continue
-        changed = cv2.absdiff(image, before).max(axis=2)
-        hidden = cv2.mean((changed > 24).astype(np.uint8), mask)[0]
-        beside = float((changed > 24).mean())
+        red, green, blue = cv2.split(cv2.absdiff(image, before))
+        changed = cv2.compare(cv2.max(cv2.max(red, green), blue), (24.0,), cv2.CMP_GT)
+        hidden, beside = cv2.mean(changed, mask)[0] / 255, cv2.mean(changed)[0] / 255
         if hidden > _HIDDEN or (alike and max(hidden, beside) > _HIDDEN_ALIKE):
             image = before
     return image
