@@ -49,7 +49,8 @@ def _curve(ends: np.ndarray, pieces: int = 20) -> np.ndarray:
     """Points (pieces, 2) along a Bézier curve with four control points (4, 2)."""
     t = np.linspace(0, 1, pieces)[:, None]
     u = 1 - t
-    return u**3 * ends[0] + 3 * u * u * t * ends[1] + 3 * u * t * t * ends[2] + t**3 * ends[3]
+    shares = np.concatenate([u**3, 3 * u * u * t, 3 * u * t * t, t**3], axis=1)
+    return np.asarray(shares @ ends)
 
 
 def _lines(image: np.ndarray, colours: Colours, size: float, rng: Rng) -> None:

@@ -130,9 +130,8 @@ def _inverted(image: np.ndarray, rng: Rng) -> np.ndarray:
 
 def _contrast(image: np.ndarray, rng: Rng) -> np.ndarray:
     gain, shift = between(rng, 0.5, 1.5), between(rng, -30, 30)
-    return cv2.convertScaleAbs(
-        np.maximum(image.astype(np.float32) * gain + (127.5 * (1 - gain) + shift), 0)
-    )
+    levels = np.arange(256.0) * gain + (127.5 * (1 - gain) + shift)
+    return cv2.LUT(image, np.clip(levels, 0, 255).astype(np.uint8))
 
 
 def _greyed(image: np.ndarray, rng: Rng) -> np.ndarray:

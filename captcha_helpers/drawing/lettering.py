@@ -275,7 +275,7 @@ def _hairline(size: float, rng: Rng) -> Ink:
         slope_y = cv2.Sobel(distance, -1, 0, 1, scale=0.125)
         steep = cv2.magnitude(slope_x, slope_y)
         line = np.clip((0.78 - steep) * 4 * width, 0, 1) * np.clip(distance + 0.6, 0, 1)
-        return cv2.convertScaleAbs(line, None, 255 * strength)
+        return np.asarray(line * (255 * strength), np.uint8)
 
     return ink
 
@@ -346,7 +346,7 @@ def _stitched(size: float, rng: Rng) -> Ink:
         h, w = distance.shape
         x, y = np.arange(w, dtype=np.float32), np.arange(h, dtype=np.float32)[:, None]
         gaps = np.clip(np.sin((x + 0.7 * y) * pace) + np.sin((y - 0.4 * x) * pace) + 0.9, 0, 1)
-        return cv2.convertScaleAbs(np.clip(half - np.abs(distance) + 0.5, 0, 1) * gaps, alpha=255)
+        return np.asarray(np.clip(half - np.abs(distance) + 0.5, 0, 1) * gaps * 255, np.uint8)
 
     return ink
 
@@ -394,8 +394,7 @@ def _dotted(height: int, width: int, size: float, rng: Rng) -> np.ndarray:
     y, x = np.mgrid[:height, :width].astype(np.float32)
     first = np.cos((x * math.cos(angle) + y * math.sin(angle)) * pace)
     second = np.cos((y * math.cos(angle) - x * math.sin(angle)) * pace)
-    dots: np.ndarray = 128 + 200 * (first + second + 0.25)
-    return np.clip(dots, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(128 + 200 * (first + second + 0.25), 0, 255), np.uint8)
 
 
 def _sprayed(height: int, width: int, size: float, rng: Rng) -> np.ndarray:
@@ -413,7 +412,7 @@ def _pixelled(height: int, width: int, size: float, rng: Rng) -> np.ndarray:
 def _short_strokes(height: int, width: int, size: float, rng: Rng) -> np.ndarray:
     kept = np.zeros((height, width), np.uint8)
     length = between(rng, 0.08, 0.2) * size
-    count = min(int(1.6 * height * width / (length * 2)), 900)
+    count = min(int(height * width / length), 2000)
     places = rng.random((count, 3))
     x, y, angle = places[:, 0] * width, places[:, 1] * height, places[:, 2] * math.pi
     ends = np.stack([x, y, x + length * np.cos(angle), y + length * np.sin(angle)], 1)

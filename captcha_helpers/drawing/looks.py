@@ -33,6 +33,7 @@ from captcha_helpers.drawing.lettering import (
     INKS,
     LAYOUTS,
     TEXTURES,
+    Letter,
     ink_letters,
     place_letters,
 )
@@ -51,6 +52,16 @@ _HIDDEN = 0.35  # of the letters, at most, by clutter that was drawn over them
 _HIDDEN_ALIKE = 0.2  # by clutter in the letters' own colour
 _TINY = 16.0  # letters of fewer pixels bear little clutter and damage
 _FINE_INKS = ("outline", "hairline", "double_outline", "inline", "stitched")  # only if large
+_LOSSY = (
+    "palette",
+    "web_colours",
+    "ordered",
+    "greyed",
+    "low_resolution",
+    "blurred",
+    "jpeg",
+    "mosaic",
+)
 _FINE = ("lines", "specks", "dots", "long_lines", "curves", "words", "first_line", "second_line")
 _SAFE_FONT = "DejaVuSans"  # has all of ASCII
 
@@ -198,7 +209,7 @@ _ALL = (
     Look("hatched", 1.5, ink=("bold",), texture=("hatched", "hatched_twice"), effect=("none", "rim",
          "none"), size=(30, 64)),
     Look("short_strokes", 1.5, held_out=True, ink=("bold",), texture=("short_strokes",),
-         under=("none", "scratches"), size=(30, 64)),
+         under=("none", "none", "scratches"), size=(30, 64)),
     Look("sprayed", 1.5, ink=("bold", "solid"), texture=("sprayed", "pixelled"), over=("specks",
          "none"), size=_LARGE),
     Look("holed", 1.5, ink=("bold",), texture=("holed", "sliced"), over=("none", "dots"),
@@ -533,10 +544,7 @@ def _draw(
     names = recipe.finish.split("+")
     if size >= _TINY and chance(rng, 0.25):
         names.append(pick(rng, _COMMON))
-    for name in names:
-        if name != "none":
-            image = FINISHES[name](image, rng)
-    return image, mask, label
+    return _finished(image, mask, letters, names, rng), mask, label
 
 
 def _lay(sheet: np.ndarray, background: np.ndarray) -> np.ndarray:
@@ -544,6 +552,36 @@ def _lay(sheet: np.ndarray, background: np.ndarray) -> np.ndarray:
     red, green, blue, share = cv2.split(sheet)
     bare = cv2.merge([255 - share] * 3)
     return cv2.add(cv2.multiply(background, bare, scale=1 / 255), cv2.merge([red, green, blue]))
+
+
+def _finished(
+    image: np.ndarray, mask: np.ndarray, letters: Sequence[Letter], names: Sequence[str], rng: Rng
+) -> np.ndarray:
+    """Apply finishes one after the other; what would blot out a letter is left out."""
+    for name in names:
+        if name == "none":
+            continue
+        finished = FINISHES[name](image, rng)
+        if name in _LOSSY and not _kept(image, finished, mask, letters):
+            continue
+        image = finished
+    return image
+
+
+def _kept(
+    image: np.ndarray, finished: np.ndarray, mask: np.ndarray, letters: Sequence[Letter]
+) -> bool:
+    """Whether each letter can still be told from what is around it."""
+    for letter in letters:
+        part = np.s_[letter.y0 : letter.y1, letter.x0 : letter.x1]
+        ink, paper = mask[part], cv2.bitwise_not(mask[part])
+        before, after = (
+            difference(cv2.mean(picture[part], ink)[:3], cv2.mean(picture[part], paper)[:3])
+            for picture in (image, finished)
+        )
+        if after < 0.55 * before:
+            return False
+    return True
 
 
 def _calmer(recipe: _Recipe) -> _Recipe:
@@ -618,8 +656,10 @@ def _paint_over(
         if name in ("inverted", "chess"):
             continue
         red, green, blue = cv2.split(cv2.absdiff(image, before))
-        changed = cv2.compare(cv2.max(cv2.max(red, green), blue), (24.0,), cv2.CMP_GT)
-        hidden, beside = cv2.mean(changed, mask)[0] / 255, cv2.mean(changed)[0] / 255
+        changed = cv2.inRange(cv2.max(cv2.max(red, green), blue), (24,), (255,))
+        x, y, wide, high = cv2.boundingRect(mask)
+        hidden = cv2.mean(changed, mask)[0] / 255
+        beside = cv2.mean(changed[y : y + high, x : x + wide])[0] / 255
         if hidden > _HIDDEN or (alike and max(hidden, beside) > _HIDDEN_ALIKE):
             image = before
     return image
