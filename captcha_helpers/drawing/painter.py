@@ -24,7 +24,7 @@ import importlib.util
 import math
 from collections.abc import Collection, Iterable, Iterator
 from copy import deepcopy
-from functools import cache, lru_cache
+from functools import lru_cache
 from itertools import accumulate, chain, pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -35,17 +35,18 @@ from PIL import Image, ImageDraw, ImageFont
 from captcha_helpers.drawing.styles import Stroke, Style, Wave, get_style
 
 try:
-    import cv2
+    import cv2 as cv2  # the alias says that other modules may take it from here
 except ModuleNotFoundError as error:  # pragma: no cover
     raise ImportError(
         'Drawing images needs OpenCV, which is not installed: pip install "captcha-helpers[train]"'
     ) from error
 
 _EM = 128  # size in pixels at which the distance fields are made
-_PEN_X, _PEN_Y = _EM, 2 * _EM  # where the pen stands in a drawing of 4 em each way
+_FONT_FILES = (".ttf", ".otf", ".woff", ".woff2")
 _IN_NO_FONT = "\U0010fffd"  # for private use, so fonts leave it out
 _PAD = 12  # pixels around a character in its field
 _REACH = 8  # a field tells distances of up to so many pixels
+FIELD_SCALE = _REACH / 127.5 / _EM  # em that a step of 1 in a field means
 _EDGE = 0.9  # pixels that OpenCV's antialiasing adds to a line's thickness
 _SHIFT = 4  # OpenCV takes coordinates in 1/2**4 pixel
 
@@ -59,7 +60,7 @@ _STAR = np.array(
     ]
 )
 _STAR_Y, _STAR_X = _STAR.nonzero()
-_CORNERS = (-0.5 - 0.5j, 0.5 - 0.5j, 0.5 + 0.5j, -0.5 + 0.5j)  # of a box of size 1, see _Glyph.ends
+_CORNERS = (-0.5 - 0.5j, 0.5 - 0.5j, 0.5 + 0.5j, -0.5 + 0.5j)  # of a box of size 1, see Glyph.ends
 _NO_PULL = (1.0,) * 4
 _DOT = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 _OUTLINE = np.array([[-1, 0, -1], [0, 4, 0], [-1, 0, -1]], np.float32)
@@ -68,7 +69,7 @@ _LEVELS = np.arange(256.0)[:, None] - 127.5  # every channel value, from middle 
 Rng = np.random.Generator
 
 
-class _Glyph(NamedTuple):
+class Glyph(NamedTuple):
     """A character as a distance field; its measures are in em (1 is the font's size)."""
 
     field: np.ndarray  # (h, w) uint8: 0 far outside, 127.5 on the edge, 255 deep inside
@@ -105,7 +106,7 @@ def font_file(name: str) -> Path:
 
     Args:
         name: As in :class:`drawing.styles.Style`: a file name without ".ttf" of a font that
-            comes with matplotlib, or "package:file".
+            comes with matplotlib, or "package:file"; or the path of a font's file.
 
     Returns:
         Its path.
@@ -118,6 +119,8 @@ def font_file(name: str) -> Path:
         >>> font_file("DejaVuSans").name
         'DejaVuSans.ttf'
     """
+    if name.endswith(_FONT_FILES) and Path(name).is_file():
+        return Path(name)
     package, colon, file = name.partition(":")
     if not colon:
         package, file = "matplotlib", f"{name}.ttf"
@@ -138,50 +141,88 @@ def font_file(name: str) -> Path:
     return path
 
 
-@cache
+@lru_cache(maxsize=256)
 def _font(name: str) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(str(font_file(name)), _EM)
 
 
-def _ink(font: str, char: str) -> np.ndarray:
-    """A character, drawn from (_PEN_X, _PEN_Y); bool."""
-    image = Image.new("L", (4 * _EM, 4 * _EM))
-    ImageDraw.Draw(image).text((_PEN_X, _PEN_Y), char, 255, _font(font), anchor="ls")
-    return np.asarray(image) > 127
+class _Ink(NamedTuple):
+    """A character's pixels, and where they lie as seen from the pen."""
+
+    pixels: np.ndarray  # (h, w) bool, with no empty row or column at its edges
+    left: int
+    top: int
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the other is drawn in just the same way."""
+        return (
+            isinstance(other, _Ink)
+            and (self.left, self.top) == (other.left, other.top)
+            and np.array_equal(self.pixels, other.pixels)
+        )
 
 
-@cache
-def _missing(font: str) -> np.ndarray:
+def _ink(font: str, char: str) -> _Ink:
+    left, top, right, bottom = map(int, _font(font).getbbox(char, anchor="ls"))
+    left, top, right, bottom = left - 1, top - 1, right + 1, bottom + 1
+    image = Image.new("L", (right - left, bottom - top))
+    ImageDraw.Draw(image).text((-left, -top), char, 255, _font(font), anchor="ls")
+    ink = np.asarray(image) > 127
+    xs, ys = np.flatnonzero(ink.any(axis=0)), np.flatnonzero(ink.any(axis=1))
+    if not len(xs):
+        return _Ink(ink[:0, :0], 0, 0)
+    tight = ink[ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1]
+    return _Ink(tight, left + int(xs[0]), top + int(ys[0]))
+
+
+@lru_cache(maxsize=4096)
+def _missing(font: str) -> _Ink:
     """What a font draws for every character that it lacks, often an empty box."""
     return _ink(font, _IN_NO_FONT)
 
 
-@lru_cache(maxsize=4096)
-def _glyph(font: str, char: str) -> _Glyph:
+@lru_cache(maxsize=16384)
+def glyph(font: str, char: str) -> Glyph:
+    """A character of a font as a distance field.
+
+    Args:
+        font: As in :func:`font_file`.
+        char: One character.
+
+    Returns:
+        The field and its measures. It is kept: 16,384 of them take some 200 MB.
+
+    Raises:
+        ImportError: The package that the font comes with is not installed.
+        ValueError: There is no such font, or the font lacks the character.
+
+    Example:
+        >>> glyph("DejaVuSans", "l").width < glyph("DejaVuSans", "m").width
+        True
+    """
     ink = _ink(font, char)
-    if not ink.any():
+    if not ink.pixels.size:
         raise ValueError(f"Font {font!r} draws nothing for {char!r}; take it out of the charset.")
-    if np.array_equal(ink, _missing(font)):
+    if ink == _missing(font):
         raise ValueError(
             f"Font {font!r} has no character {char!r}; take it out of the charset or choose "
             "another font."
         )
-    xs, ys = np.flatnonzero(ink.any(axis=0)), np.flatnonzero(ink.any(axis=1))
-    left, right, top, bottom = xs[0], xs[-1] + 1, ys[0], ys[-1] + 1
-    inside = ink[top - _PAD : bottom + _PAD, left - _PAD : right + _PAD].astype(np.uint8)
+    inside = np.pad(ink.pixels.astype(np.uint8), _PAD)
     # OpenCV measures to the middle of the nearest other pixel; the edge is half a pixel closer.
     distance = cv2.distanceTransform(inside, cv2.DIST_L2, 5) - inside
     distance -= cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5) - 0.5
     field = np.clip(127.5 * (1 + distance / _REACH), 0, 255).astype(np.uint8)
     h, w = field.shape
     ends = [[_PAD, _PAD], [w - _PAD, _PAD], [w - _PAD, h - _PAD], [_PAD, h - _PAD]]
-    return _Glyph(
+    height, width = ink.pixels.shape
+    return Glyph(
         field,
         np.array(ends, np.float32) - 0.5,
-        bearing=float(left - _PEN_X) / _EM,
-        width=float(right - left) / _EM,
-        top=float(_PEN_Y - top) / _EM,
-        bottom=float(bottom - _PEN_Y) / _EM,
+        bearing=ink.left / _EM,
+        width=width / _EM,
+        top=-ink.top / _EM,
+        bottom=(ink.top + height) / _EM,
     )
 
 
@@ -318,7 +359,7 @@ def check_fonts(style: Style, characters: Iterable[str]) -> None:
     """
     for char in characters:
         for font in style.fonts:
-            _glyph(font, char)
+            glyph(font, char)
 
 
 def true_boxes(
@@ -465,17 +506,17 @@ def _letters(
         style.fonts[_count((0, len(style.fonts) - 1), rng)]
         for _ in range(len(label) if style.font_per_character else 1)
     ]
-    glyphs = [_glyph(fonts[i % len(fonts)], char) for i, char in enumerate(label)]
+    glyphs = [glyph(fonts[i % len(fonts)], char) for i, char in enumerate(label)]
     jitter = _Jitter(*(2 * rng.random((len(_Jitter._fields), len(label))) - 1).tolist())
     size = _between(rng, style.font_size)
     sizes = [size * (1 + style.size_jitter * change) for change in jitter.size]
     boxes = _boxes(style, glyphs, sizes, jitter, rng)
     quads = _quads(style, boxes, jitter, rng)
     outline = 0 if style.hollow is None else _between(rng, style.hollow)
-    for i, glyph in enumerate(glyphs):
+    for i, character in enumerate(glyphs):
         ends, (x0, y0, x1, y1) = _place(quads[i], style)
-        matrix = cv2.getPerspectiveTransform(glyph.ends, ends)
-        field = cv2.warpPerspective(glyph.field, matrix, (x1 - x0, y1 - y0))
+        matrix = cv2.getPerspectiveTransform(character.ends, ends)
+        field = cv2.warpPerspective(character.field, matrix, (x1 - x0, y1 - y0))
         # The field's slope, times this, is 255 a pixel: from paper to ink within one pixel.
         gain = sizes[i] / _EM * 2 * _REACH
         weight = _spread(style.weight, jitter.weight[i])
@@ -493,7 +534,7 @@ def _spread(bounds: tuple[float, float], jitter: float) -> float:
 
 
 def _boxes(
-    style: Style, glyphs: list[_Glyph], sizes: list[float], jitter: _Jitter, rng: Rng
+    style: Style, glyphs: list[Glyph], sizes: list[float], jitter: _Jitter, rng: Rng
 ) -> list[_Box]:
     """Where the ink of upright characters lies."""
     stretch = _between(rng, style.stretch)

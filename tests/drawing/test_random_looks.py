@@ -17,7 +17,7 @@ from captcha_helpers import (
     read_spec,
     recipe,
 )
-from captcha_helpers.drawing.painter import _glyph
+from captcha_helpers.drawing.painter import glyph
 from captcha_helpers.drawing.random_looks import FONTS, _cut
 from captcha_helpers.drawing.styles import Style
 from captcha_helpers.learning.starts import start_file
@@ -67,7 +67,7 @@ def test_the_first_round_draws_what_the_start_saw_first():
 def test_every_font_has_every_character(font: str):
     """A missing letter would be drawn as a box and learned as one."""
     for char in ALPHANUMERIC:
-        assert _glyph(font, char).width > 0
+        assert glyph(font, char).width > 0
 
 
 def test_the_shipped_start_is_small_and_fits_the_recipe():
