@@ -28,6 +28,7 @@ from .core.models import cnn_ctc as cnn_ctc
 from .core.models import crnn_ctc as crnn_ctc
 from .core.models import fixed_length_cnn as fixed_length_cnn
 from .core.models import multi_head as multi_head
+from .core.models import residual_ctc as residual_ctc
 from .data.augment import augment_batch as augment_batch
 from .data.checks import FolderCheck as FolderCheck
 from .data.checks import check_folder as check_folder

@@ -1,154 +1,296 @@
-"""Make the pre-trained start that ships with the package: ``make pretrained``.
+"""Pre-train the general reader on drawn images of every look: ``python -m tools.pretrain``.
 
-Draws images of every look (`drawing.random_looks`), none of them twice and none of them
-real, and trains a `cnn_ctc` for the 62 letters and digits on them, in two rounds. In the first the
-strings grow from one or two characters to eight: with short strings there is little to align, so
-CTC leaves its plateau at once. In the second the looks are rougher, and the learning rate rises and
-falls once more (Loshchilov and Hutter, *SGDR: Stochastic Gradient Descent with Warm Restarts*,
-2017).
+Processes draw new images without end; a `residual_ctc` learns from a pool of the newest, each shown
+a few times and never twice with the same pixels (`tools.augment_ops`). The plan is one of time: the
+learning rate rises over the first twentieth of ``--minutes`` and falls to zero by the end, however
+fast the machine (Smith and Topin, *Super-Convergence*, 2018). With Keras on JAX everything but the
+drawing happens on the GPU; with TensorFlow the same program runs on a CPU, only slower.
 
-Killed or interrupted, the same command goes on where it was.
+Interrupted or ended early, it leaves what it has learned so far; ``--init`` goes on from there in a
+new round, whose rate rises and falls once more (Loshchilov and Hutter, *SGDR: Stochastic Gradient
+Descent with Warm Restarts*, 2017).
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import json
+import math
+import platform
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any
 
-import captcha_helpers  # noqa: F401  (sets TensorFlow's environment before Keras is imported)
-
-import keras  # isort: skip
 import numpy as np
 
-from captcha_helpers.core import metrics
-from captcha_helpers.core.charset import ALPHANUMERIC, Charset
-from captcha_helpers.core.models import cnn_ctc
-from captcha_helpers.drawing.random_looks import draw_images
-from captcha_helpers.learning.fitting import ExactMatch, compile_model
-from captcha_helpers.learning.recipe import HEIGHT, WIDTH
-from captcha_helpers.learning.starts import start_file
-from captcha_helpers.reading.model_file import ModelSpec
-from captcha_helpers.reading.recognizer import save_model, uncompiled
+from captcha_helpers.core.files import write_bytes
+from tools.pretrain_draw import CHANNELS, CHARSET, HEIGHT, LENGTHS, LONGEST, WIDTH, Drawings, draw
 
-CHARSET = Charset(ALPHANUMERIC)
-SIZE = {"height": HEIGHT, "width": WIDTH}
-BATCH_SIZE = 64
-EPOCHS = 40  # of a round; only says how often progress is measured and saved
-LONGEST = 8
+# Keras is imported where it is first used: each process that draws imports this module again.
+if TYPE_CHECKING:
+    import keras
+
+    from tools.pretrain_learn import Arrays, Learner
+
 TEST_SEED = 1_000_000
+WARMUP = 0.05  # share of the time in which the rate rises
+WEIGHTS, FIGURES, HISTORY = "general.npz", "general.json", "history.json"
 
 
-class Round(NamedTuple):
-    """A rise and fall of the learning rate."""
+@dataclass
+class Progress:
+    """A line of the history.
 
-    first: int  # number of its first image
-    steps: int  # batches an epoch
-    rough: bool
-    peak_rate: float
-    growth: tuple[tuple[float, tuple[int, int]], ...]  # until this share: strings this long
+    Attributes:
+        seconds: Since the program began.
+        steps: Batches trained on.
+        seen: Images in them.
+        drawn: Different images among those.
+        per_second: Images seen a second, lately.
+        loss: Mean lately.
+        exact_match: On the test images, 0–1.
+        cer: Character error rate on them.
+    """
 
+    seconds: float
+    steps: int
+    seen: int
+    drawn: int
+    per_second: float
+    loss: float
+    exact_match: float
+    cer: float
 
-ROUNDS = (
-    Round(0, 187, False, 3e-3, ((0.05, (1, 2)), (0.1, (1, 4)), (1.0, (3, LONGEST)))),
-    Round(480_000, 250, True, 2e-3, ((1.0, (3, LONGEST)),)),
-)
-
-
-class GrowingStrings(keras.utils.PyDataset):
-    """Batches of every look, whose strings grow as the training goes on."""
-
-    def __init__(self, seed: int, plan: Round, first_epoch: int = 0) -> None:
-        """Plan the batches of a round."""
-        super().__init__(workers=1, max_queue_size=20)
-        self.seed, self.plan, self.epoch = seed, plan, first_epoch - 1
-
-    def __len__(self) -> int:
-        """Batches an epoch."""
-        return self.plan.steps
-
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Draw one batch: images (B, 48, 160, 1) uint8, labels (B, 8) int32."""
-        number = max(0, self.epoch) * self.plan.steps + index
-        share = number / (EPOCHS * self.plan.steps)
-        images, labels = draw_images(
-            BATCH_SIZE,
-            **SIZE,
-            length=next(lengths for until, lengths in self.plan.growth if share < until),
-            rough=self.plan.rough,
-            seed=self.seed,
-            start=self.plan.first + number * BATCH_SIZE,
+    def __str__(self) -> str:
+        return (
+            f"{self.seconds:6.0f} s  {self.steps:6} steps  {self.seen:9,} seen of {self.drawn:9,}  "
+            f"{self.per_second:7,.0f}/s  loss {self.loss:7.3f}  exact match "
+            f"{self.exact_match:6.1%}  CER {self.cer:6.1%}"
         )
-        return images, CHARSET.encode(labels, length=LONGEST)
-
-    def on_epoch_end(self) -> None:
-        """Go on to new images; Keras calls this before the first epoch too."""
-        self.epoch += 1
 
 
-def epochs_done(backup: Path) -> int:
-    """Count the epochs that an interrupted run has left in its backup."""
-    state = backup / "training_metadata.json"
-    return json.loads(state.read_text())["epoch"] if state.exists() else 0
+def rate_at(share: float, peak_rate: float) -> float:
+    """Say how high the learning rate is when this share of the time is over.
+
+    Example:
+        >>> [round(rate_at(share, 1.0), 3) for share in (0.0, 0.025, 0.05, 0.525, 1.0)]
+        [0.0, 0.5, 1.0, 0.5, 0.0]
+    """
+    if share < WARMUP:
+        return peak_rate * share / WARMUP
+    fallen = min(1.0, (share - WARMUP) / (1 - WARMUP))
+    return peak_rate * (1 + math.cos(math.pi * fallen)) / 2
 
 
-def learn(number: int, model: keras.Model, seed: int, folder: Path) -> None:
-    """Go through a round, or go on with one that was cut off; its weights stay in `folder`."""
-    done, plan = folder / f"round_{number}.weights.h5", ROUNDS[number - 1]
-    if done.exists():
-        model.load_weights(done)
-        return
-    backup = folder / f"round_{number}"
-    compile_model(model, head="ctc", steps=plan.steps * EPOCHS, peak_rate=plan.peak_rate)
-    model.fit(
-        GrowingStrings(seed, plan, epochs_done(backup)),
-        epochs=EPOCHS,
-        shuffle=False,
-        callbacks=[
-            keras.callbacks.BackupAndRestore(backup),
-            ExactMatch(*test_images(200), CHARSET, head="ctc"),
-        ],
-        verbose=2,
-    )
-    unfinished = done.with_name("unfinished.weights.h5")
-    model.save_weights(unfinished)
-    unfinished.replace(done)
+def build_model(precision: str) -> keras.Model:
+    """Build the general reader, to be computed with ``"float32"`` or ``"mixed_bfloat16"``."""
+    import keras
+
+    from captcha_helpers.core.models import residual_ctc
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        return residual_ctc(CHARSET, length=LONGEST, height=HEIGHT, width=WIDTH, channels=CHANNELS)
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
-def test_images(count: int, rough: bool = True) -> tuple[np.ndarray, list[str]]:
-    """Draw images of looks that were not in the training."""
-    return draw_images(count, **SIZE, length=(3, LONGEST), rough=rough, seed=TEST_SEED)
+def save_weights(model: keras.Model, weights: Arrays, path: Path) -> None:
+    """Write weights with 16 bits each; those of few numbers, as batch normalisation has, with 32.
 
-
-def main() -> None:
-    """Run the command."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=start_file("pretrained"))
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--backup", type=Path, default=Path("build/pretrain"))
-    options = parser.parse_args()
-    backup = options.backup / f"seed_{options.seed}"
-    backup.mkdir(parents=True, exist_ok=True)
-    keras.utils.set_random_seed(options.seed)
-    model = cnn_ctc(CHARSET, length=LONGEST, **SIZE)
-    for number in range(1, len(ROUNDS) + 1):
-        learn(number, model, options.seed, backup)
-    results = []
-    for name, rough in (("", False), ("rougher ", True)):
-        images, labels = test_images(1000, rough)
-        texts = captcha_helpers.predict_labels(model, images, CHARSET, head="ctc")
-        results.append(f"1,000 {name}images of looks of their own: {metrics.score(labels, texts)}")
-    training = {
-        "command": f"python -m tools.pretrain --seed {options.seed}",
-        "images": sum(plan.steps * EPOCHS * BATCH_SIZE for plan in ROUNDS),
-        "test": f"strings of 3 to {LONGEST}; " + "; ".join(results),
+    Args:
+        model: The model they belong to; the arrays are named as its variables are.
+        weights: In the order of ``model.get_weights()``.
+        path: The ``.npz`` file; it appears when it is complete.
+    """
+    small: dict[str, Any] = {
+        variable.path: array.astype("float16" if array.ndim > 1 else "float32")
+        for variable, array in zip(model.weights, weights, strict=True)
     }
-    spec = ModelSpec(CHARSET.characters, (1, LONGEST), HEIGHT, WIDTH, training=training)
-    save_model(uncompiled(model), spec, options.out)
-    for done in backup.glob("round_*.weights.h5"):  # the next call begins anew
-        done.unlink()
-    print(f"{options.out}: {training['test']}")
+    file = io.BytesIO()
+    np.savez_compressed(file, **small)
+    write_bytes(path, file.getvalue())
+
+
+def load_weights(model: keras.Model, path: Path) -> None:
+    """Give a model the weights that `save_weights` wrote.
+
+    Raises:
+        ValueError: If they are those of another model.
+    """
+    with np.load(path) as file:
+        found = {name: file[name] for name in file.files}
+    wanted = {variable.path: tuple(variable.shape) for variable in model.weights}
+    if {name: array.shape for name, array in found.items()} != wanted:
+        raise ValueError(f"the weights in {path} are those of another model or charset")
+    model.set_weights([found[name].astype("float32") for name in wanted])
+
+
+def learn(
+    learner: Learner,
+    drawings: Drawings,
+    options: argparse.Namespace,
+    report: Any,
+    stopped: Any = lambda: False,
+) -> None:
+    """Train until the time is up.
+
+    Args:
+        learner: What trains.
+        drawings: Where images come from.
+        options: Those of the command.
+        report: Called with (steps, seen, drawn, losses) about once a minute and at the end.
+        stopped: Says when to end early.
+    """
+    rng = np.random.default_rng(options.seed)
+    drawn = seen = steps = 0
+    begin: float | None = None
+    reported, losses = time.monotonic(), []
+    while not stopped():
+        # A new chunk when the images so far were shown often enough; never wait for one but at the
+        # beginning, when the pool must hold a few batches.
+        few = drawn < min(4 * options.batch_size, options.pool)
+        if few or seen >= options.views * drawn:
+            chunk = drawings.take(wait=few)
+            if chunk is not None:
+                learner.put(drawn % options.pool, *chunk)
+                drawn += len(chunk[0])
+                continue
+        now = time.monotonic()
+        begin = now if begin is None else begin
+        share = (now - begin) / max(1e-9, options.deadline - begin)
+        if share >= 1:
+            break
+        rows = rng.integers(0, min(drawn, options.pool), options.batch_size, dtype=np.int32)
+        losses.append(learner.step(rows, rate_at(share, options.peak_rate), steps))
+        steps, seen = steps + 1, seen + options.batch_size
+        if steps == 1:  # the step is compiled: the plan of the time begins after it
+            begin = reported = time.monotonic()
+        if time.monotonic() - reported > options.report_every:
+            report(steps, seen, drawn, losses)
+            reported, losses = time.monotonic(), []
+    if losses:
+        report(steps, seen, drawn, losses)
+
+
+class Reporter:
+    """Measure, print and save what was learned so far."""
+
+    def __init__(self, model: keras.Model, learner: Learner, options: argparse.Namespace) -> None:
+        self.model, self.learner, self.options = model, learner, options
+        self.images, labels = draw(TEST_SEED, 0, options.test_images, LENGTHS)
+        self.labels = CHARSET.decode(labels)
+        self.history: list[Progress] = []
+        self.last = time.monotonic(), 0
+
+    def __call__(self, steps: int, seen: int, drawn: int, losses: Sequence[float]) -> None:
+        """Write a line and the files."""
+        now = time.monotonic()
+        then, seen_then = self.last
+        self.last = now, seen
+        weights = self.learner.average()
+        exact, errors = self._measure(weights)
+        progress = Progress(
+            seconds=round(now - self.options.begin, 1),
+            steps=steps,
+            seen=seen,
+            drawn=drawn,
+            per_second=round((seen - seen_then) / max(1e-9, now - then), 1),
+            loss=float(np.mean(losses)),
+            exact_match=exact,
+            cer=errors,
+        )
+        self.history.append(progress)
+        print(progress, flush=True)
+        out = self.options.out
+        save_weights(self.model, weights, out / WEIGHTS)
+        lines = [asdict(line) for line in self.history]
+        write_bytes(out / HISTORY, json.dumps(lines, indent=1).encode())
+        write_bytes(out / FIGURES, json.dumps(self._figures(progress), indent=2).encode())
+
+    def _measure(self, weights: Arrays) -> tuple[float, float]:
+        from captcha_helpers.core.ctc import greedy_decode
+        from captcha_helpers.core.metrics import cer, exact_match
+
+        logits = self.learner.logits(weights, self.images)
+        texts = CHARSET.decode(greedy_decode(logits))
+        return exact_match(self.labels, texts), cer(self.labels, texts)
+
+    def _figures(self, progress: Progress) -> dict[str, Any]:
+        import keras
+
+        options = {name: str(value) for name, value in vars(self.options).items()}
+        return {
+            "command": f"python -m tools.pretrain {' '.join(sys.argv[1:])}",
+            "charset": CHARSET.characters,
+            "test": {"seed": TEST_SEED, "images": len(self.images), "length": LENGTHS},
+            "options": options,
+            "python": platform.python_version(),
+            "keras": keras.version(),
+            "backend": keras.backend.backend(),
+            **asdict(progress),
+        }
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    add = parser.add_argument
+    add("--out", type=Path, default=Path("build/pretrain"), help="folder for weights and figures")
+    add("--init", type=Path, help=f"a {WEIGHTS} to go on from")
+    add("--minutes", type=float, default=60.0, help="from the start of the program to its end")
+    add("--seed", type=int, default=0, help="another one draws other images, in a next round say")
+    add("--workers", type=int, default=1, help="processes that draw")
+    add("--batch-size", type=int, default=64)
+    add("--peak-rate", type=float, default=2e-3, help="highest learning rate")
+    add("--precision", choices=("float32", "mixed_bfloat16"), default="float32")
+    add("--pool", type=int, default=32_768, help="newest images kept; 27,648 bytes each")
+    add("--views", type=float, default=2.0, help="how often an image is shown at least")
+    add("--strength", type=float, default=1.0, help="of the augmentation")
+    add("--chunk", type=int, default=1024, help="images that a process draws at a time")
+    add("--short", type=int, help="so many short labels at first (default: 50,000, or 0 with init)")
+    add("--test-images", type=int, default=1000)
+    add("--report-every", type=float, default=60.0, help="seconds")
+    options = parser.parse_args(arguments)
+    if options.pool % options.chunk:
+        parser.error(f"--pool must be a multiple of --chunk, {options.chunk}")
+    if options.short is None:
+        options.short = 0 if options.init else 50_000
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command."""
+    options = _options(arguments)
+    options.begin = time.monotonic()
+    options.deadline = options.begin + 60 * options.minutes
+    stop: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: stop.append(number))
+    with Drawings(
+        options.seed, workers=options.workers, short=options.short, chunk=options.chunk
+    ) as drawings:
+        import keras
+
+        from tools.pretrain_learn import make_learner
+
+        keras.utils.set_random_seed(options.seed)
+        model = build_model(options.precision)
+        if options.init:
+            load_weights(model, options.init)
+        learner = make_learner(
+            model,
+            pool=options.pool,
+            length=LONGEST,
+            seed=options.seed,
+            strength=options.strength,
+        )
+        learn(learner, drawings, options, Reporter(model, learner, options), lambda: bool(stop))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ Killed or interrupted, the same command goes on where it was.
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +33,6 @@ from captcha_helpers.learning.recipe import HEIGHT, WIDTH
 from captcha_helpers.learning.starts import STARTS
 from captcha_helpers.reading.model_file import ModelSpec
 from captcha_helpers.reading.recognizer import from_keras, save_model, uncompiled
-from tools.pretrain import epochs_done
 
 IMAGES = {
     "mixed": 192_000,
@@ -117,6 +117,12 @@ class NearStyle(keras.utils.PyDataset):
     def on_epoch_end(self) -> None:
         """Go on to new images; Keras calls this before the first epoch too."""
         self.epoch += 1
+
+
+def epochs_done(backup: Path) -> int:
+    """Count the epochs that an interrupted run has left in its backup."""
+    state = backup / "training_metadata.json"
+    return json.loads(state.read_text())["epoch"] if state.exists() else 0
 
 
 def make(name: str, images: int, folder: Path) -> None:

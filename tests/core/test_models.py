@@ -18,6 +18,7 @@ BUILDERS = {
     "crnn_ctc": "ctc",
     "cnn_ctc": "ctc",
     "multi_head": "per_position",
+    "residual_ctc": "ctc",
 }
 
 
@@ -27,8 +28,13 @@ def name(request):
 
 
 def build(name: str, **kwargs) -> keras.Model:
-    settings = {"length": 4, "height": 32, "width": 64} | kwargs
+    settings = {"length": 4, "height": 32, "width": 64} | grey(name) | kwargs
     return getattr(models, name)(Charset(DIGITS), **settings)
+
+
+def grey(name: str) -> dict[str, int]:
+    """Settings that make a model one of grey images."""
+    return {"channels": 1} if name == "residual_ctc" else {}
 
 
 def test_crnn_has_the_parameters_of_the_well_known_one():
@@ -46,10 +52,16 @@ def test_crnn_has_the_parameters_of_the_well_known_one():
     ],
 )
 def test_one_row_a_frame_or_position_whatever_the_size(name, charset, length, size):
-    model = getattr(models, name)(Charset(charset), length=length, height=size[0], width=size[1])
+    settings = {"length": length, "height": size[0], "width": size[1]} | grey(name)
+    model = getattr(models, name)(Charset(charset), **settings)
     batch, rows, classes = model.output_shape
     assert batch is None and classes == len(charset) + 1
-    frames = {"crnn_ctc": size[1] // 4, "cnn_ctc": -(-size[1] // 2) // 2}  # 15 and 16 of 63
+    width = size[1]
+    frames = {
+        "crnn_ctc": width // 4,
+        "cnn_ctc": -(-width // 2) // 2,
+        "residual_ctc": -(-width // 4),
+    }
     assert rows == frames.get(name, length)
 
 
@@ -82,7 +94,7 @@ def test_saved_model_reads_the_same_in_a_fresh_process_with_keras_alone(name, tm
     np.testing.assert_allclose(np.load(tmp_path / "logits.npy"), expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["crnn_ctc", "cnn_ctc"])
+@pytest.mark.parametrize("name", ["crnn_ctc", "cnn_ctc", "residual_ctc"])
 def test_too_narrow_for_ctc_is_an_error_and_not_a_large_loss(name):
     assert build(name, length=8, width=60).output_shape[1] == 15  # 8 characters, 7 blanks
     with pytest.raises(ValueError, match="14 time steps are too few for 8 characters"):
@@ -95,12 +107,38 @@ def test_the_frames_that_count_are_those_of_the_model():
         build("crnn_ctc", length=8, width=59)
 
 
-def test_dropout_is_for_training_and_leaves_the_weights_as_they_are():
-    plain, dropping = build("cnn_ctc"), build("cnn_ctc", dropout=0.5)
+@pytest.mark.parametrize("name", ["cnn_ctc", "residual_ctc"])
+def test_dropout_is_for_training_and_leaves_the_weights_as_they_are(name):
+    plain, dropping = build(name), build(name, dropout=0.5)
     dropping.set_weights(plain.get_weights())
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 64, 1)).astype("float32")
     assert np.array_equal(plain(images), dropping(images))
     assert not np.allclose(dropping(images, training=True), dropping(images, training=True))
+
+
+def test_the_reader_in_colour_sees_colours_that_are_the_same_grey():
+    model = models.residual_ctc(Charset(DIGITS), length=4, height=32, width=64)
+    assert model.input_shape == (None, 32, 64, 3)
+    images = np.full((2, 32, 64, 3), 200, "uint8")
+    images[:, 8:24, 8:56] = [[[(100, 100, 100)]], [[(255, 32, 46)]]]  # both are 100 in grey
+    logits = model.predict(images, verbose=0)
+    assert not np.allclose(logits[0], logits[1], atol=1e-2)
+
+
+def test_the_reader_in_colour_is_as_large_as_planned():
+    model = models.residual_ctc(Charset(ALPHANUMERIC + "+-=?"), length=12)
+    assert model.output_shape == (None, 48, 67)
+    assert 1_500_000 < model.count_params() < 2_000_000
+
+
+@pytest.mark.parametrize("paper", [255, 3])
+def test_the_reader_in_colour_reads_pale_images_as_it_does_strong_ones(paper):
+    """Contrast and brightness are evened out before anything else, in float32."""
+    model = models.residual_ctc(Charset(DIGITS), length=4, height=32, width=64)
+    even = keras.Model(model.input, model.get_layer("channels").output)
+    ink = np.random.default_rng(0).random((1, 32, 64, 3)) < 0.1
+    values = even.predict(np.where(ink, abs(paper - 20), paper).astype("uint8"), verbose=0)
+    assert abs(values.mean()) < 1e-3 and 0.3 < values.std() < 1.01
 
 
 def test_small_or_empty_sizes_are_explained(name):
@@ -116,7 +154,7 @@ def test_every_model_learns(name):
     rng = np.random.default_rng(0)
     charset, labels = Charset("01"), ["01", "10", "11", "00"] * 4
     images = rng.integers(0, 256, (4, 16, 32, 1), dtype=np.uint8)[[0, 1, 2, 3] * 4]
-    model = getattr(models, name)(charset, length=2, height=16, width=32)
+    model = getattr(models, name)(charset, length=2, height=16, width=32, **grey(name))
     compile_model(model, head=BUILDERS[name], steps=60)
     watch = ExactMatch(images, labels, charset, head=BUILDERS[name])
     logs = model.fit(

@@ -21,7 +21,6 @@ from captcha_helpers.drawing.painter import glyph
 from captcha_helpers.drawing.random_looks import FONTS, _cut
 from captcha_helpers.drawing.styles import Style
 from captcha_helpers.learning.starts import start_file
-from tools import pretrain
 
 SIZE = {"height": 48, "width": 160}
 
@@ -83,18 +82,3 @@ def test_the_shipped_start_reads_without_any_label():
     start = pretrained_start(charset, length=6)
     texts = predict_labels(start, prepare_batch(images, **SIZE), charset, head="ctc")
     assert exact_match(labels, texts) > 0.6
-
-
-def test_strings_grow():
-    batches = pretrain.GrowingStrings(seed=0, plan=pretrain.ROUNDS[0])
-    batches.on_epoch_end()
-    short = (batches[0][1] > 0).sum(axis=1)
-    batches.epoch = pretrain.EPOCHS - 1
-    long = (batches[len(batches) - 1][1] > 0).sum(axis=1)
-    assert short.max() <= 2 and long.min() >= 3
-
-
-def test_a_cut_off_pretraining_goes_on_after_the_epochs_it_has_done(tmp_path):
-    assert pretrain.epochs_done(tmp_path) == 0
-    (tmp_path / "training_metadata.json").write_text('{"epoch": 7, "batch": 0}')
-    assert pretrain.epochs_done(tmp_path) == 7

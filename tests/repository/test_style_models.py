@@ -78,3 +78,9 @@ def test_batches_are_new_each_epoch_and_leave_the_test_strings_out():
     assert (batches[1][0] != first).any()
     batches.on_epoch_end()
     assert (batches[0][0] != first).any()
+
+
+def test_a_cut_off_training_goes_on_after_the_epochs_it_has_done(tmp_path):
+    assert style_models.epochs_done(tmp_path) == 0
+    (tmp_path / "training_metadata.json").write_text('{"epoch": 7, "batch": 0}')
+    assert style_models.epochs_done(tmp_path) == 7

@@ -1,0 +1,133 @@
+"""The pre-training program: what it draws, how it changes images, and that a round can follow."""
+
+from __future__ import annotations
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from tools import pretrain
+from tools.augment_ops import augment
+from tools.pretrain_draw import CHARSET, LONGEST, SHORT, Drawings, draw
+from tools.pretrain_learn import make_learner
+
+
+def stripes(seed: int, start: int, count: int, length: tuple[int, int]):
+    """Stand in for `draw`: quick, and image n depends on its number alone."""
+    rng = np.random.default_rng(seed)
+    looks = rng.integers(0, 256, (4, 48, 192, 3), dtype=np.uint8)
+    kinds = np.arange(start, start + count) % 4
+    labels = np.zeros((count, LONGEST), np.int32)
+    labels[:, 0], labels[:, 1] = kinds + 1, length[1]
+    return looks[kinds], labels
+
+
+def changed(images: np.ndarray, seed: int, **kwargs) -> np.ndarray:
+    generator = keras.random.SeedGenerator(seed)
+    return keras.ops.convert_to_numpy(augment(images, generator, **kwargs))
+
+
+def test_augmentation_keeps_shape_and_range_and_follows_its_seed():
+    images, _ = draw(0, 0, 4, (3, 5))
+    first = changed(images, 1)
+    assert first.shape == images.shape and first.dtype == np.float32
+    assert first.min() >= 0 and first.max() <= 255
+    assert np.array_equal(first, changed(images, 1))
+    assert not np.allclose(first, changed(images, 2))
+    assert np.abs(first - images).mean(axis=(1, 2, 3)).min() > 1, "each image is changed"
+
+
+def test_augmentation_without_strength_changes_nothing_and_with_little_little():
+    images, _ = draw(0, 0, 4, (3, 5))
+    assert np.array_equal(changed(images, 1, strength=0), images)
+    with pytest.raises(ValueError, match="strength must be 0 or more"):
+        changed(images, 1, strength=-1)
+
+
+def test_augmentation_moves_pixels_the_way_round_they_were():
+    """A dark left half stays the darker one or, inverted, the lighter; it is never mirrored."""
+    images = np.full((64, 48, 192, 3), 230, np.uint8)
+    images[:, :, :96] = 20
+    images[:, :24, :96] = 120
+    after = changed(images, 0).mean(axis=3)
+    upper, lower = after[:, 4:20, 10:80], after[:, 28:44, 10:80]
+    right = after[:, :, 112:182].mean(axis=(1, 2))
+    between = (upper.mean(axis=(1, 2)) - lower.mean(axis=(1, 2))) * (right - lower.mean((1, 2)))
+    assert (between > 0).all()
+
+
+@pytest.mark.parametrize(("workers", "chunk"), [(0, 6), (1, 4), (2, 2)])
+def test_an_image_depends_on_its_number_alone(workers: int, chunk: int):
+    with Drawings(7, workers=workers, chunk=chunk) as drawings:
+        chunks = [drawings.take() for _ in range(12 // chunk)]
+    images, labels = (np.concatenate(parts) for parts in zip(*chunks, strict=True))
+    expected_images, expected_labels = draw(7, 0, 12, (1, LONGEST))
+    assert np.array_equal(images, expected_images) and np.array_equal(labels, expected_labels)
+
+
+def test_labels_are_short_at_first():
+    with Drawings(0, workers=0, chunk=8, short=16) as drawings:
+        lengths = [(drawings.take()[1] > 0).sum(axis=1) for _ in range(4)]
+    assert max(map(max, lengths[:2])) <= SHORT[1] < max(map(max, lengths[2:]))
+
+
+def test_a_worker_that_fails_says_why():
+    with (
+        Drawings(0, workers=1, chunk=2, function=len) as drawings,
+        pytest.raises(TypeError, match="exactly one argument"),
+    ):
+        drawings.take()
+
+
+def test_the_rate_rises_and_falls_to_nothing():
+    rates = [pretrain.rate_at(share, 2.0) for share in np.linspace(0, 1.2, 200)]
+    assert max(rates) == pytest.approx(2.0, rel=0.01) and rates[0] == rates[-1] == 0
+    assert np.argmax(rates) < 0.1 * len(rates)
+
+
+def small_model() -> keras.Model:
+    """A reader of whole images as quick to build as one can be."""
+    layers = keras.layers
+    image = keras.Input((48, 192, 3))
+    x = layers.AveragePooling2D((16, 16))(layers.Rescaling(1 / 255)(image))
+    x = layers.Reshape((12, 9))(layers.Permute((2, 1, 3))(x))
+    x = layers.BatchNormalization(momentum=0.5, name="normalise")(x)
+    x = layers.Dense(32, activation="relu", name="dense")(x)
+    return keras.Model(image, layers.Dense(CHARSET.num_classes, name="logits")(x))
+
+
+def test_a_learner_learns_and_its_average_reads():
+    keras.utils.set_random_seed(0)
+    learner = make_learner(small_model(), pool=16, length=LONGEST, seed=0, strength=0)
+    images, labels = stripes(0, 0, 16, (1, 9))
+    images[:] = (np.arange(16) % 4 * 60)[:, None, None, None]
+    for half in (0, 8):
+        learner.put(half, images[half : half + 8], labels[half : half + 8])
+    rows = np.arange(16, dtype=np.int32)
+    losses = [learner.step(rows, 3e-2, number) for number in range(80)]
+    assert np.mean(losses[-5:]) < 0.2 * losses[0]
+    logits = learner.logits(learner.average(), images)
+    assert logits.shape == (16, 12, CHARSET.num_classes)
+    assert not np.allclose(logits[0], logits[1], atol=0.1)
+
+
+def test_a_round_ends_with_files_and_the_next_begins_with_its_weights(tmp_path, monkeypatch):
+    monkeypatch.setattr(pretrain, "build_model", lambda precision: small_model())
+    common = ["--workers", "0", "--chunk", "16", "--pool", "32", "--batch-size", "4"]
+    common += ["--test-images", "4", "--seed", "3", "--report-every", "1"]
+    pretrain.main([*common, "--minutes", "0.08", "--out", str(tmp_path / "1")])
+    figures = json.loads((tmp_path / "1" / pretrain.FIGURES).read_text())
+    assert figures["steps"] > 0 and figures["seen"] == 4 * figures["steps"]
+    assert json.loads((tmp_path / "1" / pretrain.HISTORY).read_text())[-1]["cer"] == figures["cer"]
+    first = tmp_path / "1" / pretrain.WEIGHTS
+    with pytest.raises(ValueError, match="another model"):
+        pretrain.load_weights(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]), first)
+    # The next round begins with these weights: with a rate of 0 it ends with them as well.
+    frozen = [*common, "--minutes", "0.05", "--peak-rate", "0", "--init", str(first)]
+    pretrain.main([*frozen, "--out", str(tmp_path / "2")])
+    with np.load(first) as before, np.load(tmp_path / "2" / pretrain.WEIGHTS) as after:
+        assert before.files == after.files and len(before.files) > 4
+        kernels = [name for name in before.files if before[name].ndim > 1]
+        assert all(np.array_equal(before[name], after[name]) for name in kernels)
