@@ -29,7 +29,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from captcha_helpers.core.files import write_bytes
-from tools.pretrain_draw import CHANNELS, CHARSET, HEIGHT, LENGTHS, LONGEST, WIDTH, Drawings, draw
+from tools.pretrain_draw import (
+    CHANNELS,
+    CHARSET,
+    HEIGHT,
+    LENGTHS,
+    LONGEST,
+    WIDTH,
+    Drawings,
+    draw_test,
+)
 
 # Keras is imported where it is first used: each process that draws imports this module again.
 if TYPE_CHECKING:
@@ -184,7 +193,7 @@ class Reporter:
 
     def __init__(self, model: keras.Model, learner: Learner, options: argparse.Namespace) -> None:
         self.model, self.learner, self.options = model, learner, options
-        self.images, labels = draw(TEST_SEED, 0, options.test_images, LENGTHS)
+        self.images, labels = draw_test(TEST_SEED, options.test_images)
         self.labels = CHARSET.decode(labels)
         self.history: list[Progress] = []
         self.last = time.monotonic(), 0

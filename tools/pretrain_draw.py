@@ -14,14 +14,18 @@ import signal
 import tempfile
 from collections import deque
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from captcha_helpers.core.charset import ALPHANUMERIC, Charset
+
+if TYPE_CHECKING:
+    from captcha_helpers.drawing.looks import Font
 
 CHARSET = Charset(ALPHANUMERIC + "+-=?")
 HEIGHT, WIDTH, CHANNELS = 48, 192, 3
@@ -29,6 +33,7 @@ LONGEST = 12  # characters of a label
 SHORT = (1, 3)  # lengths at the beginning: with little to align, CTC leaves its plateau at once
 LENGTHS = (1, LONGEST)
 CHUNK = 1024  # images that a process draws at a time
+COMMON = 4  # how often the package's own fonts, plain ones, stand in the list that is drawn from
 SLOTS = 4  # chunks for each process, of what is drawn and not yet taken
 
 Images = NDArray[np.uint8]  # (n, 48, 192, 3)
@@ -48,12 +53,48 @@ def draw(seed: int, start: int, count: int, length: tuple[int, int]) -> tuple[Im
     Returns:
         Images ``(n, 48, 192, 3)`` uint8, 0–255, and labels ``(n, 12)`` int32 padded with 0.
     """
-    from captcha_helpers.drawing.random_looks import draw_images
+    return _draw(seed, start, count, length, held_out=False)
 
-    grey, labels = draw_images(
-        count, height=HEIGHT, width=WIDTH, length=length, seed=seed, start=start
+
+def draw_test(seed: int, count: int) -> tuple[Images, Labels]:
+    """Draw images in looks and fonts that `draw` never uses.
+
+    Args:
+        seed: Another seed gives other images.
+        count: How many, n.
+
+    Returns:
+        As `draw`.
+    """
+    return _draw(seed, 0, count, LENGTHS, held_out=True)
+
+
+def _draw(
+    seed: int, start: int, count: int, length: tuple[int, int], *, held_out: bool
+) -> tuple[Images, Labels]:
+    from captcha_helpers.drawing.looks import draw_looks
+
+    images, labels = draw_looks(
+        count,
+        height=HEIGHT,
+        width=WIDTH,
+        charset=CHARSET.characters,
+        length=length,
+        fonts=_fonts("held_out" if held_out else "train"),
+        held_out=held_out,
+        seed=seed,
+        start=start,
     )
-    return np.repeat(grey, CHANNELS, axis=3), CHARSET.encode(labels, length=LONGEST)
+    return images, CHARSET.encode(labels, length=LONGEST)
+
+
+@cache
+def _fonts(role: str) -> tuple[Font, ...]:
+    from captcha_helpers.drawing.looks import FONTS, Font
+    from tools.fonts import load_fonts
+
+    fetched = tuple(Font(os.fspath(font.path), font.upper_only) for font in load_fonts(role))
+    return fetched if role == "held_out" else (*COMMON * tuple(map(Font, FONTS)), *fetched)
 
 
 class Drawings:
