@@ -224,12 +224,14 @@ def over(sheet: np.ndarray, coverage: np.ndarray, colour: Colour | np.ndarray) -
         >>> sheet.tolist()
         [[[10, 20, 30, 255]]]
     """
-    share = coverage.astype(np.uint16)[..., None]
-    share += share >> 7  # from 0 to 256
-    paint = np.full((*sheet.shape[:2], 4), 255, np.uint16)
-    paint[..., :3] = colour
-    mixed: np.ndarray = sheet * (256 - share) + paint * share
-    sheet[:] = np.right_shift(mixed, 8)
+    share = cv2.merge([coverage] * 4)
+    if isinstance(colour, np.ndarray):
+        paint = np.dstack([colour, np.full(coverage.shape, 255)]).astype(np.uint8)
+        ink = cv2.multiply(share, paint, scale=1 / 255)
+    else:
+        tinted = [cv2.convertScaleAbs(coverage, None, value / 255) for value in colour]
+        ink = cv2.merge([*tinted, coverage])
+    sheet[:] = cv2.add(cv2.multiply(sheet, cv2.bitwise_not(share), scale=1 / 255), ink)
 
 
 def _coverage(distance: np.ndarray) -> np.ndarray:
