@@ -692,7 +692,7 @@ def ink_letters(
     """
     height, width = background.shape[:2]
     sheet, mask = np.zeros((height, width, 4), np.uint8), np.zeros((height, width), np.uint8)
-    least = between(rng, 20, 45)
+    least = between(rng, 24, 60)
     inked = []
     for i, letter in enumerate(letters):
         part = np.s_[letter.y0 : letter.y1, letter.x0 : letter.x1]
