@@ -498,12 +498,9 @@ def _image_paths(images: Sequence[Path]) -> list[Path]:
 
 def _save_steps(reader: Recognizer, paths: Sequence[Path], folder: Path) -> None:
     """Write what is done to each image; those that cannot be read are told of later."""
-    spec = reader.spec
     for path in paths:
         with suppress(captcha_helpers.ImageError):
-            captcha_helpers.save_debug(
-                path, folder / path.name, spec.height, spec.width, spec.processing
-            )
+            captcha_helpers.save_debug(path, folder / path.name, **reader.spec.preparation)
 
 
 def _read_each(
@@ -525,10 +522,9 @@ def _read_each(
 
 
 def _prepare(reader: Recognizer, path: Path) -> Any:
-    """What the model sees of an image, ``(height, width, 1)``, or why there is nothing to see."""
+    """What the model sees of an image, ``(height, width, C)``, or why there is nothing to see."""
     try:
-        spec = reader.spec
-        return captcha_helpers.prepare(path, spec.height, spec.width, spec.processing)
+        return reader.spec.prepare(path)
     except captcha_helpers.ImageError as error:
         return error
 

@@ -25,12 +25,12 @@ def augment_batch(images: np.ndarray, rng: Rng, *, strength: float = 1.0) -> np.
     """Move, bend and retouch each image of a batch in its own way.
 
     Args:
-        images: ``(B, H, W, 1)`` uint8, 0–255, as `prepare_batch` makes them. Not changed.
+        images: ``(B, H, W, C)`` uint8, 0–255, as `prepare_batch` makes them. Not changed.
         rng: Where every random number comes from.
         strength: 0 changes nothing, 1 is right for most sets of images.
 
     Returns:
-        ``(B, H, W, 1)`` uint8, 0–255.
+        ``(B, H, W, C)`` uint8, 0–255. What happens to an image happens to all its channels alike.
 
     Raises:
         ValueError: If ``strength`` is below 0.
@@ -46,14 +46,14 @@ def augment_batch(images: np.ndarray, rng: Rng, *, strength: float = 1.0) -> np.
         return images.copy()
     changed = np.empty_like(images)
     for row, image in enumerate(images):
-        moved = _bend(image[:, :, 0], rng, strength)
-        changed[row, :, :, 0] = _retouch(moved, rng, strength)
+        moved = _bend(image, rng, strength)
+        changed[row] = _retouch(moved, rng, strength).reshape(image.shape)
     return changed
 
 
 def _bend(image: np.ndarray, rng: Rng, strength: float) -> np.ndarray:
-    """Turn, stretch, slant and shift an image (H, W), and push its pixels about in smooth waves."""
-    height, width = image.shape
+    """Rotate, stretch, slant and shift an image (H, W, C), and push its pixels about in waves."""
+    height, width = image.shape[:2]
     turn, slant, stretch_x, stretch_y, move_x, move_y = rng.uniform(-strength, strength, 6).tolist()
     angle = math.radians(3 * turn)
     scale_x, scale_y = 1 + 0.08 * stretch_x, 1 + 0.12 * stretch_y
@@ -69,7 +69,7 @@ def _bend(image: np.ndarray, rng: Rng, strength: float) -> np.ndarray:
 
 
 def _retouch(image: np.ndarray, rng: Rng, strength: float) -> np.ndarray:
-    """Change the contrast, brightness and sharpness of an image (H, W), and add noise."""
+    """Change the contrast, brightness and sharpness of an image (H, W[, 3]), and add noise."""
     contrast, light, blur, noise, which = rng.random(5)
     factor = 1 + 0.3 * strength * (2 * contrast - 1)
     image = cv2.convertScaleAbs(
@@ -78,6 +78,6 @@ def _retouch(image: np.ndarray, rng: Rng, strength: float) -> np.ndarray:
     if which < 0.2:
         image = cv2.GaussianBlur(image, (0, 0), 0.3 + 0.6 * strength * blur)
     elif which < 0.4:
-        grain = rng.normal(0, 10 * strength * noise, image.shape)
-        image = np.clip(image + grain, 0, 255).astype(np.uint8)
+        grain = rng.normal(0, 10 * strength * noise, image.shape[:2])
+        image = np.clip(np.atleast_3d(image) + grain[:, :, None], 0, 255).astype(np.uint8)
     return image

@@ -30,7 +30,7 @@ class LabeledImages:
     """Images as a model sees them, and what they say.
 
     Args:
-        images: ``(B, H, W, 1)`` uint8, 0 to 255.
+        images: ``(B, H, W, C)`` uint8, 0 to 255; C is 1 (grey) or 3 (RGB).
         labels: B labels.
         names: B file names, relative to the folder.
         skipped: File name and reason of every file that could not be used.
@@ -150,6 +150,7 @@ def load_folder(
     charset: Charset | None = None,
     length: int | tuple[int, int] | None = None,
     processing: Processing | None = None,
+    channels: int = 1,
     on_error: str = "raise",
     progress: bool | None = None,
 ) -> LabeledImages:
@@ -162,7 +163,8 @@ def load_folder(
         charset: The characters that labels may have. By default any.
         length: Characters that every label must have, or the fewest and the most. By default any
             number.
-        processing: What is done to the grey images before they get this size; by default nothing.
+        processing: What is done to the images before they get this size; by default nothing.
+        channels: 1 for grey images, 3 for RGB.
         on_error: What to do about unreadable images and labels that are empty, have strange
             characters or another length: ``"raise"`` reads on and then raises one error that lists
             them, ``"skip"`` leaves them out, records them in ``skipped`` and warns once.
@@ -200,7 +202,7 @@ def load_folder(
             skipped.append((name, f"its label {label!r} {problem}"))
             continue
         try:
-            images.append(prepare(path, height, width, processing))
+            images.append(prepare(path, height, width, processing, channels))
         except ImageError as err:
             skipped.append((name, err.reason))
             continue

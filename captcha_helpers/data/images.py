@@ -1,4 +1,4 @@
-"""From a file, bytes, a Pillow image or an array to the grey pixels that a model sees.
+"""From a file, bytes, a Pillow image or an array to the pixels that a model sees, grey or RGB.
 
 The only place that flattens transparency, makes grey and resizes. Needs numpy and Pillow alone.
 What may be done between the last two is in `captcha_helpers.data.processing`.
@@ -102,41 +102,50 @@ def to_grey(image: ImageSource) -> np.ndarray:
         >>> int(to_grey(np.full((4, 4, 3), (255, 0, 0), np.uint8))[0, 0])
         76
     """
-    return np.array(_grey(image))
+    return np.array(_open(image, channels=1))
 
 
 def prepare(
-    image: ImageSource, height: int, width: int, processing: Processing | None = None
+    image: ImageSource,
+    height: int,
+    width: int,
+    processing: Processing | None = None,
+    channels: int = 1,
 ) -> np.ndarray:
-    """Turn an image into what a model sees: grey, and of the model's size.
+    """Turn an image into what a model sees: grey or RGB, and of the model's size.
 
     The image is stretched to the size by Pillow's BILINEAR filter, which is antialiased when it
-    shrinks: first its rows to the width, then its columns to the height, with grey values rounded
-    in between. A program that reads images without this function must do just that.
+    shrinks: first its rows to the width, then its columns to the height, with values rounded in
+    between, each channel on its own. A program that reads images without this function must do
+    just that. `ModelSpec.prepare` does it for a model.
 
     Args:
         image: Anything that :func:`load_image` accepts.
         height: Rows of the result.
         width: Columns of the result.
-        processing: What is done to the grey image before; by default nothing.
+        processing: What is done to the image before; by default nothing.
+        channels: 1 for grey, 3 for RGB.
 
     Returns:
-        ``(height, width, 1)`` uint8, 0 to 255. The division by 255 is the model's own first step.
+        ``(height, width, channels)`` uint8, 0 to 255. The division by 255 is the model's own first
+        step.
 
     Raises:
         ImageError: As :func:`load_image`.
         ImportError: If the processing takes OpenCV, which is not installed.
+        ValueError: If ``channels`` is neither 1 nor 3.
 
     Example:
         >>> prepare(np.zeros((50, 200, 3), np.uint8), height=48, width=144).shape
         (48, 144, 1)
     """
-    grey = _grey(image)
+    seen = _open(image, channels)
     if processing is not None:
-        grey = Image.fromarray(processing.apply(np.array(grey)))
+        seen = Image.fromarray(processing.apply(np.array(seen)))
     # One axis at a time: which one Pillow begins with depends on its version (13 changed it).
-    grey = grey.resize((width, grey.height), Image.Resampling.BILINEAR)
-    return np.array(grey.resize((width, height), Image.Resampling.BILINEAR))[:, :, np.newaxis]
+    seen = seen.resize((width, seen.height), Image.Resampling.BILINEAR)
+    seen = seen.resize((width, height), Image.Resampling.BILINEAR)
+    return np.array(seen).reshape(height, width, channels)
 
 
 def prepare_batch(
@@ -144,6 +153,7 @@ def prepare_batch(
     height: int,
     width: int,
     processing: Processing | None = None,
+    channels: int = 1,
 ) -> np.ndarray:
     """Turn several images into what a model sees; see :func:`prepare`.
 
@@ -151,15 +161,16 @@ def prepare_batch(
         images: An array ``(B, H, W, C)``, or a sequence of B images of any sizes and kinds.
         height: Rows of the result.
         width: Columns of the result.
-        processing: What is done to the grey image before; by default nothing.
+        processing: What is done to the image before; by default nothing.
+        channels: 1 for grey, 3 for RGB.
 
     Returns:
-        ``(B, height, width, 1)`` uint8, 0 to 255.
+        ``(B, height, width, channels)`` uint8, 0 to 255.
 
     Raises:
         ImageError: As :func:`load_image`.
         ImportError: If the processing takes OpenCV, which is not installed.
-        ValueError: If an array has another number of dimensions.
+        ValueError: If an array has another number of dimensions, or as :func:`prepare`.
 
     Example:
         >>> prepare_batch(np.zeros((7, 80, 280, 4), np.uint8), height=48, width=144).shape
@@ -170,14 +181,18 @@ def prepare_batch(
             f"several images need an array of shape (B, H, W, C), got {images.shape}; "
             "use prepare for a single image"
         )
-    prepared = np.empty((len(images), height, width, 1), np.uint8)
+    prepared = np.empty((len(images), height, width, channels), np.uint8)
     for row, image in enumerate(images):
-        prepared[row] = prepare(image, height, width, processing)
+        prepared[row] = prepare(image, height, width, processing, channels)
     return prepared
 
 
 def preparation_steps(
-    image: ImageSource, height: int, width: int, processing: Processing | None = None
+    image: ImageSource,
+    height: int,
+    width: int,
+    processing: Processing | None = None,
+    channels: int = 1,
 ) -> dict[str, np.ndarray]:
     """Show how an image becomes what a model sees; :func:`prepare` gives the last step alone.
 
@@ -185,11 +200,13 @@ def preparation_steps(
         image: Anything that :func:`load_image` accepts.
         height: Rows of the result.
         width: Columns of the result.
-        processing: What is done to the grey image before; by default nothing.
+        processing: What is done to the image before; by default nothing.
+        channels: 1 for grey, 3 for RGB.
 
     Returns:
-        Name and picture of each step, in order: ``original`` ``(H, W, 3)``, ``grey`` ``(H, W)``,
-        those of `Processing.steps`, and ``model`` ``(height, width)``; all uint8.
+        Name and picture of each step, in order: ``original`` ``(H, W, 3)``, for grey ``grey``
+        ``(H, W)``, those of `Processing.steps`, and ``model`` ``(height, width)`` or
+        ``(height, width, 3)``; all uint8.
 
     Raises:
         ImageError: As :func:`load_image`.
@@ -202,10 +219,10 @@ def preparation_steps(
         {'original': (50, 200, 3), 'grey': (50, 200), 'strong': (50, 200), 'model': (48, 160)}
     """
     original = load_image(image)
-    grey = to_grey(original)
-    between = {} if processing is None else processing.steps(grey)
-    model = prepare(original, height, width, processing)[:, :, 0]
-    return {"original": original, "grey": grey, **between, "model": model}
+    first = {"original": original} | ({"grey": to_grey(original)} if channels == 1 else {})
+    between = {} if processing is None else processing.steps(list(first.values())[-1])
+    model = prepare(original, height, width, processing, channels)
+    return {**first, **between, "model": model[:, :, 0] if channels == 1 else model}
 
 
 def save_debug(
@@ -214,6 +231,7 @@ def save_debug(
     height: int,
     width: int,
     processing: Processing | None = None,
+    channels: int = 1,
 ) -> list[Path]:
     """Write each step of :func:`preparation_steps` to a PNG file, to look at.
 
@@ -223,7 +241,8 @@ def save_debug(
             the model sees. It is made if it is missing.
         height: Rows of what the model sees.
         width: Columns of what the model sees.
-        processing: What is done to the grey image before; by default nothing.
+        processing: What is done to the image before; by default nothing.
+        channels: 1 for grey, 3 for RGB.
 
     Returns:
         The files, in order.
@@ -240,7 +259,7 @@ def save_debug(
         >>> [file.name for file in files]
         ['0_original.png', '1_grey.png', '2_model.png']
     """
-    steps = preparation_steps(image, height, width, processing)
+    steps = preparation_steps(image, height, width, processing, channels)
     files = {Path(folder, f"{n}_{name}.png"): steps[name] for n, name in enumerate(steps)}
     for path in files:
         if path.exists():
@@ -252,8 +271,11 @@ def save_debug(
     return list(files)
 
 
-def _grey(image: ImageSource) -> Image.Image:
-    return _open_rgb(image).convert("L")
+def _open(image: ImageSource, channels: int) -> Image.Image:
+    if channels not in (1, 3):
+        raise ValueError(f"channels must be 1 (grey) or 3 (RGB), received {channels!r}")
+    rgb = _open_rgb(image)
+    return rgb.convert("L") if channels == 1 else rgb
 
 
 def _open_rgb(source: ImageSource, max_pixels: int | None = None) -> Image.Image:

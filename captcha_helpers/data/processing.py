@@ -1,10 +1,12 @@
-"""Change a grey image so that it is easier to read, before it gets the model's size.
+"""Change an image so that it is easier to read, before it gets the model's size.
 
 All of it is off unless asked for: the models here learn from the pixels as they are. What is asked
 for travels with the model (`Processing` is part of its specification), so that reading does what
 training did. numpy is enough, but for CLAHE, which needs OpenCV.
 
-Every function takes and gives ``(H, W)`` uint8, 0 (black) to 255 (white).
+Every function takes and gives ``(H, W)`` uint8, 0 (black) to 255 (white), or ``(H, W, 3)``, RGB.
+What there is to decide about an RGB image (where its ink is, whether it is dark, which pixel is the
+darkest) its grey decides for all three channels.
 """
 
 from __future__ import annotations
@@ -16,20 +18,21 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Grey = NDArray[np.uint8]
+Pixels = NDArray[np.uint8]  # (H, W) or (H, W, 3)
 
 LEAST_CONTRAST = 16  # grey levels; what differs less from the ground is no ink
 INK_SHARE = 0.25  # of the largest difference from the ground, from which on a pixel is ink
 MARGIN = 0.1  # of the ink's height, left around it
 LEAST_MARGIN = 2  # pixels
 LEAST_SIDE = 4  # pixels; smaller images are refused
+RED, GREEN, BLUE = 19595, 38470, 7471  # ITU-R 601 weights in 1/65536, as Pillow has them
 CLIP_LIMIT = 2.0
 TILES = (4, 2)  # columns, rows; in OpenCV's own 8x8 a tile is smaller than a character
 
 
 @dataclass(frozen=True)
 class Processing:
-    """What is done to an image once it is grey and before it gets the model's size.
+    """What is done to an image, grey or RGB, before it gets the model's size.
 
     The order is fixed: inversion, thicker strokes, cropping, contrast. Whether an image is dark is
     best told while its edges are there, and CLAHE best spent on the part that stays.
@@ -64,14 +67,14 @@ class Processing:
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be True or False, received {getattr(self, name)!r}")
 
-    def apply(self, image: Grey) -> Grey:
+    def apply(self, image: Pixels) -> Pixels:
         """Do all that is asked for.
 
         Args:
-            image: ``(H, W)`` uint8, at least 4x4.
+            image: ``(H, W)`` or ``(H, W, 3)`` uint8, at least 4x4.
 
         Returns:
-            ``(h, w)`` uint8, at least 4x4; smaller than the image if it was cropped.
+            ``(h, w)`` or ``(h, w, 3)`` uint8, at least 4x4; smaller if the image was cropped.
 
         Raises:
             ImportError: If CLAHE is asked for and OpenCV is not installed.
@@ -80,7 +83,7 @@ class Processing:
             image = change(image)
         return image
 
-    def steps(self, image: Grey) -> dict[str, Grey]:
+    def steps(self, image: Pixels) -> dict[str, Pixels]:
         """Do all that is asked for, and keep the image after each step.
 
         Args:
@@ -111,7 +114,7 @@ class Processing:
         """
         return [_IN_WORDS[change] for _, change in self._changes()]
 
-    def _changes(self) -> list[tuple[str, Callable[[Grey], Grey]]]:
+    def _changes(self) -> list[tuple[str, Callable[[Pixels], Pixels]]]:
         """Name and function of each step, in order."""
         invert_some = _invert_if_dark if self.invert == "auto" else invert
         every = {
@@ -123,7 +126,7 @@ class Processing:
         return [(name, change) for name, (wanted, change) in every.items() if wanted]
 
 
-def is_dark(image: Grey) -> bool:
+def is_dark(image: Pixels) -> bool:
     """Tell whether an image shows light characters on a dark ground.
 
     The ground is what most of the outermost pixels are like (their median); the characters make
@@ -131,7 +134,7 @@ def is_dark(image: Grey) -> bool:
     one grey, the first pixel decides. So of an image and its negative always exactly one is dark.
 
     Args:
-        image: ``(H, W)`` uint8.
+        image: ``(H, W)`` or ``(H, W, 3)`` uint8.
 
     Returns:
         Whether the ground is darker than what is on it.
@@ -142,18 +145,19 @@ def is_dark(image: Grey) -> bool:
         >>> is_dark(image), is_dark(invert(image))
         (False, True)
     """
-    excess = 2 * int(image.sum(dtype=np.int64)) - round(2 * _ground(image)) * image.size
-    return excess > 0 or (excess == 0 and bool(image[0, 0] < 128))
+    grey = _grey(image)
+    excess = 2 * int(grey.sum(dtype=np.int64)) - round(2 * _ground(grey)) * grey.size
+    return excess > 0 or (excess == 0 and bool(grey[0, 0] < 128))
 
 
-def invert(image: Grey) -> Grey:
+def invert(image: Pixels) -> Pixels:
     """Turn an image into its negative.
 
     Args:
-        image: ``(H, W)`` uint8.
+        image: ``(H, W)`` or ``(H, W, 3)`` uint8.
 
     Returns:
-        ``(H, W)`` uint8: 255 less the value.
+        Of the same shape, uint8: 255 less the value.
 
     Example:
         >>> invert(np.array([[0, 255, 100]], np.uint8))
@@ -162,17 +166,17 @@ def invert(image: Grey) -> Grey:
     return 255 - image
 
 
-def thicken(image: Grey) -> Grey:
+def thicken(image: Pixels) -> Pixels:
     """Make strokes one pixel thicker, to the right and downwards.
 
     Each pixel becomes the darkest of itself and its neighbours to the left, above and between; or
     the lightest, if the strokes are light on a dark ground (`is_dark`).
 
     Args:
-        image: ``(H, W)`` uint8.
+        image: ``(H, W)`` or ``(H, W, 3)`` uint8.
 
     Returns:
-        ``(H, W)`` uint8.
+        Of the same shape, uint8.
 
     Example:
         >>> image = np.full((5, 7), 255, np.uint8)
@@ -180,13 +184,14 @@ def thicken(image: Grey) -> Grey:
         >>> int((thicken(image) == 0).sum())
         4
     """
-    strongest = np.maximum if is_dark(image) else np.minimum
-    edged = np.pad(image, ((1, 0), (1, 0)), mode="edge")
-    rows = strongest(edged[1:], edged[:-1])
-    return strongest(rows[:, 1:], rows[:, :-1])
+    edged = np.pad(image, ((1, 0), (1, 0), (0, 0))[: image.ndim], mode="edge")
+    near = np.stack([edged[1:, 1:], edged[1:, :-1], edged[:-1, 1:], edged[:-1, :-1]])
+    grey = _grey(near) if image.ndim == 3 else near
+    strongest = grey.argmax(axis=0) if is_dark(image) else grey.argmin(axis=0)  # (H, W), 0 to 3
+    return near[(strongest, *np.indices(strongest.shape))]
 
 
-def auto_crop(image: Grey) -> Grey:
+def auto_crop(image: Pixels) -> Pixels:
     """Cut away the empty edges around the ink.
 
     Ink is what differs from the ground (the median of the outermost pixels) by at least a quarter
@@ -194,11 +199,11 @@ def auto_crop(image: Grey) -> Grey:
     the image has it. Lines and specks are ink too: where they reach the edges nothing is cut away.
 
     Args:
-        image: ``(H, W)`` uint8.
+        image: ``(H, W)`` or ``(H, W, 3)`` uint8.
 
     Returns:
-        ``(h, w)`` uint8, a part of the image, at least 4x4 if the image is; all of it if there is
-        no ink.
+        ``(h, w)`` or ``(h, w, 3)`` uint8, a part of the image, at least 4x4 if the image is; all of
+        it if there is no ink.
 
     Example:
         >>> image = np.full((60, 200), 255, np.uint8)
@@ -206,7 +211,8 @@ def auto_crop(image: Grey) -> Grey:
         >>> auto_crop(image).shape
         (24, 104)
     """
-    differs = np.abs(image - _ground(image))
+    grey = _grey(image)
+    differs = np.abs(grey - _ground(grey))
     if differs.max() < LEAST_CONTRAST:
         return image.copy()
     rows, columns = np.nonzero(differs >= INK_SHARE * differs.max())
@@ -214,18 +220,19 @@ def auto_crop(image: Grey) -> Grey:
     return image[_span(rows, margin, image.shape[0]), _span(columns, margin, image.shape[1])].copy()
 
 
-def clahe(image: Grey) -> Grey:
+def clahe(image: Pixels) -> Pixels:
     """Raise the contrast of each part of an image on its own (CLAHE).
 
-    Contrast Limited Adaptive Histogram Equalization, as OpenCV has it.
+    Contrast Limited Adaptive Histogram Equalization, as OpenCV has it; of an RGB image it changes
+    the luminance alone (Y of YCrCb).
 
     Source: Zuiderveld, *Contrast Limited Adaptive Histogram Equalization*, 1994.
 
     Args:
-        image: ``(H, W)`` uint8.
+        image: ``(H, W)`` or ``(H, W, 3)`` uint8.
 
     Returns:
-        ``(H, W)`` uint8.
+        Of the same shape, uint8.
 
     Raises:
         ImportError: If OpenCV is not installed.
@@ -241,14 +248,27 @@ def clahe(image: Grey) -> Grey:
         raise ImportError(
             "CLAHE needs OpenCV, which is not installed: pip install opencv-python-headless"
         ) from error
-    return cv2.createCLAHE(CLIP_LIMIT, TILES).apply(image)
+    equalise = cv2.createCLAHE(CLIP_LIMIT, TILES).apply
+    if image.ndim == 2:
+        return equalise(image)
+    luminance = cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb)
+    luminance[:, :, 0] = equalise(np.ascontiguousarray(luminance[:, :, 0]))
+    return cv2.cvtColor(luminance, cv2.COLOR_YCrCb2RGB)
 
 
-def _invert_if_dark(image: Grey) -> Grey:
+def _invert_if_dark(image: Pixels) -> Pixels:
     return invert(image) if is_dark(image) else image
 
 
-def _ground(image: Grey) -> float:
+def _grey(image: Pixels) -> Pixels:
+    """An image as it is if grey, or the grey of an RGB image, as Pillow makes it."""
+    if image.ndim == 2:
+        return image
+    sums = image.astype(np.int64) @ [RED, GREEN, BLUE]
+    return ((sums + 32768) >> 16).astype(np.uint8)
+
+
+def _ground(image: Pixels) -> float:
     """The grey of most of the outermost pixels, a whole number or a half."""
     edges = (image[0], image[-1], image[1:-1, 0], image[1:-1, -1])
     return float(np.median(np.concatenate(edges)))
@@ -265,7 +285,7 @@ _DARK = (
     "the mean of all pixels is above the median of the outermost ones, or the same and the first "
     "pixel below 128"
 )
-_IN_WORDS: dict[Callable[[Grey], Grey], str] = {
+_IN_WORDS: dict[Callable[[Pixels], Pixels], str] = {
     invert: "take 255 less the value",
     _invert_if_dark: f"take 255 less the value if {_DARK}",
     thicken: (

@@ -123,6 +123,7 @@ def draw_anything(
     rough: bool = True,
     exclude: Collection[str] = (),
     processing: Processing | None = None,
+    channels: int = 1,
 ) -> tuple[np.ndarray, str]:
     """Draw one image in a look made up for it, as a model sees it.
 
@@ -136,10 +137,11 @@ def draw_anything(
         rough: If it may be any look, also ones that are harder to read: characters turned far,
             over one another or cut off at the edge, and lines of any grey across them.
         exclude: Labels that are not drawn.
-        processing: What is done to the grey image before it gets this size; by default nothing.
+        processing: What is done to the image before it gets this size; by default nothing.
+        channels: 1 for a grey image, 3 for RGB.
 
     Returns:
-        The image ``(height, width, 1)`` uint8, 0–255, and its label.
+        The image ``(height, width, channels)`` uint8, 0–255, and its label.
 
     Example:
         >>> image, label = draw_anything(np.random.default_rng(0), height=48, width=160,
@@ -155,8 +157,9 @@ def draw_anything(
     label = sample_label(style, rng, exclude)
     image = draw(style, label, rng)
     if not rough or near is not None:
-        return prepare(_spoil(image, rng), height, width, processing), label
-    image = prepare(_spoil(_cut(_scribble(image, rng), rng), rng), height, width, processing)
+        return prepare(_spoil(image, rng), height, width, processing, channels), label
+    image = _spoil(_cut(_scribble(image, rng), rng), rng)
+    image = prepare(image, height, width, processing, channels)
     if _chance(rng, 0.4):
         image = augment_batch(image[None], rng, strength=rng.uniform(0, 2))[0]
     return image, label
@@ -173,6 +176,7 @@ def draw_images(
     rough: bool = True,
     exclude: Collection[str] = (),
     processing: Processing | None = None,
+    channels: int = 1,
     seed: int = 0,
     start: int = 0,
 ) -> tuple[np.ndarray, list[str]]:
@@ -187,20 +191,21 @@ def draw_images(
         near: A style that every look shall be like; by default any look.
         rough: If they may be of any look, also ones that are harder to read; see `draw_anything`.
         exclude: Labels that are not drawn.
-        processing: What is done to the grey images before they get this size; by default nothing.
+        processing: What is done to the images before they get this size; by default nothing.
+        channels: 1 for grey images, 3 for RGB.
         seed: Another seed gives other images.
         start: Number of the first image.
 
     Returns:
-        Images ``(B, height, width, 1)`` uint8, 0–255, and B labels.
+        Images ``(B, height, width, channels)`` uint8, 0–255, and B labels.
 
     Example:
         >>> images, labels = draw_images(3, height=48, width=160, length=(4, 6))
         >>> images.shape, len(labels)
         ((3, 48, 160, 1), 3)
     """
-    images, labels = np.empty((count, height, width, 1), np.uint8), []
-    size = {"height": height, "width": width, "processing": processing}
+    images, labels = np.empty((count, height, width, channels), np.uint8), []
+    size = {"height": height, "width": width, "processing": processing, "channels": channels}
     drawn = {"charset": charset, "length": length, "near": near, "rough": rough}
     for row in range(count):
         rng = np.random.default_rng([seed, start + row])

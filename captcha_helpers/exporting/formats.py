@@ -14,7 +14,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -25,7 +25,6 @@ from PIL import Image
 
 from captcha_helpers.core.charset import ALPHANUMERIC
 from captcha_helpers.data.folders import read_labels
-from captcha_helpers.data.images import prepare
 from captcha_helpers.data.processing import Processing
 from captcha_helpers.reading.model_file import SIDECAR, ModelSpec, read_spec
 from captcha_helpers.reading.recognizer import Recognizer, from_keras, save_model, uncompiled
@@ -203,7 +202,7 @@ def drawn_images(spec: ModelSpec, count: int, *, seed: int) -> NDArray[np.uint8]
         seed: Another seed draws others.
 
     Returns:
-        ``(count, height, width, 1)`` uint8.
+        ``(count, height, width, channels)`` uint8.
 
     Example:
         >>> drawn_images(ModelSpec("0123456789", (4, 4), 48, 160), 2, seed=0).shape
@@ -213,11 +212,9 @@ def drawn_images(spec: ModelSpec, count: int, *, seed: int) -> NDArray[np.uint8]
 
     return draw_images(
         count,
-        height=spec.height,
-        width=spec.width,
+        **spec.preparation,
         charset=drawable(spec.charset) or ALPHANUMERIC,
         length=spec.length,
-        processing=spec.processing,
         seed=seed,
     )[0]
 
@@ -324,7 +321,8 @@ def _write_onnx(model: keras.Model, spec: ModelSpec, folder: Path) -> Written:
     rng = np.random.default_rng(0)
     for height, width in RAW_SIZES:
         image = rng.integers(0, 256, (height, width, 4), np.uint8)
-        expected = model.predict_on_batch(prepare(image, spec.height, spec.width)[None])
+        unchanged = replace(spec, processing=Processing())  # which the graph leaves to others
+        expected = model.predict_on_batch(unchanged.prepare(image)[None])
         received = session.run(["logits"], {"image": image[None]})[0]
         if not np.allclose(received, expected, atol=EXACT.difference):
             raise ParityError(

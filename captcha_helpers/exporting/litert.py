@@ -18,14 +18,14 @@ def convert(model: keras.Model, kind: str, calibration: NDArray[np.uint8]) -> by
     """Convert a model that takes one image at a time.
 
     LiteRT has no operators for pictures of any size, so the caller prepares the image
-    (:func:`data.images.prepare`) and gives it as ``(1, height, width, 1)``: float32 in
+    (:func:`data.images.prepare`) and gives it as ``(1, height, width, C)``: float32 in
     0–255, or uint8 for the kind int8.
 
     Args:
-        model: A Keras model from ``(B, height, width, 1)`` to logits ``(B, T, V)``.
+        model: A Keras model from ``(B, height, width, C)`` to logits ``(B, T, V)``.
         kind: ``"float32"``; ``"float16"``, half as large; ``"dynamic_int8"``, a quarter as large
             (weights in 8 bits); or ``"int8"``, in which the sums are done in 8 bits too.
-        calibration: ``(N, height, width, 1)`` uint8. For int8: images that show which values occur.
+        calibration: ``(N, height, width, C)`` uint8. For int8: images that show which values occur.
 
     Returns:
         The bytes of the file.

@@ -2,7 +2,8 @@
 
 Whoever reads with a model in another language has to prepare images as the training did; a grey
 value off by three, or a resize without antialiasing, and the strings come out wrong. So all of it
-is in the graph: flatten transparency onto white, make grey, resize, run the model, softmax, argmax.
+is in the graph: flatten transparency onto white, make grey (if the model sees grey), resize, run
+the model, softmax, argmax.
 The preparation gives the same pixels as :func:`data.images.prepare`, bit for bit: it
 follows Pillow's fixed-point arithmetic in float64, where those numbers are exact.
 """
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from captcha_helpers.data.processing import BLUE, GREEN, RED
 from captcha_helpers.reading.model_file import MEMBER, ModelSpec
 
 try:
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
 
 OPSET = 18  # the latest that tf2onnx writes
 IR_VERSION = 8  # goes with opset 18, so that older runtimes take the file
-RED, GREEN, BLUE = 19595, 38470, 7471  # ITU-R 601 weights in 1/65536, as Pillow has them
 PRECISION = float(1 << 22)  # Pillow keeps the weights of a resize in 1/2**22
 
 
@@ -46,11 +47,13 @@ class _Graph:
         """Append a node with one output; arrays among its inputs become constants."""
         output = f"prepare/{operator.lower()}_{len(self.nodes)}"
         names = [value if isinstance(value, str) else self._constant(value) for value in inputs]
-        self.nodes.append(helper.make_node(operator, names, [output], **attributes))
+        self.nodes.append(helper.make_node(operator, names, [output], output, **attributes))
         return output
 
     def _constant(self, value: np.ndarray) -> str:
-        name = f"prepare/constant_{value.dtype}_{'_'.join(map(str, value.ravel().tolist()))}"
+        # With the shape: OpenVINO refuses two of one name, and 0 is not [0].
+        parts = [value.dtype, *value.shape, "of", *value.ravel().tolist()]
+        name = "prepare/constant_" + "_".join(map(str, parts))
         self.constants[name] = numpy_helper.from_array(value, name)
         return name
 
@@ -75,7 +78,7 @@ def build_onnx(model: keras.Model, spec: ModelSpec) -> bytes:
     """
     core = _convert(model)
     graph = _Graph()
-    pixels = _add_preparation(graph, spec.height, spec.width)
+    pixels = _add_preparation(graph, spec)
     entry, logits = core.graph.input[0], core.graph.output[0]
     pixels = graph.add("Cast", pixels, to=entry.type.tensor_type.elem_type)
     head = helper.make_node("Identity", [pixels], [entry.name])
@@ -125,23 +128,30 @@ def _convert(model: keras.Model) -> onnx.ModelProto:
         return onnx.load(path)
 
 
-def _add_preparation(graph: _Graph, height: int, width: int) -> str:
-    """From ``image`` ``(N, h, w, 4)`` uint8 to ``(N, height, width, 1)`` float64, 0–255."""
-    grey = graph.add("Cast", _add_grey(graph), to=TensorProto.DOUBLE)  # (N, h, w)
+def _add_preparation(graph: _Graph, spec: ModelSpec) -> str:
+    """From ``image`` ``(N, h, w, 4)`` uint8 to ``(N, height, width, C)`` float64, 0–255.
+
+    No Transpose stands in front of a MatMul: onnxruntime before 1.26 makes one node of the two, for
+    which it has nothing that reckons in float64.
+    """
+    rgb = _add_flattening(graph)
+    planes = _add_planes(graph, rgb) if spec.channels == 3 else _add_grey(graph, rgb)
+    planes = graph.add("Cast", planes, to=TensorProto.DOUBLE)  # (N, C, h, w)
     shape = graph.add("Shape", "image")
     # Pillow goes over the rows first and rounds what it has before it goes over the columns.
-    along = _add_weights(graph, graph.add("Gather", shape, np.int64(2)[...]), width)  # (width, w)
-    grey = graph.add("MatMul", grey, graph.add("Transpose", along, perm=[1, 0]))
-    grey = _add_rounding(graph, grey)  # (N, h, width)
-    down = _add_weights(graph, graph.add("Gather", shape, np.int64(1)[...]), height)  # (height, h)
-    grey = _add_rounding(graph, graph.add("MatMul", down, grey))  # (N, height, width)
-    return graph.add("Unsqueeze", grey, np.array([3]))
+    width = graph.add("Gather", shape, np.int64(2)[...])
+    across = _add_weights(graph, width, spec.width, source_axis=0)  # (w, width)
+    planes = _add_rounding(graph, graph.add("MatMul", planes, across))  # (N, C, h, width)
+    height = graph.add("Gather", shape, np.int64(1)[...])
+    down = _add_weights(graph, height, spec.height, source_axis=1)  # (height, h)
+    planes = _add_rounding(graph, graph.add("MatMul", down, planes))  # (N, C, height, width)
+    return graph.add("Transpose", planes, perm=[0, 2, 3, 1])
 
 
-def _add_grey(graph: _Graph) -> str:
-    """Flatten ``image`` onto white and make it grey, ``(N, h, w)`` float32.
+def _add_flattening(graph: _Graph) -> str:
+    """Flatten ``image`` onto white, ``(N, h, w, 3)`` float32.
 
-    All numbers stay below 2**24, so float32 holds them exactly.
+    All numbers stay below 2**24, here and in `_add_grey`, so float32 holds them exactly.
     """
     rgba = graph.add("Cast", "image", to=TensorProto.FLOAT)
     colour = graph.add("Slice", rgba, np.array([0]), np.array([3]), np.array([3]))
@@ -149,18 +159,31 @@ def _add_grey(graph: _Graph) -> str:
     paper = graph.add("Mul", graph.add("Sub", np.float32([255]), alpha), np.float32([255]))
     mixed = graph.add("Add", graph.add("Mul", colour, alpha), paper)
     mixed = graph.add("Div", mixed, np.float32([255]))
-    mixed = graph.add("Floor", graph.add("Add", mixed, np.float32([0.5])))
-    weighted = graph.add("Mul", mixed, np.float32([RED, GREEN, BLUE]))
+    return graph.add("Floor", graph.add("Add", mixed, np.float32([0.5])))
+
+
+def _add_planes(graph: _Graph, rgb: str) -> str:
+    """From RGB pixels ``(N, h, w, 3)`` to an image for each channel, ``(N, 3, h, w)``."""
+    planes = [graph.add("Gather", rgb, np.array([channel]), axis=3) for channel in range(3)]
+    planes = [graph.add("Squeeze", plane, np.array([3])) for plane in planes]
+    return graph.add("Concat", *[graph.add("Unsqueeze", p, np.array([1])) for p in planes], axis=1)
+
+
+def _add_grey(graph: _Graph, rgb: str) -> str:
+    """From RGB pixels ``(N, h, w, 3)`` to one grey image, ``(N, 1, h, w)``."""
+    weighted = graph.add("Mul", rgb, np.float32([RED, GREEN, BLUE]))
     grey = graph.add("ReduceSum", weighted, np.array([3]), keepdims=0)
     grey = graph.add("Add", grey, np.float32([32768]))
-    return graph.add("Floor", graph.add("Div", grey, np.float32([65536])))
+    grey = graph.add("Floor", graph.add("Div", grey, np.float32([65536])))
+    return graph.add("Unsqueeze", grey, np.array([1]))
 
 
-def _add_weights(graph: _Graph, size: str, wanted: int) -> str:
+def _add_weights(graph: _Graph, size: str, wanted: int, *, source_axis: int) -> str:
     """Weights of Pillow's BILINEAR filter from `size` to `wanted` pixels, in 1/2**22.
 
     Returns:
-        Name of ``(wanted, size)`` float64 whole numbers.
+        Name of ``(size, wanted)`` float64 whole numbers, or ``(wanted, size)`` if `source_axis`,
+        the axis of the pixels that there are, is 1.
     """
     double = TensorProto.DOUBLE
     source = graph.add("Cast", size, to=double)
@@ -169,17 +192,19 @@ def _add_weights(graph: _Graph, size: str, wanted: int) -> str:
         "Cast", graph.add("Range", np.int64(0)[...], size, np.int64(1)[...]), to=double
     )
     places = graph.add("Add", places, np.float64([0.5]))  # (size,) middles of the pixels
-    centres = graph.add("Mul", (np.arange(wanted) + 0.5)[:, None], scale)  # (wanted, 1)
+    places = graph.add("Unsqueeze", places, np.array([1 - source_axis]))
+    centres = np.expand_dims(np.arange(wanted) + 0.5, source_axis)
+    centres = graph.add("Mul", centres, scale)
     reach = graph.add("Max", scale, np.float64([1]))
     far = graph.add("Div", graph.add("Abs", graph.add("Sub", places, centres)), reach)
-    weights = graph.add("Relu", graph.add("Sub", np.float64([1]), far))  # (wanted, size) triangles
-    total = graph.add("ReduceSum", weights, np.array([1]), keepdims=1)
+    weights = graph.add("Relu", graph.add("Sub", np.float64([1]), far))  # triangles
+    total = graph.add("ReduceSum", weights, np.array([source_axis]), keepdims=1)
     weights = graph.add("Mul", graph.add("Div", weights, total), np.float64([PRECISION]))
     return graph.add("Floor", graph.add("Add", weights, np.float64([0.5])))
 
 
 def _add_rounding(graph: _Graph, sums: str) -> str:
-    """From sums in 1/2**22 to whole grey values, 0–255."""
+    """From sums in 1/2**22 to whole values, 0–255."""
     grey = graph.add(
         "Div", graph.add("Add", sums, np.float64([PRECISION / 2])), np.float64([PRECISION])
     )

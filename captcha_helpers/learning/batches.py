@@ -33,7 +33,7 @@ class ArrayBatches(keras.utils.PyDataset):
     The last batch of an epoch may be smaller.
 
     Args:
-        images: ``(N, H, W, 1)`` uint8, 0 to 255.
+        images: ``(N, H, W, C)`` uint8, 0 to 255; C is 1 (grey) or 3 (RGB).
         labels: ``(N, L)`` int32, from :meth:`Charset.encode`.
         batch_size: Images a batch.
         shuffle: False keeps the order of the arrays, for validation.
@@ -76,7 +76,7 @@ class ArrayBatches(keras.utils.PyDataset):
         return math.ceil(len(self.images) / self.batch_size)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Batch ``index`` of this epoch: images (B, H, W, 1) uint8, labels (B, L) int32."""
+        """Batch ``index`` of this epoch: images (B, H, W, C) uint8, labels (B, L) int32."""
         rows = self._order[index * self.batch_size : (index + 1) * self.batch_size]
         return self.images[rows], self.labels[rows]
 
@@ -106,7 +106,7 @@ def augmented_batch(
     the arguments only, so a training that was cut off can go on with the one that was next.
 
     Args:
-        images: ``(N, H, W, 1)`` uint8, 0 to 255.
+        images: ``(N, H, W, C)`` uint8, 0 to 255; C is 1 (grey) or 3 (RGB).
         labels: ``(N, L)`` int32, from :meth:`Charset.encode`.
         number: Which batch, from 0.
         batch_size: B, images a batch; N may be smaller.
@@ -115,7 +115,7 @@ def augmented_batch(
         seed: Another seed gives other batches.
 
     Returns:
-        Images ``(B, H, W, 1)`` uint8 and labels ``(B, L)`` int32.
+        Images ``(B, H, W, C)`` uint8 and labels ``(B, L)`` int32.
 
     Example:
         >>> few = np.zeros((5, 48, 144, 1), np.uint8), np.ones((5, 4), np.int32)
@@ -152,6 +152,7 @@ class GeneratedBatches(keras.utils.PyDataset):
         steps: Batches an epoch.
         seed: Another seed gives other images.
         exclude: Labels that are never drawn: those of the validation and test images.
+        channels: 1 for grey images, 3 for RGB.
         **kwargs: ``workers``, ``use_multiprocessing`` and ``max_queue_size`` of
             :class:`keras.utils.PyDataset`.
 
@@ -181,6 +182,7 @@ class GeneratedBatches(keras.utils.PyDataset):
         steps: int = 100,
         seed: int = 0,
         exclude: Collection[str] = (),
+        channels: int = 1,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -195,6 +197,7 @@ class GeneratedBatches(keras.utils.PyDataset):
         self.steps = steps
         self.seed = seed
         self.exclude = frozenset(exclude)
+        self.channels = channels
         self._epoch = 0
 
     def __len__(self) -> int:
@@ -202,13 +205,14 @@ class GeneratedBatches(keras.utils.PyDataset):
         return self.steps
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Batch ``index`` of this epoch: images (B, H, W, 1) uint8, labels (B, L) int32."""
+        """Batch ``index`` of this epoch: images (B, H, W, C) uint8, labels (B, L) int32."""
         start = (self._epoch * self.steps + index) * self.batch_size
         images, labels = generate(
             self.style, self.batch_size, seed=self.seed, start=start, exclude=self.exclude
         )
         encoded = self.charset.encode(labels, length=self.label_length)
-        return prepare_batch(images, self.height, self.width), encoded
+        size = {"height": self.height, "width": self.width, "channels": self.channels}
+        return prepare_batch(images, **size), encoded
 
     def on_epoch_end(self) -> None:
         """Go on to images not seen yet; Keras calls this, before the first epoch too."""
@@ -217,9 +221,9 @@ class GeneratedBatches(keras.utils.PyDataset):
 
 def _checked(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     images, labels = np.asarray(images), np.asarray(labels)
-    if images.ndim != 4 or images.shape[-1] != 1 or images.dtype != np.uint8:
+    if images.ndim != 4 or images.shape[-1] not in (1, 3) or images.dtype != np.uint8:
         raise ValueError(
-            f"images must be (N, H, W, 1) uint8, got {images.shape} {images.dtype}: "
+            f"images must be (N, H, W, 1 or 3) uint8, got {images.shape} {images.dtype}: "
             "prepare_batch makes them; the model divides by 255 itself"
         )
     if labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer):

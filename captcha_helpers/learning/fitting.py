@@ -106,7 +106,7 @@ def predict_labels(
 
     Args:
         model: A model that ends in logits.
-        images: ``(B, H, W, 1)`` uint8 of the model's own size; `prepare_batch` makes them.
+        images: ``(B, H, W, C)`` uint8 of the model's own size; `prepare_batch` makes them.
         charset: The characters the model was trained with, in the same order.
         head: ``"ctc"`` or ``"per_position"``, as the model was trained.
         batch_size: Images at a time.

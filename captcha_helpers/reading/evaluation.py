@@ -109,7 +109,7 @@ td, th {{ padding: .3rem .8rem; text-align: left; }}
 
 def _data_url(image: np.ndarray) -> str:
     data = io.BytesIO()
-    Image.fromarray(image[:, :, 0]).save(data, "PNG")
+    Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).save(data, "PNG")
     return "data:image/png;base64," + base64.b64encode(data.getvalue()).decode()
 
 
@@ -135,12 +135,9 @@ def evaluate(
         FileNotFoundError: If there is no such folder.
         ValueError: If images cannot be used, as :func:`captcha_helpers.data.folders.load_folder`.
     """
-    spec = recognizer.spec
     data = load_folder(
         folder,
-        height=spec.height,
-        width=spec.width,
-        processing=spec.processing,
+        **recognizer.spec.preparation,
         on_error=on_error,
         progress=progress,
     )

@@ -16,7 +16,11 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from captcha_helpers.core.charset import BLANK_INDEX, Charset
+from captcha_helpers.data.images import ImageSource, prepare
 from captcha_helpers.data.processing import Processing
 
 Head = Literal["ctc", "per_position"]
@@ -25,9 +29,13 @@ MEMBER = "captcha_helpers.json"
 SIDECAR = "metadata.json"
 SCHEMA = 1
 PROCESSED_SCHEMA = 2  # of models with processing, so that versions without it refuse them
-TO_GREY = (
-    "flatten transparency onto white",
-    "grey by ITU-R 601 (0.299 R + 0.587 G + 0.114 B)",
+COLOUR_SCHEMA = 3  # of models that see colour, for the same reason
+SCHEMAS = (SCHEMA, PROCESSED_SCHEMA, COLOUR_SCHEMA)
+TO_WHITE = "flatten transparency onto white"
+TO_GREY = "grey by ITU-R 601 (0.299 R + 0.587 G + 0.114 B)"
+BY_GREY = (
+    "the next steps are for the three channels alike, but of the values they speak of those of the "
+    f"{TO_GREY}, and CLAHE changes Y of OpenCV's YCrCb alone"
 )
 TO_SIZE = (
     "resize the width, then the height, with an antialiased triangle filter (Pillow's BILINEAR)",
@@ -46,10 +54,12 @@ class ModelSpec:
         width: Columns of the model's input.
         head: ``"ctc"`` for logits over frames, ``"per_position"`` for logits over positions.
         training: How the model was made and how well it reads; for people, not for programs.
-        processing: What is done to the grey image before it gets this size.
+        processing: What is done to the image before it gets this size.
+        channels: What the model sees: 1 for grey, 3 for RGB.
 
     Raises:
-        ValueError: If the head is unknown, a size is not positive or the charset is not valid.
+        ValueError: If the head is unknown, a size is not positive, there are neither 1 nor 3
+            channels or the charset is not valid.
 
     Example:
         >>> spec = ModelSpec("0123456789", length=(4, 6), height=48, width=160, head="ctc")
@@ -64,6 +74,7 @@ class ModelSpec:
     head: Head = "ctc"
     training: dict[str, Any] = field(default_factory=dict)
     processing: Processing = Processing()
+    channels: int = 1
 
     def __post_init__(self) -> None:
         Charset(self.charset)  # refuses an empty one and repeats
@@ -75,6 +86,33 @@ class ModelSpec:
                 f"width={self.width}, length={self.length}"
             )
 
+        if self.channels not in (1, 3):
+            raise ValueError(f"channels must be 1 (grey) or 3 (RGB), received {self.channels!r}")
+
+    @property
+    def preparation(self) -> dict[str, Any]:
+        """The arguments of `captcha_helpers.prepare` and its kin: size, processing, channels."""
+        names = ("height", "width", "processing", "channels")
+        return {name: getattr(self, name) for name in names}
+
+    def prepare(self, image: ImageSource) -> NDArray[np.uint8]:
+        """Turn an image into what the model sees; see `captcha_helpers.prepare`.
+
+        Args:
+            image: A path, bytes, a Pillow image or an array.
+
+        Returns:
+            ``(height, width, channels)`` uint8, 0–255.
+
+        Raises:
+            ImageError: If the image cannot be used.
+
+        Example:
+            >>> ModelSpec("01", (4, 4), 48, 160).prepare(np.zeros((20, 60, 3), np.uint8)).shape
+            (48, 160, 1)
+        """
+        return prepare(image, **self.preparation)
+
     def to_json(self, **more: Any) -> str:
         """Write the specification as JSON, which other languages read too.
 
@@ -84,12 +122,16 @@ class ModelSpec:
         Returns:
             The text.
         """
-        values = asdict(self)
-        schema = PROCESSED_SCHEMA
-        if self.processing == Processing():  # just what versions without it wrote
-            del values["processing"]
-            schema = SCHEMA
-        text = "; ".join([*TO_GREY, *self.processing.describe(), *TO_SIZE])
+        values, schema = asdict(self), COLOUR_SCHEMA
+        if self.channels == 1:  # just what versions without colour wrote
+            del values["channels"]
+            schema = PROCESSED_SCHEMA
+            if self.processing == Processing():  # and those without processing
+                del values["processing"]
+                schema = SCHEMA
+        steps = self.processing.describe()
+        first = [TO_GREY] if self.channels == 1 else [BY_GREY] if steps else []
+        text = "; ".join([TO_WHITE, *first, *steps, *TO_SIZE])
         about = {"schema": schema, "blank_index": BLANK_INDEX, "preprocessing": text}
         return json.dumps({**about, **values, **more}, indent=2, ensure_ascii=False)
 
@@ -103,14 +145,16 @@ class ModelSpec:
         try:
             values = json.loads(text)
             schema, blank = values["schema"], values["blank_index"]
-            if schema not in (SCHEMA, PROCESSED_SCHEMA) or blank != BLANK_INDEX:
+            if schema not in SCHEMAS or blank != BLANK_INDEX:
                 raise ValueError(
                     f"it has schema {schema} and blank index {blank}, this version of "
-                    f"captcha_helpers reads schema {SCHEMA} or {PROCESSED_SCHEMA} and "
+                    f"captcha_helpers reads schema {SCHEMA} to {COLOUR_SCHEMA} and "
                     f"{BLANK_INDEX}; update it"
                 )
             if schema == SCHEMA:
                 values["processing"] = {}
+            if schema != COLOUR_SCHEMA:
+                values["channels"] = 1
             known = {field.name: values[field.name] for field in fields(cls)}
             known["length"] = tuple(known["length"])
             known["processing"] = Processing(**known["processing"])

@@ -23,7 +23,7 @@ from captcha_helpers.core.ctc import (
 )
 from captcha_helpers.core.files import WEIGHTS, write_bytes
 from captcha_helpers.data.folders import image_files
-from captcha_helpers.data.images import ImageSource, prepare
+from captcha_helpers.data.images import ImageSource
 from captcha_helpers.data.processing import Processing
 from captcha_helpers.reading.model_file import MEMBER, ModelSpec, read_spec
 from captcha_helpers.reading.runtimes import Run, keras_run, open_model
@@ -58,7 +58,7 @@ class Recognizer:
     """A model that reads images, whatever file it came from.
 
     Args:
-        run: From ``(B, height, width, 1)`` uint8 to logits ``(B, T, V)``.
+        run: From ``(B, height, width, C)`` uint8 to logits ``(B, T, V)``.
         spec: What the model expects and what its logits mean.
         keras_model: The Keras model behind `run`, if there is one in memory.
 
@@ -106,9 +106,9 @@ class Recognizer:
         """
         if isinstance(images, (str, os.PathLike)):
             images = image_files(images)
-        spec, batch = self.spec, []
+        batch: list[NDArray[np.uint8]] = []
         for image in images:
-            batch.append(prepare(image, spec.height, spec.width, spec.processing))
+            batch.append(self.spec.prepare(image))
             if len(batch) == batch_size:
                 yield from self.read_prepared(np.stack(batch))
                 batch = []
@@ -116,9 +116,9 @@ class Recognizer:
             yield from self.read_prepared(np.stack(batch))
 
     def read_prepared(self, images: NDArray[np.uint8]) -> list[Reading]:
-        """Read images that were prepared as the model's are, ``(B, height, width, 1)`` uint8.
+        """Read images that were prepared as the model's are, ``(B, height, width, C)`` uint8.
 
-        `captcha_helpers.prepare_batch` does it, with the height, width and processing of ``spec``.
+        `ModelSpec.prepare` does it for one image.
         """
         logits = self.run(images)
         if self.spec.head == "per_position":
@@ -186,7 +186,7 @@ def save_model(
     path = Path(path)
     if path.suffix != ".keras":
         raise ValueError(f"the name of a Keras model ends in .keras, received {str(path)!r}")
-    expected = (None, spec.height, spec.width, 1), Charset(spec.charset).num_classes
+    expected = (None, spec.height, spec.width, spec.channels), Charset(spec.charset).num_classes
     if (model.input_shape, model.output_shape[-1]) != expected:
         raise ValueError(
             f"the model takes {model.input_shape} and gives {model.output_shape[-1]} classes, but "

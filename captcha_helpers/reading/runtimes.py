@@ -27,7 +27,7 @@ def open_model(path: str | os.PathLike[str]) -> Run:
         path: A ``.keras``, ``.h5``, ``.onnx`` or ``.tflite`` file, or a SavedModel folder.
 
     Returns:
-        A function from ``(B, height, width, 1)`` uint8 to logits ``(B, T, V)``. Several threads may
+        A function from ``(B, height, width, C)`` uint8 to logits ``(B, T, V)``. Several threads may
         call it at a time.
 
     Raises:

@@ -15,7 +15,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from captcha_helpers.data.images import ImageError, load_image, prepare
+from captcha_helpers.data.images import ImageError, load_image
 from captcha_helpers.reading.model_file import ModelSpec
 from captcha_helpers.reading.recognizer import Reading, Recognizer
 
@@ -161,5 +161,4 @@ def _decode(image: bytes, spec: ModelSpec) -> NDArray[np.uint8]:
     # Each scan of a progressive JPEG goes over all pixels, and a small file may have thousands.
     if image.startswith(b"\xff\xd8") and image.count(b"\xff\xda") > MAX_SCANS:
         raise ImageError("the image bytes", f"it is a JPEG of more than {MAX_SCANS} scans")
-    picture = load_image(image, max_pixels=MAX_PIXELS)
-    return prepare(picture, spec.height, spec.width, spec.processing)
+    return spec.prepare(load_image(image, max_pixels=MAX_PIXELS))

@@ -49,3 +49,10 @@ def test_a_batch_is_the_same_whatever_came_before():
     labels = np.arange(5, dtype=np.int32)[:, None]
     one, other = (augmented_batch(images, labels, 11, batch_size=8, seed=2) for _ in range(2))
     assert (one[0] == other[0]).all() and (one[1] == other[1]).all()
+
+
+def test_all_channels_of_an_image_are_changed_alike(image: np.ndarray):
+    grey = np.stack([image] * 20)
+    rgb = np.repeat(grey, 3, axis=3)
+    one, other = (augment_batch(images, np.random.default_rng(0)) for images in (grey, rgb))
+    assert other.shape == (20, 48, 160, 3) and np.array_equal(other, np.repeat(one, 3, axis=3))

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
@@ -300,3 +301,26 @@ def test_real_black_text_on_a_transparent_ground_can_be_seen():
         grey = to_grey(path)
         assert grey.min() < 50, path.name
         assert 0.7 < (grey > 250).mean() < 0.99, path.name
+
+
+@given(
+    arrays(np.uint8, st.tuples(st.integers(4, 60), st.integers(4, 60), st.just(3))),
+    st.integers(1, 60),
+    st.integers(1, 60),
+)
+def test_each_channel_of_a_colour_image_is_resized_as_a_grey_image_is(image, height, width):
+    seen = prepare(image, height, width, channels=3)
+    planes = [prepare(image[:, :, channel], height, width) for channel in range(3)]
+    assert np.array_equal(seen, np.concatenate(planes, axis=2))
+
+
+def test_transparency_is_white_in_colour_too():
+    red = Image.new("RGBA", (20, 12), (255, 0, 0, 0))
+    red.paste((255, 0, 0, 255), (0, 0, 10, 12))
+    seen = prepare(red, 12, 20, channels=3)
+    assert seen[0, 0].tolist() == [255, 0, 0] and seen[0, -1].tolist() == [255, 255, 255]
+
+
+def test_there_are_grey_and_rgb_and_nothing_else():
+    with pytest.raises(ValueError, match="channels must be 1 .grey. or 3 .RGB., received 4"):
+        prepare(BAR_RGB, 12, 20, channels=4)

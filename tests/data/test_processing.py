@@ -311,3 +311,35 @@ def test_the_picture_shows_every_step():
     assert [axes.get_title() for axes in figure.axes] == list(
         preparation_steps(image, 48, 160, ALL)
     )
+
+
+@given(processings, arrays(np.uint8, st.tuples(sides, sides)))
+def test_of_an_rgb_image_in_greys_all_is_done_as_of_a_grey_one(processing: Processing, grey):
+    rgb = np.repeat(grey[:, :, None], 3, axis=2)
+    expected = np.repeat(processing.apply(grey)[:, :, None], 3, axis=2)
+    assert np.array_equal(processing.apply(rgb), expected)
+
+
+@given(arrays(np.uint8, st.tuples(sides, sides, st.just(3))))
+def test_grey_decides_for_all_channels(rgb):
+    grey = to_grey(rgb)
+    assert is_dark(rgb) == is_dark(grey)
+    assert auto_crop(rgb).shape[:2] == auto_crop(grey).shape
+    thick = thicken(rgb)
+    assert np.array_equal(to_grey(thick), thicken(grey))
+    assert {*map(tuple, thick.reshape(-1, 3).tolist())} <= {
+        *map(tuple, rgb.reshape(-1, 3).tolist())
+    }
+
+
+def test_the_steps_of_a_colour_image_are_in_colour(tmp_path: Path):
+    image = np.full((30, 90, 3), 255, np.uint8)
+    image[10:20, 20:70] = 200, 0, 0
+    options = {"processing": Processing(auto_crop=True), "channels": 3}
+    steps = preparation_steps(image, 16, 32, **options)
+    assert list(steps) == ["original", "auto_crop", "model"]
+    assert steps["model"].shape == (16, 32, 3)
+    assert np.array_equal(steps["model"], prepare(image, 16, 32, **options))
+    files = save_debug(image, tmp_path, 16, 32, **options)
+    with Image.open(files[-1]) as shown:
+        assert np.array_equal(np.array(shown), steps["model"])

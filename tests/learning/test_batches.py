@@ -70,10 +70,10 @@ def test_validation_keeps_its_order():
         (IMAGES[:0], LABELS[:0], 4, "0 images"),
         (IMAGES, ["ab"] * 10, 4, "use Charset.encode"),
         (IMAGES, LABELS, 0, "batch_size must be at least 1"),
-        (IMAGES / 255, LABELS, 4, r"\(N, H, W, 1\) uint8, got .*float64: prepare_batch makes them"),
+        (IMAGES / 255, LABELS, 4, r"W, 1 or 3\) uint8, got .*float64: prepare_batch makes"),
         (IMAGES.astype(np.int32), LABELS, 4, "int32.*the model divides by 255 itself"),
         (IMAGES[..., 0], LABELS, 4, r"got \(10, 16, 48\) uint8"),
-        (IMAGES.repeat(3, axis=3), LABELS, 4, r"got \(10, 16, 48, 3\) uint8"),
+        (IMAGES.repeat(4, axis=3), LABELS, 4, r"got \(10, 16, 48, 4\) uint8"),
     ],
 )
 def test_bad_arrays(images, labels, batch_size, message):
@@ -170,3 +170,12 @@ def test_excluded_labels_are_never_drawn_and_the_others_stay():
     everything = {f"{number:02d}" for number in range(100)}
     with pytest.raises(ValueError, match="exclude fewer"):
         generate(style, 1, exclude=everything)
+
+
+def test_colour_goes_through():
+    colour = IMAGES.repeat(3, axis=3)
+    batches = ArrayBatches(colour, LABELS, 4, shuffle=False)
+    assert np.array_equal(batches[0][0], colour[:4])
+    images, _ = generated_batches(channels=3)[0]
+    grey, _ = generated_batches()[0]
+    assert images.shape == (*grey.shape[:3], 3) and np.ptp(images, axis=3).max() > 0
