@@ -77,10 +77,9 @@ def build_onnx(model: keras.Model, spec: ModelSpec) -> bytes:
         The bytes of the file.
     """
     core = _convert(model)
-    graph = _Graph()
-    pixels = _add_preparation(graph, spec)
     entry, logits = core.graph.input[0], core.graph.output[0]
-    pixels = graph.add("Cast", pixels, to=entry.type.tensor_type.elem_type)
+    graph = _Graph()
+    pixels = graph.add("Cast", _add_preparation(graph, spec), to=TensorProto.FLOAT)
     head = helper.make_node("Identity", [pixels], [entry.name])
     tail = [
         helper.make_node("Identity", [logits.name], ["logits"]),
@@ -131,11 +130,13 @@ def _convert(model: keras.Model) -> onnx.ModelProto:
 def _add_preparation(graph: _Graph, spec: ModelSpec) -> str:
     """From ``image`` ``(N, h, w, 4)`` uint8 to ``(N, height, width, C)`` float64, 0–255.
 
-    No Transpose stands in front of a MatMul: onnxruntime before 1.26 makes one node of the two, for
-    which it has nothing that reckons in float64.
+    No Transpose stands right in front of a MatMul: onnxruntime before 1.26 makes one node of the
+    two, for which it has nothing that reckons in float64. And the channels come first, because
+    runtimes are slow at reckoning with the three or four numbers of a pixel.
     """
-    rgb = _add_flattening(graph)
-    planes = _add_planes(graph, rgb) if spec.channels == 3 else _add_grey(graph, rgb)
+    planes = _add_flattening(graph)
+    if spec.channels == 1:
+        planes = _add_grey(graph, planes)
     planes = graph.add("Cast", planes, to=TensorProto.DOUBLE)  # (N, C, h, w)
     shape = graph.add("Shape", "image")
     # Pillow goes over the rows first and rounds what it has before it goes over the columns.
@@ -149,33 +150,26 @@ def _add_preparation(graph: _Graph, spec: ModelSpec) -> str:
 
 
 def _add_flattening(graph: _Graph) -> str:
-    """Flatten ``image`` onto white, ``(N, h, w, 3)`` float32.
+    """Flatten ``image`` onto white, ``(N, 3, h, w)`` float32.
 
     All numbers stay below 2**24, here and in `_add_grey`, so float32 holds them exactly.
     """
-    rgba = graph.add("Cast", "image", to=TensorProto.FLOAT)
-    colour = graph.add("Slice", rgba, np.array([0]), np.array([3]), np.array([3]))
-    alpha = graph.add("Slice", rgba, np.array([3]), np.array([4]), np.array([3]))
+    planes = graph.add("Transpose", "image", perm=[0, 3, 1, 2])
+    planes = graph.add("Cast", planes, to=TensorProto.FLOAT)
+    colour = graph.add("Slice", planes, np.array([0]), np.array([3]), np.array([1]))
+    alpha = graph.add("Slice", planes, np.array([3]), np.array([4]), np.array([1]))
     paper = graph.add("Mul", graph.add("Sub", np.float32([255]), alpha), np.float32([255]))
     mixed = graph.add("Add", graph.add("Mul", colour, alpha), paper)
     mixed = graph.add("Div", mixed, np.float32([255]))
     return graph.add("Floor", graph.add("Add", mixed, np.float32([0.5])))
 
 
-def _add_planes(graph: _Graph, rgb: str) -> str:
-    """From RGB pixels ``(N, h, w, 3)`` to an image for each channel, ``(N, 3, h, w)``."""
-    planes = [graph.add("Gather", rgb, np.array([channel]), axis=3) for channel in range(3)]
-    planes = [graph.add("Squeeze", plane, np.array([3])) for plane in planes]
-    return graph.add("Concat", *[graph.add("Unsqueeze", p, np.array([1])) for p in planes], axis=1)
-
-
-def _add_grey(graph: _Graph, rgb: str) -> str:
-    """From RGB pixels ``(N, h, w, 3)`` to one grey image, ``(N, 1, h, w)``."""
-    weighted = graph.add("Mul", rgb, np.float32([RED, GREEN, BLUE]))
-    grey = graph.add("ReduceSum", weighted, np.array([3]), keepdims=0)
+def _add_grey(graph: _Graph, planes: str) -> str:
+    """From the planes of red, green and blue ``(N, 3, h, w)`` to one of grey, ``(N, 1, h, w)``."""
+    weights = np.float32([RED, GREEN, BLUE]).reshape(3, 1, 1)
+    grey = graph.add("ReduceSum", graph.add("Mul", planes, weights), np.array([1]), keepdims=1)
     grey = graph.add("Add", grey, np.float32([32768]))
-    grey = graph.add("Floor", graph.add("Div", grey, np.float32([65536])))
-    return graph.add("Unsqueeze", grey, np.array([1]))
+    return graph.add("Floor", graph.add("Div", grey, np.float32([65536])))
 
 
 def _add_weights(graph: _Graph, size: str, wanted: int, *, source_axis: int) -> str:
