@@ -27,10 +27,8 @@ Head = Literal["ctc", "per_position"]
 
 MEMBER = "captcha_helpers.json"
 SIDECAR = "metadata.json"
-SCHEMA = 1
-PROCESSED_SCHEMA = 2  # of models with processing, so that versions without it refuse them
-COLOUR_SCHEMA = 3  # of models that see colour, for the same reason
-SCHEMAS = (SCHEMA, PROCESSED_SCHEMA, COLOUR_SCHEMA)
+ADDED = {"processing": 2, "channels": 3}  # fields that came later, and the schema they came with
+SCHEMA = max(ADDED.values())
 TO_WHITE = "flatten transparency onto white"
 TO_GREY = "grey by ITU-R 601 (0.299 R + 0.587 G + 0.114 B)"
 BY_GREY = (
@@ -122,13 +120,12 @@ class ModelSpec:
         Returns:
             The text.
         """
-        values, schema = asdict(self), COLOUR_SCHEMA
-        if self.channels == 1:  # just what versions without colour wrote
-            del values["channels"]
-            schema = PROCESSED_SCHEMA
-            if self.processing == Processing():  # and those without processing
-                del values["processing"]
-                schema = SCHEMA
+        values = asdict(self)
+        defaults = {field.name: field.default for field in fields(self)}
+        used = [name for name in ADDED if getattr(self, name) != defaults[name]]
+        # The lowest that will do: older versions read what they understand and refuse the rest.
+        schema = max([1, *map(ADDED.__getitem__, used)])
+        values = {name: value for name, value in values.items() if ADDED.get(name, 1) <= schema}
         steps = self.processing.describe()
         first = [TO_GREY] if self.channels == 1 else [BY_GREY] if steps else []
         text = "; ".join([TO_WHITE, *first, *steps, *TO_SIZE])
@@ -145,19 +142,17 @@ class ModelSpec:
         try:
             values = json.loads(text)
             schema, blank = values["schema"], values["blank_index"]
-            if schema not in SCHEMAS or blank != BLANK_INDEX:
+            if schema not in range(1, SCHEMA + 1) or blank != BLANK_INDEX:
                 raise ValueError(
                     f"it has schema {schema} and blank index {blank}, this version of "
-                    f"captcha_helpers reads schema {SCHEMA} to {COLOUR_SCHEMA} and "
+                    f"captcha_helpers reads schema 1 to {SCHEMA} and "
                     f"{BLANK_INDEX}; update it"
                 )
-            if schema == SCHEMA:
-                values["processing"] = {}
-            if schema != COLOUR_SCHEMA:
-                values["channels"] = 1
-            known = {field.name: values[field.name] for field in fields(cls)}
+            names = [one.name for one in fields(cls) if ADDED.get(one.name, 1) <= schema]
+            known = {name: values[name] for name in names}
             known["length"] = tuple(known["length"])
-            known["processing"] = Processing(**known["processing"])
+            if "processing" in known:
+                known["processing"] = Processing(**known["processing"])
             return cls(**known)
         except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
             raise ValueError(f"this is no model specification ({error!r})") from None
