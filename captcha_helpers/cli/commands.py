@@ -25,7 +25,8 @@ from captcha_helpers.core.files import write_bytes
 
 if TYPE_CHECKING:
     from captcha_helpers.data.images import ImageError
-    from captcha_helpers.reading.recognizer import Reading, Recognizer
+    from captcha_helpers.reading.decoder import Reading
+    from captcha_helpers.reading.recognizer import Recognizer
 
 
 @contextmanager

@@ -16,7 +16,8 @@ from PIL import Image
 from captcha_helpers.core import metrics
 from captcha_helpers.core.files import write_bytes
 from captcha_helpers.data.folders import LabeledImages, load_folder
-from captcha_helpers.reading.recognizer import Reading, Recognizer
+from captcha_helpers.reading.decoder import Reading
+from captcha_helpers.reading.recognizer import Recognizer
 
 MOST_CONFUSIONS = 10
 MOST_ERRORS = 200  # shown in a report

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from captcha_helpers.core.charset import BLANK_INDEX, Charset
 from captcha_helpers.data.processing import Processing
+from captcha_helpers.reading.mask import Mask
 
 Head = Literal["ctc", "per_position"]
 
@@ -25,6 +26,7 @@ MEMBER = "captcha_helpers.json"
 SIDECAR = "metadata.json"
 SCHEMA = 1
 PROCESSED_SCHEMA = 2  # of models with processing, so that versions without it refuse them
+MASKED_SCHEMA = 3  # and of models with a mask
 TO_GREY = (
     "flatten transparency onto white",
     "grey by ITU-R 601 (0.299 R + 0.587 G + 0.114 B)",
@@ -47,6 +49,7 @@ class ModelSpec:
         head: ``"ctc"`` for logits over frames, ``"per_position"`` for logits over positions.
         training: How the model was made and how well it reads; for people, not for programs.
         processing: What is done to the grey image before it gets this size.
+        mask: Which strings the model may read; all by default.
 
     Raises:
         ValueError: If the head is unknown, a size is not positive or the charset is not valid.
@@ -64,6 +67,7 @@ class ModelSpec:
     head: Head = "ctc"
     training: dict[str, Any] = field(default_factory=dict)
     processing: Processing = Processing()
+    mask: Mask = Mask()
 
     def __post_init__(self) -> None:
         Charset(self.charset)  # refuses an empty one and repeats
@@ -85,10 +89,13 @@ class ModelSpec:
             The text.
         """
         values = asdict(self)
-        schema = PROCESSED_SCHEMA
-        if self.processing == Processing():  # just what versions without it wrote
-            del values["processing"]
-            schema = SCHEMA
+        schema = MASKED_SCHEMA
+        if self.mask == Mask():  # just what versions without it wrote
+            del values["mask"]
+            schema = PROCESSED_SCHEMA
+            if self.processing == Processing():
+                del values["processing"]
+                schema = SCHEMA
         text = "; ".join([*TO_GREY, *self.processing.describe(), *TO_SIZE])
         about = {"schema": schema, "blank_index": BLANK_INDEX, "preprocessing": text}
         return json.dumps({**about, **values, **more}, indent=2, ensure_ascii=False)
@@ -103,20 +110,27 @@ class ModelSpec:
         try:
             values = json.loads(text)
             schema, blank = values["schema"], values["blank_index"]
-            if schema not in (SCHEMA, PROCESSED_SCHEMA) or blank != BLANK_INDEX:
+            if schema not in range(SCHEMA, MASKED_SCHEMA + 1) or blank != BLANK_INDEX:
                 raise ValueError(
                     f"it has schema {schema} and blank index {blank}, this version of "
-                    f"captcha_helpers reads schema {SCHEMA} or {PROCESSED_SCHEMA} and "
+                    f"captcha_helpers reads schema {SCHEMA} to {MASKED_SCHEMA} and "
                     f"{BLANK_INDEX}; update it"
                 )
-            if schema == SCHEMA:
+            if schema < PROCESSED_SCHEMA:
                 values["processing"] = {}
+            if schema < MASKED_SCHEMA:
+                values["mask"] = {}
             known = {field.name: values[field.name] for field in fields(cls)}
             known["length"] = tuple(known["length"])
             known["processing"] = Processing(**known["processing"])
+            known["mask"] = _mask_of(**known["mask"])
             return cls(**known)
         except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
             raise ValueError(f"this is no model specification ({error!r})") from None
+
+
+def _mask_of(length: list[int] | None = None, **known: Any) -> Mask:
+    return Mask(**known, length=None if length is None else (length[0], length[1]))
 
 
 def read_spec(path: str | os.PathLike[str]) -> ModelSpec:

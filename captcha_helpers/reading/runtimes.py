@@ -103,7 +103,10 @@ def _open_saved_model(path: Path) -> Run:
 def _open_onnx(path: Path) -> Run:
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    # Threads that wait for work in a loop take the processor's time from those that have some.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
     def run(images: NDArray[np.uint8]) -> NDArray[np.floating]:
         rgba = np.full((*images.shape[:3], 4), 255, np.uint8)

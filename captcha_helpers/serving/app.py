@@ -39,7 +39,8 @@ except ModuleNotFoundError as error:
 import captcha_helpers
 from captcha_helpers.core.files import WEB
 from captcha_helpers.data.images import ImageError, NotAnImageError, TooManyPixelsError
-from captcha_helpers.reading.recognizer import Reading, Recognizer, load
+from captcha_helpers.reading.decoder import Reading
+from captcha_helpers.reading.recognizer import Recognizer, load
 from captcha_helpers.serving.fetch import Fetcher, FetchError
 from captcha_helpers.serving.queue import (
     MAX_PIXELS,

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from captcha_helpers.data.images import ImageError, load_image, prepare
+from captcha_helpers.reading.decoder import Reading
 from captcha_helpers.reading.model_file import ModelSpec
-from captcha_helpers.reading.recognizer import Reading, Recognizer
+from captcha_helpers.reading.recognizer import Recognizer
 
 MAX_PIXELS = 4_000_000
 MAX_SCANS = 100

@@ -46,7 +46,7 @@ def test_what_is_no_specification_is_refused(text: str):
 
 def test_later_schemas_ask_for_an_update(spec: ModelSpec):
     with pytest.raises(ValueError, match="update"):
-        ModelSpec.from_json(spec.to_json().replace('"schema": 1', '"schema": 3'))
+        ModelSpec.from_json(spec.to_json().replace('"schema": 1', '"schema": 4'))
 
 
 def test_a_fresh_process_reads_the_same_text(model_file: Path, stars: Path):
