@@ -23,6 +23,10 @@ _LOWEST = -1e300  # of a logarithm that takes part in a difference
 _SMALLEST = 1e-300  # of a divisor
 
 
+class LengthError(ValueError):
+    """A model has too few frames, or positions, for strings of that length."""
+
+
 def _as_frames(logits: ArrayLike) -> NDArray[np.floating]:
     frames = np.asarray(logits)
     if frames.ndim != 3 or 0 in frames.shape[1:]:
@@ -67,7 +71,8 @@ def best_paths(logits: ArrayLike, *, length: tuple[int, int] | None = None) -> N
         ``(B, T)`` int32 class indices, one for each frame.
 
     Raises:
-        ValueError: If ``logits`` does not have three axes, or T frames are too few for the length.
+        ValueError: If ``logits`` does not have three axes.
+        LengthError: If T frames are too few for the length.
 
     Example:
         >>> frames = np.log([[[0.1, 0.8, 0.1], [0.5, 0.1, 0.4], [0.1, 0.8, 0.1]]])
@@ -91,7 +96,7 @@ def _check_length(frames: NDArray[np.floating], length: tuple[int, int]) -> tupl
     needed = required_time_steps("a" * length[0] if classes == 2 else range(length[0]))
     if needed > time_steps:
         alike = " that are all the same" * (classes == 2)
-        raise ValueError(f"{time_steps} frames cannot spell {length[0]} characters{alike}")
+        raise LengthError(f"{time_steps} frames cannot spell {length[0]} characters{alike}")
     return length[0], min(length[1], time_steps)
 
 
@@ -359,8 +364,8 @@ def string_probability(
         ``(B,)`` float64 in 0–1.
 
     Raises:
-        ValueError: If ``logits`` does not have three axes, the batches differ, or T frames are too
-            few for the length.
+        ValueError: If ``logits`` does not have three axes or the batches differ.
+        LengthError: If T frames are too few for the length.
 
     Example:
         >>> frames = np.log([[[0.6, 0.4], [0.6, 0.4]]])
@@ -427,7 +432,8 @@ def read_strings(
         The strings.
 
     Raises:
-        ValueError: If ``logits`` does not have three axes, or T frames are too few for a length.
+        ValueError: If ``logits`` does not have three axes.
+        LengthError: If T frames are too few for a length.
 
     Example:
         >>> found = read_strings(6.0 * np.eye(3)[[[1, 1, 0, 2]]])
@@ -455,7 +461,8 @@ def length_probability(logits: ArrayLike, length: tuple[int, int]) -> NDArray[np
         ``(B,)`` float64 in 0–1.
 
     Raises:
-        ValueError: If ``logits`` does not have three axes, or T frames are too few for the length.
+        ValueError: If ``logits`` does not have three axes.
+        LengthError: If T frames are too few for the length.
 
     Example:
         >>> frames = np.log([[[0.6, 0.4], [0.6, 0.4]]])

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from captcha_helpers.core.charset import BLANK_INDEX
-from captcha_helpers.core.ctc import read_strings, softmax
-from captcha_helpers.reading.mask import fit
+from captcha_helpers.core.ctc import LengthError, read_strings, softmax
+from captcha_helpers.reading.mask import fit, one_case
 from captcha_helpers.reading.model_file import ModelSpec
 
 LOOKALIKES = (
@@ -96,6 +96,7 @@ class Decoder:
         self.charset = alphabet.charset
         self.missing = alphabet.missing
         self._classes = alphabet.classes
+        self._written = {one_case(c): c for c in self.charset.characters if spec.mask.ignore_case}
         self._told = spec.mask.length
         self._length = spec.mask.length or spec.length
         self._positions = spec.head == "per_position"
@@ -114,10 +115,21 @@ class Decoder:
             B readings.
 
         Raises:
-            ValueError: If T frames are too few for the length.
+            LengthError: If T frames are too few for the length.
         """
         read = self._read_positions if self._positions else self._read_frames
         return read(self._allowed(logits))
+
+    def as_written(self, text: str) -> str:
+        """Write a string as a reading of it would be: where case is ignored, in the case of those.
+
+        Example:
+            >>> from captcha_helpers.reading.mask import Mask
+            >>> spec = ModelSpec("aAB", (1, 3), height=16, width=32, mask=Mask(ignore_case=True))
+            >>> Decoder(spec).as_written("AB7")
+            'ab7'
+        """
+        return "".join(self._written.get(one_case(char), char) for char in text)
 
     def _allowed(self, logits: NDArray[np.floating]) -> NDArray[np.floating]:
         """Leave the classes that the mask allows, and add up those that count as one."""
@@ -140,7 +152,7 @@ class Decoder:
         if self._told is not None:
             fewest, most = self._told
             if fewest > logits.shape[1]:
-                raise ValueError(f"{logits.shape[1]} positions cannot hold {fewest} characters")
+                raise LengthError(f"{logits.shape[1]} positions cannot hold {fewest} characters")
             logits[:, :fewest, BLANK_INDEX] = -np.inf
             logits[:, most:, BLANK_INDEX + 1 :] = -np.inf
         probabilities = softmax(logits)

@@ -21,6 +21,10 @@ WORDS = {
 }
 
 
+class MaskWarning(UserWarning):
+    """A mask has characters that the model does not have."""
+
+
 @dataclass(frozen=True)
 class Mask:
     """Which strings may be read.
@@ -109,11 +113,11 @@ def fit(mask: Mask, characters: str) -> Alphabet:
         Alphabet(charset=Charset(characters='ab'), classes=((0,), (1, 2), (3,)), missing='7')
     """
     told = characters if mask.charset is None else mask.charset
-    keys = {char: _other_case_too(char) if mask.ignore_case else char for char in told}
+    keys = {char: one_case(char) if mask.ignore_case else char for char in told}
     wanted = set(keys.values())
     groups: dict[str, list[int]] = {}
     for index, char in enumerate(characters, start=BLANK_INDEX + 1):
-        key = _other_case_too(char) if mask.ignore_case else char
+        key = one_case(char) if mask.ignore_case else char
         if key in wanted:
             groups.setdefault(key, []).append(index)
     if not groups:
@@ -127,8 +131,30 @@ def fit(mask: Mask, characters: str) -> Alphabet:
     )
 
 
-def _other_case_too(char: str) -> str:
-    """One character for both cases: the small one, if that is a single character."""
+def missing_characters(missing: str) -> str:
+    """Say which characters of a mask a model does not have.
+
+    Args:
+        missing: The characters.
+
+    Returns:
+        A line of text.
+
+    Example:
+        >>> missing_characters("é7")
+        "the model does not have 'é', '7' and reads the other characters of the charset only"
+    """
+    named = ", ".join(map(repr, missing))
+    return f"the model does not have {named} and reads the other characters of the charset only"
+
+
+def one_case(char: str) -> str:
+    """One character for both cases: the small one, if that is a single character.
+
+    Example:
+        >>> one_case("A"), one_case("a"), one_case("7")
+        ('a', 'a', '7')
+    """
     small = char.lower()
     return small if len(small) == 1 else char
 
@@ -148,8 +174,8 @@ def parse_charset(text: str) -> str:
 
     Args:
         text: Characters; or some of the words digits, lower, upper, letters and alphanumeric, with
-            ``+`` or ``,`` between them. What stands beside a word and is none is taken for
-            characters.
+            ``+`` or ``,`` between them (or a space, which a ``+`` in a web address means). What
+            stands beside a word and is none is taken for characters.
 
     Returns:
         The characters, each once.
@@ -161,7 +187,7 @@ def parse_charset(text: str) -> str:
         >>> parse_charset("digits"), parse_charset("digits+abcdef"), parse_charset("2+2=4")
         ('0123456789', '0123456789abcdef', '2+=4')
     """
-    parts = re.split("[+,]", text)
+    parts = re.split("[+, ]", text)
     if any(part in WORDS for part in parts):
         text = "".join(WORDS.get(part, part) for part in parts)
     if not text:

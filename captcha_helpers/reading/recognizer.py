@@ -20,11 +20,14 @@ from captcha_helpers.data.folders import image_files
 from captcha_helpers.data.images import ImageSource, prepare
 from captcha_helpers.data.processing import Processing
 from captcha_helpers.reading.decoder import Decoder, Reading
+from captcha_helpers.reading.mask import MaskWarning, missing_characters
 from captcha_helpers.reading.model_file import MEMBER, ModelSpec, read_spec
 from captcha_helpers.reading.runtimes import Run, keras_run, open_model
 
 if TYPE_CHECKING:
     import keras
+
+DEFAULT_MODEL = "pretrained"  # what reads if nothing else is named
 
 
 class Recognizer:
@@ -52,8 +55,6 @@ class Recognizer:
         self.keras_model = keras_model
         self.charset = Charset(spec.charset)
         self.decoder = Decoder(spec)
-        if self.decoder.missing:
-            warnings.warn(missing_characters(self.decoder.missing), stacklevel=2)
 
     def read(self, image: ImageSource) -> Reading:
         """Read one image: a path, bytes, a Pillow image or an array.
@@ -154,23 +155,6 @@ def save_model(
         write_bytes(path, partial.read_bytes())
 
 
-def missing_characters(missing: str) -> str:
-    """Say which characters of a mask a model does not have.
-
-    Args:
-        missing: The characters.
-
-    Returns:
-        A line of text.
-
-    Example:
-        >>> missing_characters("é7")
-        "the model does not have 'é', '7' and reads the other characters of the charset only"
-    """
-    named = ", ".join(map(repr, missing))
-    return f"the model does not have {named} and reads the other characters of the charset only"
-
-
 def load(
     path: str | os.PathLike[str],
     *,
@@ -201,13 +185,16 @@ def load(
         FileNotFoundError: If there is no such file.
         ImportError: If the runtime for this format is not installed.
         ValueError: If it is something else, damaged, or has no specification; if the model has no
-            character of `charset`, or too few frames for `length`.
+            character of `charset`.
+        LengthError: If the model has too few frames for `length`.
     """
     path = model_path(path)
     spec = read_spec(path)
     mask = spec.mask.but(charset=charset, length=length, ignore_case=ignore_case)
     spec = replace(spec, mask=mask, processing=processing or spec.processing)
     reader = Recognizer(open_model(path), spec)
+    if reader.decoder.missing:
+        warnings.warn(missing_characters(reader.decoder.missing), MaskWarning, stacklevel=2)
     if mask.length is not None:  # an impossible one is told now
         reader.read_prepared(np.zeros((1, spec.height, spec.width, 1), np.uint8))
     return reader

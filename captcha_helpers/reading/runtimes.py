@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import keras
 
+_CACHED = 8  # images at a time, whose layers fit into a processor's cache
+
 Run = Callable[[NDArray[np.uint8]], NDArray[np.floating]]
 
 
@@ -111,7 +113,8 @@ def _open_onnx(path: Path) -> Run:
     def run(images: NDArray[np.uint8]) -> NDArray[np.floating]:
         rgba = np.full((*images.shape[:3], 4), 255, np.uint8)
         rgba[..., :3] = images
-        return session.run(["logits"], {"image": rgba})[0]
+        parts = [rgba[at : at + _CACHED] for at in range(0, len(rgba), _CACHED)]
+        return np.concatenate([session.run(["logits"], {"image": part})[0] for part in parts])
 
     return run
 
