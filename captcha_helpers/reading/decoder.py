@@ -138,7 +138,8 @@ class Decoder:
         if max(sizes) == 1:
             return logits
         starts = [0, *accumulate(sizes[:-1])]
-        merged: NDArray[np.floating] = np.logaddexp.reduceat(logits, starts, axis=-1)
+        scores = logits.astype("float64")
+        merged: NDArray[np.floating] = np.logaddexp.reduceat(scores, starts, axis=-1)
         return merged
 
     def _read_frames(self, logits: NDArray[np.floating]) -> list[Reading]:
