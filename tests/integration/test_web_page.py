@@ -34,10 +34,11 @@ from captcha_helpers import (
     read_spec,
 )
 from captcha_helpers.exporting.page import RUNTIME_FILES, write_page
+from captcha_helpers.learning.starts import start_file
 from captcha_helpers.reading.recognizer import from_keras
 
 SPEC = ModelSpec("0123456789", (4, 6), 48, 160)
-PRETRAINED = Path(captcha_helpers.__file__).with_name("pretrained.keras")
+PRETRAINED = start_file("pretrained")
 LENGTHS = [(1, 8), (1, 1), (2, 3), (4, 4), (5, 5)]
 KINDS = ("native", "resized", "enlarged", "half transparent", "JPEG", "turned JPEG")
 
