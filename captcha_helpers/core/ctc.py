@@ -80,7 +80,7 @@ def best_paths(logits: ArrayLike, *, length: tuple[int, int] | None = None) -> N
         (array([[1, 0, 1]], dtype=int32), array([[1, 2, 1]], dtype=int32))
     """
     frames = _as_frames(logits)
-    paths = frames.argmax(axis=-1).astype(np.int32)
+    paths: NDArray[np.int32] = frames.argmax(axis=-1).astype(np.int32)
     if length is None:
         return paths
     fewest, most = _check_length(frames, length)
@@ -102,7 +102,7 @@ def _check_length(frames: NDArray[np.floating], length: tuple[int, int]) -> tupl
 
 def _starts(paths: NDArray[np.int32]) -> NDArray[np.bool_]:
     """Mark the frames at which a path writes a character, ``(B, T)``."""
-    starts = paths != BLANK_INDEX
+    starts: NDArray[np.bool_] = paths != BLANK_INDEX
     starts[:, 1:] &= paths[:, 1:] != paths[:, :-1]
     return starts
 
@@ -286,7 +286,7 @@ def frame_alignment(
     paths = best_paths(logits, length=length)
     spans = path_spans(paths, softmax(logits))
     aligned: list[list[FrameSpan]] = [[] for _ in paths]
-    columns = (spans.row, spans.index, spans.start, spans.stop, spans.confidence)
+    columns = (spans.row, spans.class_index, spans.start, spans.stop, spans.confidence)
     for row, *span in zip(*(column.tolist() for column in columns), strict=True):
         aligned[row].append(FrameSpan(*span))
     return aligned
@@ -297,7 +297,7 @@ class Spans(NamedTuple):
 
     Attributes:
         row: Which path it is.
-        index: Class index, 1 or above.
+        class_index: 1 or above.
         start: First frame.
         stop: One past the last frame.
         peak: The frame at which the class is likeliest.
@@ -305,7 +305,7 @@ class Spans(NamedTuple):
     """
 
     row: NDArray[np.intp]
-    index: NDArray[np.int32]
+    class_index: NDArray[np.int32]
     start: NDArray[np.intp]
     stop: NDArray[np.intp]
     peak: NDArray[np.intp]
@@ -324,7 +324,7 @@ def path_spans(paths: NDArray[np.int32], probabilities: NDArray[np.float64]) -> 
 
     Example:
         >>> spans = path_spans(np.array([[1, 1, 0, 2]]), softmax(9 * np.eye(3)[[[1, 1, 0, 2]]]))
-        >>> list(zip(spans.index.tolist(), spans.start.tolist(), spans.stop.tolist()))
+        >>> list(zip(spans.class_index.tolist(), spans.start.tolist(), spans.stop.tolist()))
         [(1, 0, 2), (2, 3, 4)]
     """
     time_steps = paths.shape[1]
@@ -541,13 +541,15 @@ def _sums(share: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.f
 
 def _log(values: NDArray[np.float64]) -> NDArray[np.float64]:
     with np.errstate(divide="ignore"):
-        return np.log(values)
+        logarithms: NDArray[np.float64] = np.log(values)
+    return logarithms
 
 
 def _log_of_sum(logarithms: NDArray[np.float64]) -> NDArray[np.float64]:
     """Add up along the first axis what is given as logarithms."""
     highest = np.maximum(logarithms.max(axis=0), _LOWEST)  # not -inf, which has no difference
-    return highest + _log(np.exp(logarithms - highest).sum(axis=0))
+    total: NDArray[np.float64] = highest + _log(np.exp(logarithms - highest).sum(axis=0))
+    return total
 
 
 def softmax(logits: ArrayLike) -> NDArray[np.float64]:
@@ -565,4 +567,5 @@ def softmax(logits: ArrayLike) -> NDArray[np.float64]:
     """
     scores = np.asarray(logits, dtype="float64")
     scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return scores / scores.sum(axis=-1, keepdims=True)
+    probabilities: NDArray[np.float64] = scores / scores.sum(axis=-1, keepdims=True)
+    return probabilities

@@ -146,7 +146,7 @@ class Decoder:
         found = read_strings(logits, length=self._length, given=self._told)
         spans = found.spans
         chances = found.probabilities[spans.row, spans.peak]
-        return self._readings(found.confidences, spans.row, spans.index, chances)
+        return self._readings(found.confidences, spans.row, spans.class_index, chances)
 
     def _read_positions(self, logits: NDArray[np.floating]) -> list[Reading]:
         logits = logits.astype("float64")

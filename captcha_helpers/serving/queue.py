@@ -147,6 +147,7 @@ class ReadingQueue:
     async def _read_batch(self, batch: list[_Waiting]) -> None:
         self.on_batch(len(batch))
         images, decoders, answers = zip(*batch, strict=True)
+        readings: Sequence[Reading | Exception]
         try:
             readings = await asyncio.get_running_loop().run_in_executor(
                 self._model, _read_together, self.reader, np.stack(images), decoders
