@@ -16,6 +16,7 @@ from .core.ctc import beam_search_decode as beam_search_decode
 from .core.ctc import best_paths as best_paths
 from .core.ctc import frame_alignment as frame_alignment
 from .core.ctc import greedy_decode as greedy_decode
+from .core.ctc import length_probability as length_probability
 from .core.ctc import required_time_steps as required_time_steps
 from .core.ctc import string_probability as string_probability
 from .core.metrics import cer as cer
@@ -87,12 +88,13 @@ from .learning.starts import pretrained_start as pretrained_start
 from .reading.calibration import expected_calibration_error as expected_calibration_error
 from .reading.calibration import fit_temperature as fit_temperature
 from .reading.calibration import reliability as reliability
+from .reading.decoder import Reading as Reading
 from .reading.evaluation import Evaluation as Evaluation
 from .reading.evaluation import evaluate as evaluate
 from .reading.evaluation import write_report as write_report
+from .reading.mask import Mask as Mask
 from .reading.model_file import ModelSpec as ModelSpec
 from .reading.model_file import read_spec as read_spec
-from .reading.recognizer import Reading as Reading
 from .reading.recognizer import Recognizer as Recognizer
 from .reading.recognizer import load as load
 from .reading.recognizer import save_model as save_model

@@ -11,7 +11,8 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from itertools import islice
@@ -25,7 +26,8 @@ from captcha_helpers.core.files import write_bytes
 
 if TYPE_CHECKING:
     from captcha_helpers.data.images import ImageError
-    from captcha_helpers.reading.recognizer import Reading, Recognizer
+    from captcha_helpers.reading.decoder import Reading
+    from captcha_helpers.reading.recognizer import Recognizer
 
 
 @contextmanager
@@ -95,8 +97,14 @@ class _Verbs(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the verb."""
-        with _one_line_errors(ctx):
+        with _one_line_errors(ctx), warnings.catch_warnings():
+            warnings.showwarning = _tell_warning
             return super().invoke(ctx)
+
+
+def _tell_warning(message: Warning | str, *where: object) -> None:
+    """Print a warning as one line, without the line of code that it comes from."""
+    click.echo(f"Warning: {' '.join(str(message).split())}", err=True)
 
 
 class _Length(click.ParamType):
@@ -108,13 +116,49 @@ class _Length(click.ParamType):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[int, int]:
         """From what was typed to the fewest and the most characters."""
-        low, dash, high = str(value).partition("-")
-        if not (low.isdecimal() and (high.isdecimal() or not dash)):
-            self.fail(f"{value!r} is no length; give a number as 4, or two as 4-6", param, ctx)
-        fewest, most = int(low), int(high or low)
-        if not 1 <= fewest <= most:
-            self.fail(f"{value!r} must be from 1 up, the smaller number first", param, ctx)
-        return fewest, most
+        from captcha_helpers.reading.mask import parse_length
+
+        try:
+            return parse_length(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class _Characters(click.ParamType):
+    """Characters, or words for many of them."""
+
+    name = "characters"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """From what was typed to the characters."""
+        from captcha_helpers.reading.mask import parse_charset
+
+        try:
+            return parse_charset(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def _knows_the_strings(verb: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb the options that say what is known of the strings, as `load` takes them."""
+    options = [
+        click.option(
+            "--charset",
+            type=_Characters(),
+            help="The only characters that occur: 0123456789, or words as digits+lower (of digits, "
+            "lower, upper, letters, alphanumeric).",
+        ),
+        click.option("--length", type=_Length(), help="How many there are, as 4 or 4-6."),
+        click.option(
+            "--ignore-case",
+            is_flag=True,
+            default=None,
+            help="Count a letter and its other case as one.",
+        ),
+    ]
+    for option in reversed(options):
+        verb = option(verb)
+    return verb
 
 
 def _import_runtime(model: str) -> None:
@@ -389,17 +433,22 @@ def train(
     cls=_Examples,
     epilog="captcha-helpers evaluate my_reader.keras other_images\n"
     "captcha-helpers evaluate my_reader.keras other_images --report errors.html\n"
-    "captcha-helpers evaluate my_reader.keras other_images --json",
+    "captcha-helpers evaluate my_reader.keras other_images --json\n"
+    "captcha-helpers evaluate pretrained other_images --charset digits --length 4-6",
 )
 @click.argument("model")
 @click.argument("folder", type=click.Path(path_type=Path))
 @_json
 @click.option("--report", type=click.Path(path_type=Path), help="Write the errors to an HTML page.")
 @click.option("--skip-errors", is_flag=True, help="Leave out images that cannot be read.")
+@_knows_the_strings
 def evaluate(
-    model: str, folder: Path, as_json: bool, report: Path | None, skip_errors: bool
+    model: str, folder: Path, as_json: bool, report: Path | None, skip_errors: bool, **known: Any
 ) -> None:
-    """Measure MODEL on the labelled images in FOLDER."""
+    """Measure MODEL on the labelled images in FOLDER.
+
+    With --ignore-case, the labels are compared with the readings in one case, too.
+    """
     _refuse_existing(report)
     from captcha_helpers.reading.recognizer import model_path
 
@@ -407,7 +456,7 @@ def evaluate(
     captcha_helpers.read_labels(folder)  # wrong paths are told before TensorFlow is loaded
     _import_runtime(model)
     result = captcha_helpers.evaluate(
-        captcha_helpers.load(model),
+        captcha_helpers.load(model, **known),
         folder,
         on_error="skip" if skip_errors else "raise",
         progress=False if as_json else None,
@@ -419,13 +468,15 @@ def evaluate(
 
 @main.command(
     cls=_Examples,
-    epilog="captcha-helpers predict exported/model.onnx one.png two.png\n"
+    epilog="captcha-helpers predict one.png\n"
+    "captcha-helpers predict one.png --charset digits --length 4-6\n"
+    "captcha-helpers predict exported/model.onnx one.png two.png\n"
     "captcha-helpers predict my_reader.keras other_images --csv read.csv\n"
     "captcha-helpers predict exported/model.onnx other_images --limit 10 --json\n"
     "captcha-helpers predict stars dark.png --invert --save-debug steps",
 )
-@click.argument("model")
-@click.argument("images", nargs=-1, required=True, type=_path)
+@click.argument("what", nargs=-1, required=True, metavar="[MODEL] IMAGES...")
+@_knows_the_strings
 @click.option("--limit", type=click.IntRange(1), help="Read only so many images.")
 @click.option("--no-auto-crop", is_flag=True, help="Keep empty edges that training cut away.")
 @click.option("--invert", is_flag=True, help="Take the negative of each image.")
@@ -434,8 +485,7 @@ def evaluate(
 @click.option("--csv", "table", type=_path, help="Write the lines to a CSV file.")
 @_json
 def predict(
-    model: str,
-    images: tuple[Path, ...],
+    what: tuple[str, ...],
     limit: int | None,
     no_auto_crop: bool,
     invert: bool,
@@ -443,25 +493,33 @@ def predict(
     save_debug: Path | None,
     table: Path | None,
     as_json: bool,
+    **known: Any,
 ) -> None:
     """Read IMAGES, files or folders, with MODEL.
 
-    MODEL is a file, or a name that captcha-helpers models lists.
+    MODEL is a file, or a name that captcha-helpers models lists; without one a reader of any look
+    takes its place.
 
-    Prints a line for each image: file, text and confidence (0 to 1), with tabs between them. An
+    If you know which characters there are, and how many, say so: only such strings are read, and
+    the confidence is the probability among them.
+
+    Prints a line for each image: file, text and confidence (0 to 1), with tabs between them; and
+    then the characters that it could not tell apart, if there are such, as 0/O. An
     image that cannot be read is named on stderr, the others are read, and the exit code is 1.
     Images are prepared as in the model's training, unless --no-auto-crop, --invert or --strong say
     otherwise.
     """
+    from captcha_helpers.reading.recognizer import model_path
+
     _refuse_existing(table)
+    model, images = _model_and_images(what)
     paths = _image_paths(images)[:limit]
     _import_runtime(model)
-    reader = captcha_helpers.load(model)
     wanted = {"auto_crop": False} if no_auto_crop else {}
     wanted |= {"invert": "always"} if invert else {}
     wanted |= {"strong": True} if strong else {}
-    processing = replace(reader.spec.processing, **wanted)
-    reader = captcha_helpers.Recognizer(reader.run, replace(reader.spec, processing=processing))
+    processing = replace(captcha_helpers.read_spec(model_path(model)).processing, **wanted)
+    reader = captcha_helpers.load(model, processing=processing, **known)
     if save_debug is not None:
         _save_steps(reader, paths, save_debug)
     quiet = as_json or table is not None  # else the lines show how far it is
@@ -472,7 +530,9 @@ def predict(
             failed = True
             click.echo(f"Error: {row['error']}", err=True)
         elif not quiet:
-            click.echo(f"{click.format_filename(path)}\t{row['text']}\t{row['confidence']:.4f}")
+            columns = [click.format_filename(path), row["text"], f"{row['confidence']:.4f}"]
+            undecided = " ".join(result.undecided)
+            click.echo("\t".join([*columns, undecided] if undecided else columns))
         if quiet:
             rows.append(row)
     if table is not None:
@@ -483,6 +543,30 @@ def predict(
         click.echo(f"{table}: {len(rows)} images")
     if failed:
         sys.exit(1)
+
+
+def _model_and_images(what: Sequence[str]) -> tuple[str, list[Path]]:
+    """Take the first argument for the model, unless it is an image or a folder of images."""
+    from captcha_helpers.reading.recognizer import DEFAULT_MODEL
+
+    model, *images = what
+    if _may_be_model(model):
+        if not images:
+            raise click.UsageError("Missing argument 'IMAGES...'.")
+        return model, list(map(Path, images))
+    return DEFAULT_MODEL, list(map(Path, what))
+
+
+def _may_be_model(name: str) -> bool:
+    """Whether a name is a model's, or that of nothing at all."""
+    from captcha_helpers.data.folders import IMAGE_SUFFIXES
+
+    path = Path(name)
+    if name in captcha_helpers.shipped_models() or (path / "saved_model.pb").exists():
+        return True
+    if path.suffix in (".keras", ".h5", ".onnx", ".tflite"):
+        return True
+    return not path.exists() and path.suffix.lower() not in IMAGE_SUFFIXES
 
 
 def _image_paths(images: Sequence[Path]) -> list[Path]:
@@ -554,11 +638,13 @@ def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     cls=_Examples,
     epilog="captcha-helpers export my_reader.keras --out exported\n"
     "captcha-helpers export my_reader.keras --to onnx,litert --out exported\n"
+    "captcha-helpers export my_reader.keras --charset digits --length 4-6 --out digits_only\n"
     "captcha-helpers export my_reader.keras --to web --offline --samples my_images --out page",
 )
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to make.")
 @click.option("--to", "formats", help="Which formats, as in keras,onnx; by default all.")
+@_knows_the_strings
 @click.option("--samples", type=click.Path(path_type=Path), help="Images to try on the web page.")
 @click.option("--offline", is_flag=True, help="Copy the web page's runtime beside it.")
 @click.option("--overwrite", is_flag=True, help="Replace the folder.")
@@ -571,8 +657,12 @@ def export(
     offline: bool,
     overwrite: bool,
     as_json: bool,
+    **known: Any,
 ) -> None:
     """Write MODEL, a .keras file, in other formats.
+
+    --charset, --length and --ignore-case are kept in the files: whoever reads with them reads such
+    strings only.
 
     Each file is compared with MODEL: it must read the same. The formats: keras, h5, savedmodel;
     onnx takes raw pixels; litert gives four .tflite files; web is a page that reads images in the
@@ -582,7 +672,9 @@ def export(
 
     captcha_helpers.read_spec(model)  # a wrong path is told before TensorFlow is loaded
     _import_keras()
-    with _silence():  # the converters talk
+    from captcha_helpers.reading.mask import MaskWarning
+
+    with warnings.catch_warnings(record=True) as told, _silence():  # the converters talk
         checks = captcha_helpers.export(
             model,
             out,
@@ -590,7 +682,11 @@ def export(
             samples=samples,
             offline=offline,
             overwrite=overwrite,
+            **known,
         )
+    for one in told:
+        if issubclass(one.category, MaskWarning):
+            _tell_warning(one.message)
     if as_json:
         click.echo(json.dumps([asdict(check) for check in checks]))
         return
@@ -605,9 +701,11 @@ def export(
 @main.command(
     cls=_Examples,
     epilog="captcha-helpers serve exported/model.onnx\n"
+    "captcha-helpers serve exported/model.onnx --charset digits --length 4-6\n"
     "captcha-helpers serve my_reader.keras --port 8080 --allow-url-host images.example.org",
 )
 @click.argument("model")
+@_knows_the_strings
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535))
 @click.option(
@@ -638,8 +736,12 @@ def serve(
     allow_url_hosts: tuple[str, ...],
     queue_size: int,
     batch_size: int,
+    **known: Any,
 ) -> None:
-    """Answer HTTP requests with MODEL: images in, text out. Ctrl-C ends it."""
+    """Answer HTTP requests with MODEL: images in, text out. Ctrl-C ends it.
+
+    --charset, --length and --ignore-case hold for requests that do not say otherwise.
+    """
     from captcha_helpers.serving import app
 
     _import_runtime(model)
@@ -650,6 +752,7 @@ def serve(
         allow_url_hosts=list(allow_url_hosts),
         queue_size=queue_size,
         batch_size=batch_size,
+        **known,
     )
 
 

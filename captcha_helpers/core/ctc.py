@@ -12,11 +12,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from captcha_helpers.core.charset import BLANK_INDEX
+
+_LOWEST = -1e300  # of a logarithm that takes part in a difference
+_SMALLEST = 1e-300  # of a divisor
+
+
+class LengthError(ValueError):
+    """A model has too few frames, or positions, for strings of that length."""
 
 
 def _as_frames(logits: ArrayLike) -> NDArray[np.floating]:
@@ -52,7 +60,8 @@ def best_paths(logits: ArrayLike, *, length: tuple[int, int] | None = None) -> N
 
     If all labels of a kind of CAPTCHA have five characters, a path that spells four is wrong for
     sure. Such a path is replaced by the most likely one of an allowed length (Viterbi's algorithm,
-    with the number of characters so far as part of the state).
+    with the number of characters so far as part of the state). To allow some characters only, leave
+    out the columns of the others: ``logits[..., [0, *allowed]]``.
 
     Args:
         logits: ``(B, T, V)`` logits; class 0 is the blank.
@@ -62,7 +71,8 @@ def best_paths(logits: ArrayLike, *, length: tuple[int, int] | None = None) -> N
         ``(B, T)`` int32 class indices, one for each frame.
 
     Raises:
-        ValueError: If ``logits`` does not have three axes, or T frames are too few for the length.
+        ValueError: If ``logits`` does not have three axes.
+        LengthError: If T frames are too few for the length.
 
     Example:
         >>> frames = np.log([[[0.1, 0.8, 0.1], [0.5, 0.1, 0.4], [0.1, 0.8, 0.1]]])
@@ -70,60 +80,88 @@ def best_paths(logits: ArrayLike, *, length: tuple[int, int] | None = None) -> N
         (array([[1, 0, 1]], dtype=int32), array([[1, 2, 1]], dtype=int32))
     """
     frames = _as_frames(logits)
-    paths = frames.argmax(axis=-1).astype(np.int32)
+    paths: NDArray[np.int32] = frames.argmax(axis=-1).astype(np.int32)
     if length is None:
         return paths
-    if length[0] > frames.shape[1]:
-        raise ValueError(f"{frames.shape[1]} frames cannot spell {length[0]} characters")
+    fewest, most = _check_length(frames, length)
     counts = _starts(paths).sum(axis=1)
-    for row in np.flatnonzero((counts < length[0]) | (counts > length[1])):
-        paths[row] = _best_path_of_length(frames[row], *length)
+    wrong = (counts < fewest) | (counts > most)
+    if wrong.any():
+        paths[wrong] = _best_paths_of_length(frames[wrong], fewest, most)
     return paths
+
+
+def _check_length(frames: NDArray[np.floating], length: tuple[int, int]) -> tuple[int, int]:
+    _, time_steps, classes = frames.shape
+    needed = required_time_steps("a" * length[0] if classes == 2 else range(length[0]))
+    if needed > time_steps:
+        alike = " that are all the same" * (classes == 2)
+        raise LengthError(f"{time_steps} frames cannot spell {length[0]} characters{alike}")
+    return length[0], min(length[1], time_steps)
 
 
 def _starts(paths: NDArray[np.int32]) -> NDArray[np.bool_]:
     """Mark the frames at which a path writes a character, ``(B, T)``."""
-    previous = np.pad(paths, ((0, 0), (1, 0)), constant_values=BLANK_INDEX)[:, :-1]
-    return (paths != BLANK_INDEX) & (paths != previous)
+    starts: NDArray[np.bool_] = paths != BLANK_INDEX
+    starts[:, 1:] &= paths[:, 1:] != paths[:, :-1]
+    return starts
 
 
-def _best_path_of_length(frames: NDArray[np.floating], fewest: int, most: int) -> NDArray[np.int32]:
-    """Viterbi over (characters so far, class of this frame) for one image ``(T, V)``."""
-    steps, classes = frames.shape
-    # score[k, c]: best path so far that has written k characters and stands on class c
-    score = np.full((most + 1, classes), -np.inf)
-    score[0, BLANK_INDEX] = 0.0  # a blank before the first frame changes nothing
-    came_from = np.zeros((steps, most + 1, classes), np.int32)  # class of the frame before
-    column = np.arange(classes)
-    for step, gain in enumerate(frames.astype("float64")):
-        first = score.argmax(axis=1)  # (K + 1,) best class to come from
-        without = score.copy()
-        without[np.arange(most + 1), first] = -np.inf
-        second = without.argmax(axis=1)  # and the best other one
+class _Step(NamedTuple):
+    """How the best paths came to one frame, for each number of characters k so far."""
+
+    first: NDArray[np.intp]  # (B, K + 1) best class of the frame before
+    second: NDArray[np.intp]  # (B, K + 1) and the best other one
+    moved: NDArray[np.bool_]  # (B, K + 1, V) whether this class wrote the last of them
+
+
+def _best_paths_of_length(
+    frames: NDArray[np.floating], fewest: int, most: int
+) -> NDArray[np.int32]:
+    """Viterbi over (characters so far, class of this frame), all images ``(B, T, V)`` at a time."""
+    # score[b, k, c]: best path so far that has written k characters and stands on class c
+    score = np.full((len(frames), most + 1, frames.shape[2]), -np.inf)
+    score[:, 0, BLANK_INDEX] = 0.0  # a blank before the first frame changes nothing
+    steps = []
+    for gain in frames.astype("float64").swapaxes(0, 1):
+        first, best = _highest(score)
+        others = score.copy()
+        np.put_along_axis(others, first[..., None], -np.inf, axis=2)
+        second, next_best = _highest(others)
         # To write class c, k goes up by one and the frame before must stand on another class.
-        origin = np.where(first[:-1, None] == column, second[:-1, None], first[:-1, None])
-        moved = np.take_along_axis(score[:-1], origin, axis=1)
-        here = np.broadcast_to(column, score.shape).copy()
-        best = score.copy()
-        better = moved > best[1:]
-        best[1:][better], here[1:][better] = moved[better], origin[better]
-        best[:, BLANK_INDEX], here[:, BLANK_INDEX] = score.max(axis=1), first
-        score, came_from[step] = best + gain, here
-    return _walk_back(score, came_from, fewest)
+        arrived = np.repeat(best[:, :-1, None], frames.shape[2], axis=2)
+        np.put_along_axis(arrived, first[:, :-1, None], next_best[:, :-1, None], axis=2)
+        moved = np.zeros(score.shape, bool)
+        moved[:, 1:] = arrived > score[:, 1:]
+        steps.append(_Step(first, second, moved))
+        np.maximum(score[:, 1:], arrived, out=score[:, 1:])
+        score[:, :, BLANK_INDEX] = best
+        score += gain[:, None]
+    return _walk_back(score, steps, fewest)
+
+
+def _highest(score: NDArray[np.floating]) -> tuple[NDArray[np.intp], NDArray[np.floating]]:
+    """The best class, and its score, along the last axis."""
+    best = score.argmax(axis=-1)
+    return best, np.take_along_axis(score, best[..., None], axis=-1)[..., 0]
 
 
 def _walk_back(
-    score: NDArray[np.floating], came_from: NDArray[np.int32], fewest: int
+    score: NDArray[np.floating], steps: Sequence[_Step], fewest: int
 ) -> NDArray[np.int32]:
-    count, best = np.unravel_index(score[fewest:].argmax(), score[fewest:].shape)
+    rows = np.arange(len(score))
+    count, index = divmod(score[:, fewest:].reshape(len(rows), -1).argmax(axis=1), score.shape[2])
     count += fewest
-    path = np.zeros(len(came_from), np.int32)
-    for step in range(len(came_from) - 1, -1, -1):
-        path[step] = best
-        before = came_from[step, count, best]
-        if best not in (BLANK_INDEX, before):
-            count -= 1
-        best = before
+    path = np.zeros((len(rows), len(steps)), np.int32)
+    for step in range(len(steps) - 1, -1, -1):
+        path[:, step] = index
+        first, second, moved = steps[step]
+        blank = index == BLANK_INDEX
+        wrote = moved[rows, count, index] & ~blank
+        count -= wrote
+        origin = first[rows, count]
+        origin = np.where(wrote & (origin == index), second[rows, count], origin)
+        index = np.where(blank | wrote, origin, index)
     return path
 
 
@@ -148,12 +186,27 @@ def greedy_decode(logits: ArrayLike, *, length: tuple[int, int] | None = None) -
         >>> greedy_decode(frames[None])
         array([[1, 1, 2, 0, 0, 0]], dtype=int32)
     """
-    best = best_paths(logits, length=length)  # (B, T)
-    keep = _starts(best)
-    decoded = np.zeros_like(best)
+    return merge_paths(best_paths(logits, length=length))
+
+
+def merge_paths(paths: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Merge the repeated classes of each path, then drop its blanks.
+
+    Args:
+        paths: ``(B, T)`` class indices, one for each frame.
+
+    Returns:
+        ``(B, T)`` class indices, written from the left and padded with 0.
+
+    Example:
+        >>> merge_paths(np.array([[1, 1, 0, 1, 2, 2]], "int32"))
+        array([[1, 1, 2, 0, 0, 0]], dtype=int32)
+    """
+    keep = _starts(paths)
+    merged = np.zeros_like(paths)
     rows, frames = np.nonzero(keep)
-    decoded[rows, keep.cumsum(axis=1)[rows, frames] - 1] = best[rows, frames]
-    return decoded
+    merged[rows, keep.cumsum(axis=1)[rows, frames] - 1] = paths[rows, frames]
+    return merged
 
 
 def beam_search_decode(logits: ArrayLike, *, beam_width: int = 50) -> NDArray[np.int32]:
@@ -230,68 +283,273 @@ def frame_alignment(
         >>> [(span.index, span.start, span.stop) for span in frame_alignment(frames[None])[0]]
         [(1, 0, 2), (2, 3, 4)]
     """
-    aligned = []
-    # The same paths as in greedy_decode, of the logits: probabilities round near ties to ties.
-    for best, row in zip(best_paths(logits, length=length), softmax(logits), strict=True):
-        edges = np.flatnonzero(np.diff(best)) + 1
-        bounds = np.concatenate([[0], edges, [len(best)]])
-        aligned.append(
-            [
-                FrameSpan(int(best[a]), int(a), int(b), float(row[a:b, best[a]].max()))
-                for a, b in zip(bounds[:-1], bounds[1:], strict=True)
-                if best[a] != BLANK_INDEX
-            ]
-        )
+    paths = best_paths(logits, length=length)
+    spans = path_spans(paths, softmax(logits))
+    aligned: list[list[FrameSpan]] = [[] for _ in paths]
+    columns = (spans.row, spans.class_index, spans.start, spans.stop, spans.confidence)
+    for row, *span in zip(*(column.tolist() for column in columns), strict=True):
+        aligned[row].append(FrameSpan(*span))
     return aligned
 
 
-def string_probability(logits: ArrayLike, indices: ArrayLike) -> NDArray[np.float64]:
+class Spans(NamedTuple):
+    """The characters of many paths, one after the other: arrays of N entries.
+
+    Attributes:
+        row: Which path it is.
+        class_index: 1 or above.
+        start: First frame.
+        stop: One past the last frame.
+        peak: The frame at which the class is likeliest.
+        confidence: Its probability there, 0–1.
+    """
+
+    row: NDArray[np.intp]
+    class_index: NDArray[np.int32]
+    start: NDArray[np.intp]
+    stop: NDArray[np.intp]
+    peak: NDArray[np.intp]
+    confidence: NDArray[np.float64]
+
+
+def path_spans(paths: NDArray[np.int32], probabilities: NDArray[np.float64]) -> Spans:
+    """Find the characters of paths and the frames that each of them comes from.
+
+    Args:
+        paths: ``(B, T)`` class indices, as `best_paths` gives them.
+        probabilities: ``(B, T, V)``, as `softmax` gives them.
+
+    Returns:
+        The characters, path after path, each from left to right.
+
+    Example:
+        >>> spans = path_spans(np.array([[1, 1, 0, 2]]), softmax(9 * np.eye(3)[[[1, 1, 0, 2]]]))
+        >>> list(zip(spans.class_index.tolist(), spans.start.tolist(), spans.stop.tolist()))
+        [(1, 0, 2), (2, 3, 4)]
+    """
+    time_steps = paths.shape[1]
+    changes = np.ones(paths.shape, bool)
+    changes[:, 1:] = paths[:, 1:] != paths[:, :-1]
+    begins = np.flatnonzero(changes)  # of runs of one class, in all paths laid end to end
+    lengths = np.diff(begins, append=paths.size)
+    chosen = np.take_along_axis(probabilities, paths[:, :, None], axis=2).ravel()
+    highest = np.maximum.reduceat(chosen, begins)
+    run_of = np.repeat(np.arange(len(begins)), lengths)
+    at_peak = np.flatnonzero(chosen == highest[run_of])
+    peaks = at_peak[np.unique(run_of[at_peak], return_index=True)[1]]
+    index = paths.ravel()[begins]
+    kept = index != BLANK_INDEX
+    row, start = np.divmod(begins[kept], time_steps)
+    peak = peaks[kept] % time_steps
+    return Spans(row, index[kept], start, start + lengths[kept], peak, highest[kept])
+
+
+def string_probability(
+    logits: ArrayLike, indices: ArrayLike, *, length: tuple[int, int] | None = None
+) -> NDArray[np.float64]:
     """Add up the probabilities of all paths that spell a string: how sure the model is of it.
 
-    The forward pass of CTC. ``-log`` of the result is the loss that ``keras.losses.CTC`` gives.
+    The forward pass of CTC. ``-log`` of the result is the loss that ``keras.losses.CTC`` gives. If
+    the length is known, it is the probability among the strings of that length: the probability of
+    the string divided by that of all of them, `length_probability`.
 
     Source: Graves et al., 2006, section 4.1.
 
     Args:
         logits: ``(B, T, V)`` logits; class 0 is the blank.
         indices: ``(B, L)`` class indices, written from the left and padded with 0.
+        length: Fewest and most characters of a string, if that is known for sure.
 
     Returns:
         ``(B,)`` float64 in 0–1.
 
     Raises:
         ValueError: If ``logits`` does not have three axes or the batches differ.
+        LengthError: If T frames are too few for the length.
 
     Example:
         >>> frames = np.log([[[0.6, 0.4], [0.6, 0.4]]])
         >>> string_probability(frames, [[1]]).round(2)  # "1-", "-1" and "11"
         array([0.64])
+        >>> string_probability(frames, [[1]], length=(1, 1))  # two frames spell nothing longer
+        array([1.])
     """
     frames, indices = _as_frames(logits), np.asarray(indices)
-    batch, labels = np.arange(len(frames))[:, None], indices.shape[-1]
-    if indices.shape != (len(frames), labels) or indices.max(initial=0) >= frames.shape[2]:
+    if indices.shape != (len(frames), indices.shape[-1]) or (
+        indices.max(initial=0) >= frames.shape[2]
+    ):
         raise ValueError(
             f"indices {indices.shape} up to {indices.max(initial=0)} do not fit to logits "
             f"{frames.shape}; they must be (B, L) and below V"
         )
-    classes = np.full((len(frames), 2 * labels + 1), BLANK_INDEX)  # blanks around each character
+    return _string_probability(softmax(frames), indices, length)
+
+
+def _string_probability(
+    probabilities: NDArray[np.float64],
+    indices: NDArray[np.integer],
+    length: tuple[int, int] | None,
+) -> NDArray[np.float64]:
+    chances = _log_of_strings(probabilities, indices)
+    if length is not None:
+        fewest, most = _check_length(probabilities, length)
+        counts = (indices != BLANK_INDEX).sum(axis=1)
+        chances[(counts < fewest) | (counts > most)] = -np.inf
+        chances -= _log_of_lengths(probabilities, fewest, most)
+    return np.exp(np.minimum(chances, 0.0))
+
+
+class Strings(NamedTuple):
+    """What `read_strings` reads.
+
+    Attributes:
+        indices: ``(B, L)`` class indices, padded with 0.
+        confidences: ``(B,)``, as `string_probability` gives them.
+        spans: The characters, and the frames that they come from.
+        probabilities: ``(B, T, V)`` of each class in each frame.
+    """
+
+    indices: NDArray[np.int32]
+    confidences: NDArray[np.float64]
+    spans: Spans
+    probabilities: NDArray[np.float64]
+
+
+def read_strings(
+    logits: ArrayLike,
+    *,
+    length: tuple[int, int] | None = None,
+    given: tuple[int, int] | None = None,
+) -> Strings:
+    """Do `greedy_decode`, `string_probability` and `frame_alignment` at once, which is quicker.
+
+    Args:
+        logits: ``(B, T, V)`` logits; class 0 is the blank.
+        length: Fewest and most characters of what is read, as for `greedy_decode`.
+        given: Those of the strings that are possible at all, as for `string_probability`.
+
+    Returns:
+        The strings.
+
+    Raises:
+        ValueError: If ``logits`` does not have three axes.
+        LengthError: If T frames are too few for a length.
+
+    Example:
+        >>> found = read_strings(6.0 * np.eye(3)[[[1, 1, 0, 2]]])
+        >>> found.indices, found.confidences.round(3)
+        (array([[1, 2]], dtype=int32), array([0.99]))
+    """
+    paths = best_paths(logits, length=length)
+    probabilities = softmax(logits)
+    indices = merge_paths(paths)
+    indices = indices[:, : max(1, np.count_nonzero(indices, axis=1).max(initial=0))]
+    confidences = _string_probability(probabilities, indices, given)
+    return Strings(indices, confidences, path_spans(paths, probabilities), probabilities)
+
+
+def length_probability(logits: ArrayLike, length: tuple[int, int]) -> NDArray[np.float64]:
+    """Add up the probabilities of all strings that have so many characters.
+
+    The forward pass of CTC with (characters so far, class of the frame) as its states.
+
+    Args:
+        logits: ``(B, T, V)`` logits; class 0 is the blank.
+        length: Fewest and most characters.
+
+    Returns:
+        ``(B,)`` float64 in 0–1.
+
+    Raises:
+        ValueError: If ``logits`` does not have three axes.
+        LengthError: If T frames are too few for the length.
+
+    Example:
+        >>> frames = np.log([[[0.6, 0.4], [0.6, 0.4]]])
+        >>> length_probability(frames, (1, 2)).round(2)  # all but "--"
+        array([0.64])
+    """
+    frames = _as_frames(logits)
+    chances = _log_of_lengths(softmax(frames), *_check_length(frames, length))
+    return np.exp(np.minimum(chances, 0.0))
+
+
+def _log_of_strings(
+    probabilities: NDArray[np.float64], indices: NDArray[np.integer]
+) -> NDArray[np.float64]:
+    """Logarithm of the probability of strings ``(B, L)``, by CTC's forward pass."""
+    batch, labels = np.arange(len(indices))[:, None], indices.shape[1]
+    classes = np.full((len(indices), 2 * labels + 1), BLANK_INDEX)  # blanks around each character
     classes[:, 1::2] = indices
-    with np.errstate(divide="ignore"):
-        steps = np.log(softmax(frames))[
-            batch[:, :, None], np.arange(frames.shape[1])[:, None], classes[:, None]
-        ]  # (B, T, 2 L + 1)
-    skips = np.zeros_like(classes, bool)  # from one character straight to another one
-    skips[:, 3::2] = indices[:, 1:] != indices[:, :-1]
+    gains = _log(np.take_along_axis(probabilities, classes[:, None], axis=2))  # (B, T, 2 L + 1)
+    no_skip = np.full(classes.shape, -np.inf)  # 0 from one character straight to another one
+    no_skip[:, 3::2][indices[:, 1:] != indices[:, :-1]] = 0.0
+    # ways[i]: log of the chance to be in a state after coming from the i-th state before it
+    ways = np.full((3, *classes.shape), -np.inf)
     chance = np.full(classes.shape, -np.inf)
-    chance[:, :2] = steps[:, 0, :2]
-    for step in range(1, frames.shape[1]):
-        before = np.pad(chance, ((0, 0), (2, 0)), constant_values=-np.inf)
-        arrived = np.logaddexp(chance, before[:, 1:-1])
-        chance = np.logaddexp(arrived, np.where(skips, before[:, :-2], -np.inf))
-        chance += steps[:, step]
+    chance[:, 0] = 0.0  # before the first frame
+    for gain in gains.swapaxes(0, 1):
+        ways[0], ways[1, :, 1:] = chance, chance[:, :-1]
+        np.add(chance[:, :-2], no_skip[:, 2:], out=ways[2, :, 2:])
+        chance = _log_of_sum(ways) + gain
     last = 2 * (indices != BLANK_INDEX).sum(axis=1, keepdims=True)
-    ends = np.logaddexp(chance[batch, last], np.where(last > 0, chance[batch, last - 1], -np.inf))
-    return np.exp(ends[:, 0])
+    ends = np.where(last > 0, chance[batch, last - 1], -np.inf), chance[batch, last]
+    return _log_of_sum(np.stack(ends))[:, 0]
+
+
+def _log_of_lengths(
+    probabilities: NDArray[np.float64], fewest: int, most: int
+) -> NDArray[np.float64]:
+    """Logarithm of the probability of all strings with so many characters."""
+    batch, _, classes = probabilities.shape
+    # exp(scale[b, k]) * share[b, k, c]: the chance to have written k characters and stand on class
+    # c. Each k has a scale of its own, so that an unlikely number of them does not round to 0.
+    share = np.zeros((batch, most + 1, classes))
+    share[:, 0, BLANK_INDEX] = 1.0
+    scale = np.full((batch, most + 1), -np.inf)
+    scale[:, 0] = 0.0
+    for gain in probabilities.swapaxes(0, 1):
+        both = np.maximum(scale, np.pad(scale, ((0, 0), (1, 0)), constant_values=-np.inf)[:, :-1])
+        both = np.maximum(both, _LOWEST)
+        stay, move = np.exp(scale - both), np.exp(scale[:, :-1] - both[:, 1:])
+        total, others = _sums(share)
+        share *= stay[..., None]
+        share[:, 1:] += others[:, :-1] * move[..., None]
+        share[:, :, BLANK_INDEX] = total * stay
+        share *= gain[:, None]
+        highest = share.max(axis=2)
+        share /= np.maximum(highest, _SMALLEST)[..., None]
+        scale = both + _log(highest)
+    ends = scale + _log(share.sum(axis=2))
+    return _log_of_sum(ends[:, fewest:].T)
+
+
+def _sums(share: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The sum of the last axis, and for each class the sum of all others.
+
+    The latter is the sum less the class, but for the highest class, where so little may be left
+    that the difference would be wrong.
+    """
+    total = share.sum(axis=2)
+    others = total[..., None] - share
+    first = share.argmax(axis=2)[..., None]
+    rest = share.copy()
+    np.put_along_axis(rest, first, 0.0, axis=2)
+    np.put_along_axis(others, first, rest.sum(axis=2, keepdims=True), axis=2)
+    return total, others
+
+
+def _log(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    with np.errstate(divide="ignore"):
+        logarithms: NDArray[np.float64] = np.log(values)
+    return logarithms
+
+
+def _log_of_sum(logarithms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Add up along the first axis what is given as logarithms."""
+    highest = np.maximum(logarithms.max(axis=0), _LOWEST)  # not -inf, which has no difference
+    total: NDArray[np.float64] = highest + _log(np.exp(logarithms - highest).sum(axis=0))
+    return total
 
 
 def softmax(logits: ArrayLike) -> NDArray[np.float64]:
@@ -309,4 +567,5 @@ def softmax(logits: ArrayLike) -> NDArray[np.float64]:
     """
     scores = np.asarray(logits, dtype="float64")
     scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return scores / scores.sum(axis=-1, keepdims=True)
+    probabilities: NDArray[np.float64] = scores / scores.sum(axis=-1, keepdims=True)
+    return probabilities

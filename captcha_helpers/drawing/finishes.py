@@ -107,6 +107,31 @@ def _framed(image: np.ndarray, rng: Rng) -> np.ndarray:
     return image
 
 
+def letterboxed(image: np.ndarray, rng: Rng) -> np.ndarray:
+    """Add space of one colour above and below an image, or at its sides.
+
+    Args:
+        image: ``(H, W, 3)`` uint8.
+        rng: Where every random number comes from.
+
+    Returns:
+        A larger image.
+
+    Example:
+        >>> image = np.zeros((40, 90, 3), np.uint8)
+        >>> letterboxed(image, np.random.default_rng(0)).size > image.size
+        True
+    """
+    height, width = image.shape[:2]
+    colour = pick(rng, ((0, 0, 0), (255, 255, 255), (128, 128, 128), tuple(image[0, 0].tolist())))
+    tall = chance(rng, 0.7)
+    room = between(rng, 0.1, 0.5) * (height if tall else width)
+    first = round(room * rng.random())
+    before, after = (first, round(room) - first)
+    sides = (before, after, 0, 0) if tall else (0, 0, before, after)
+    return cv2.copyMakeBorder(image, *sides, cv2.BORDER_CONSTANT, value=colour)
+
+
 def _lit(image: np.ndarray, rng: Rng) -> np.ndarray:
     """Light that falls off across the image."""
     height, width = image.shape[:2]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import cmath
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -89,6 +89,38 @@ LAYOUTS: dict[str, Layout] = {
     "line_below": Layout(below=0.5, rotation=6),
     "wide": Layout(gap=(0.02, 0.15), stretch=(1.25, 1.8)),
 }
+
+
+def roughened(layout: Layout, rng: Rng) -> Layout:
+    """Make letters harder to read: rotated further, pulled out of shape, or small in much space.
+
+    Args:
+        layout: How they stand.
+        rng: Where every random number comes from.
+
+    Returns:
+        A layout in which nothing is smoother than before.
+
+    Example:
+        >>> rough = roughened(LAYOUTS["plain"], np.random.default_rng(0))
+        >>> rough.rotation >= 0 and rough.pull >= 0
+        True
+    """
+    sides, ends = layout.margin
+    room = (between(rng, 0.3, 1.2), between(rng, 0.3, 1.2)) if chance(rng, 0.25) else (0.0, 0.0)
+    return replace(
+        layout,
+        rotation=max(layout.rotation, between(rng, 10, 45) if chance(rng, 0.6) else 0.0),
+        pull=max(layout.pull, between(rng, 0.1, 0.4) if chance(rng, 0.5) else 0.0),
+        rise=max(layout.rise, between(rng, 0.05, 0.35) if chance(rng, 0.4) else 0.0),
+        shear=max(layout.shear, between(rng, 5, 25) if chance(rng, 0.3) else 0.0),
+        size_jitter=max(layout.size_jitter, between(rng, 0.05, 0.35) if chance(rng, 0.3) else 0.0),
+        mixed_fonts=max(layout.mixed_fonts, 0.25),
+        cut=layout.cut or (between(rng, 0.05, 0.2) if chance(rng, 0.1) else 0.0),
+        margin=((sides[0], sides[1] + room[0]), (ends[0], ends[1] + room[0])),
+        above=layout.above + room[1] * chance(rng, 0.5),
+        below=layout.below + room[1] * chance(rng, 0.5),
+    )
 
 
 class Letter(NamedTuple):

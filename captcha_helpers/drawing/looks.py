@@ -26,7 +26,7 @@ from captcha_helpers.core.charset import ALPHANUMERIC
 from captcha_helpers.drawing.backgrounds import BACKGROUNDS
 from captcha_helpers.drawing.clutter import CLUTTER
 from captcha_helpers.drawing.dice import Rng, between, chance, pick, whole
-from captcha_helpers.drawing.finishes import FINISHES
+from captcha_helpers.drawing.finishes import FINISHES, letterboxed
 from captcha_helpers.drawing.label_kinds import KINDS, SUM, draw_label
 from captcha_helpers.drawing.lettering import (
     EFFECTS,
@@ -36,6 +36,7 @@ from captcha_helpers.drawing.lettering import (
     Letter,
     ink_letters,
     place_letters,
+    roughened,
 )
 from captcha_helpers.drawing.painter import Glyph, cv2, glyph
 from captcha_helpers.drawing.palettes import SCHEMES, Colour, Palette, choose_colours, difference
@@ -63,6 +64,8 @@ _LOSSY = (
     "mosaic",
 )
 _FINE = ("lines", "specks", "dots", "long_lines", "curves", "words", "first_line", "second_line")
+_BOXED = 0.06  # share of the images with empty space added
+_ROUGH = 0.4  # share of the images whose letters stand worse than their look has it
 _SAFE_FONT = "DejaVuSans"  # has all of ASCII
 
 
@@ -351,7 +354,7 @@ def draw_look(
     """
     recipe = _recipe(rng, look, held_out)
     image, _, label = _draw(recipe, rng, charset, length, fonts, exclude)
-    return image, label
+    return letterboxed(image, rng) if chance(rng, _BOXED) else image, label
 
 
 def draw_looks(
@@ -515,6 +518,8 @@ def _draw(
 ) -> tuple[np.ndarray, np.ndarray, str]:
     """The image (H, W, 3), the ink of its letters (H, W), and its label."""
     layout = LAYOUTS[recipe.layout]
+    if chance(rng, _ROUGH):
+        layout = roughened(layout, rng)
     mixed = chance(rng, layout.mixed_fonts)
     chosen = [pick(rng, fonts) for _ in range(length[1] if mixed else 1)]
     upper_only = any(isinstance(font, Font) and font.upper_only for font in chosen)

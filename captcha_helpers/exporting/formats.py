@@ -26,6 +26,7 @@ from PIL import Image
 from captcha_helpers.core.charset import ALPHANUMERIC
 from captcha_helpers.data.folders import read_labels
 from captcha_helpers.data.processing import Processing
+from captcha_helpers.reading.mask import MaskWarning, fit, missing_characters
 from captcha_helpers.reading.model_file import SIDECAR, ModelSpec, read_spec
 from captcha_helpers.reading.recognizer import Recognizer, from_keras, save_model, uncompiled
 from captcha_helpers.reading.runtimes import open_model
@@ -94,6 +95,9 @@ def export(
     folder: str | os.PathLike[str],
     *,
     formats: Sequence[str] = FORMATS,
+    charset: str | None = None,
+    length: tuple[int, int] | None = None,
+    ignore_case: bool | None = None,
     samples: str | os.PathLike[str] | None = None,
     offline: bool = False,
     overwrite: bool = False,
@@ -117,6 +121,10 @@ def export(
         model: A ``.keras`` file that captcha_helpers wrote, or what `captcha_helpers.train` gave.
         folder: Where to write.
         formats: Which of them.
+        charset: As for `captcha_helpers.load`: what is known of the strings is kept in the files,
+            and whoever loads them reads with it.
+        length: As for `captcha_helpers.load`.
+        ignore_case: As for `captcha_helpers.load`.
         samples: For the web page: a folder of images to try. By default some are drawn.
         offline: Copy the page's runtime beside it (npm fetches it), so that it needs no other site;
             by default it comes from a CDN.
@@ -142,6 +150,10 @@ def export(
             "another folder"
         )
     reader, prefix = _from_keras(model), f".{folder.name}."
+    mask = reader.spec.mask.but(charset=charset, length=length, ignore_case=ignore_case)
+    reader = from_keras(reader.keras_model, replace(reader.spec, mask=mask))
+    if reader.decoder.missing:
+        warnings.warn(missing_characters(reader.decoder.missing), MaskWarning, stacklevel=2)
     no_page = _why_no_page(reader.spec) if "web" in formats else ""
     if no_page and set(formats) == {"web"}:
         raise ValueError(f"there can be no web page of this model: {no_page}")
@@ -213,10 +225,15 @@ def drawn_images(spec: ModelSpec, count: int, *, seed: int) -> NDArray[np.uint8]
     return draw_images(
         count,
         **spec.preparation,
-        charset=drawable(spec.charset) or ALPHANUMERIC,
-        length=spec.length,
+        charset=drawable(_characters(spec)) or ALPHANUMERIC,
+        length=spec.mask.length or spec.length,
         seed=seed,
     )[0]
+
+
+def _characters(spec: ModelSpec) -> str:
+    """What may be read with this specification."""
+    return fit(spec.mask, spec.charset).charset.characters
 
 
 def _why_no_page(spec: ModelSpec) -> str:
@@ -367,10 +384,11 @@ def _drawn_samples(spec: ModelSpec) -> Iterator[tuple[str, bytes]]:
     from captcha_helpers.drawing.painter import draw, sample_label
     from captcha_helpers.drawing.random_looks import drawable, random_style
 
-    charset = drawable(spec.charset) or ALPHANUMERIC
+    charset = drawable(_characters(spec)) or ALPHANUMERIC
+    fewest, most = spec.mask.length or spec.length
     for i in range(SAMPLES):
         rng = np.random.default_rng([3, i])
-        length = int(rng.integers(spec.length[0], spec.length[1] + 1))
+        length = int(rng.integers(fewest, most + 1))
         style = random_style(rng, length=length, charset=charset, rough=False)
         label = sample_label(style, rng)
         yield label, _png(Image.fromarray(draw(style, label, rng)))

@@ -7,5 +7,14 @@ import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
-    submodules=["calibration", "evaluation", "model_file", "recognizer", "robustness", "runtimes"],
+    submodules=[
+        "calibration",
+        "decoder",
+        "evaluation",
+        "mask",
+        "model_file",
+        "recognizer",
+        "robustness",
+        "runtimes",
+    ],
 )

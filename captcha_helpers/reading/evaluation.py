@@ -7,7 +7,7 @@ import html
 import io
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,8 @@ from PIL import Image
 from captcha_helpers.core import metrics
 from captcha_helpers.core.files import write_bytes
 from captcha_helpers.data.folders import LabeledImages, load_folder
-from captcha_helpers.reading.recognizer import Reading, Recognizer
+from captcha_helpers.reading.decoder import Reading
+from captcha_helpers.reading.recognizer import Recognizer
 
 MOST_CONFUSIONS = 10
 MOST_ERRORS = 200  # shown in a report
@@ -31,7 +32,7 @@ class Evaluation:
         seconds: Time that the reading took, without loading the images.
         per_position: ``(L,)`` share of right characters, by position.
         confusions: (true, read) characters and how often, most frequent first.
-        data: The images and their labels.
+        data: The images and their labels, in the case that the reader writes if it ignores case.
         readings: What was read in each.
     """
 
@@ -142,6 +143,8 @@ def evaluate(
         progress=progress,
     )
     begun = time.perf_counter()
+    # Where the reader ignores case, so does the comparison.
+    data = replace(data, labels=[recognizer.decoder.as_written(label) for label in data.labels])
     readings = []
     for start in range(0, len(data), 64):
         readings += recognizer.read_prepared(data.images[start : start + 64])

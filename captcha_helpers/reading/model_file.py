@@ -22,12 +22,14 @@ from numpy.typing import NDArray
 from captcha_helpers.core.charset import BLANK_INDEX, Charset
 from captcha_helpers.data.images import ImageSource, prepare
 from captcha_helpers.data.processing import Processing
+from captcha_helpers.reading.mask import Mask
 
 Head = Literal["ctc", "per_position"]
 
 MEMBER = "captcha_helpers.json"
 SIDECAR = "metadata.json"
-ADDED = {"processing": 2, "channels": 3}  # fields that came later, and the schema they came with
+# Fields that came later, and the schema they came with.
+ADDED = {"processing": 2, "channels": 3, "mask": 4}
 SCHEMA = max(ADDED.values())
 TO_WHITE = "flatten transparency onto white"
 TO_GREY = "grey by ITU-R 601 (0.299 R + 0.587 G + 0.114 B)"
@@ -54,6 +56,7 @@ class ModelSpec:
         training: How the model was made and how well it reads; for people, not for programs.
         processing: What is done to the image before it gets this size.
         channels: What the model sees: 1 for grey, 3 for RGB.
+        mask: Which strings the model may read; all by default.
 
     Raises:
         ValueError: If the head is unknown, a size is not positive, there are neither 1 nor 3
@@ -73,6 +76,7 @@ class ModelSpec:
     training: dict[str, Any] = field(default_factory=dict)
     processing: Processing = Processing()
     channels: int = 1
+    mask: Mask = Mask()
 
     def __post_init__(self) -> None:
         Charset(self.charset)  # refuses an empty one and repeats
@@ -153,9 +157,15 @@ class ModelSpec:
             known["length"] = tuple(known["length"])
             if "processing" in known:
                 known["processing"] = Processing(**known["processing"])
+            if "mask" in known:
+                known["mask"] = _mask_of(**known["mask"])
             return cls(**known)
         except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
             raise ValueError(f"this is no model specification ({error!r})") from None
+
+
+def _mask_of(length: list[int] | None = None, **known: Any) -> Mask:
+    return Mask(**known, length=None if length is None else (length[0], length[1]))
 
 
 def read_spec(path: str | os.PathLike[str]) -> ModelSpec:

@@ -4,54 +4,30 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from captcha_helpers.core.charset import Charset
-from captcha_helpers.core.ctc import (
-    FrameSpan,
-    frame_alignment,
-    greedy_decode,
-    softmax,
-    string_probability,
-)
 from captcha_helpers.core.files import WEIGHTS, write_bytes
 from captcha_helpers.data.folders import image_files
 from captcha_helpers.data.images import ImageSource
 from captcha_helpers.data.processing import Processing
+from captcha_helpers.reading.decoder import Decoder, Reading
+from captcha_helpers.reading.mask import MaskWarning, missing_characters
 from captcha_helpers.reading.model_file import MEMBER, ModelSpec, read_spec
 from captcha_helpers.reading.runtimes import Run, keras_run, open_model
 
 if TYPE_CHECKING:
     import keras
 
-
-class Character(NamedTuple):
-    """One character of a reading, and how sure the model is of it (0–1)."""
-
-    char: str
-    confidence: float
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What a model read in an image.
-
-    Attributes:
-        text: The string.
-        confidence: Probability that the model gives to this string, 0–1.
-        characters: Its characters, each with a confidence.
-    """
-
-    text: str
-    confidence: float
-    characters: tuple[Character, ...]
+DEFAULT_MODEL = "pretrained"  # what reads if nothing else is named
 
 
 class Recognizer:
@@ -61,6 +37,9 @@ class Recognizer:
         run: From ``(B, height, width, C)`` uint8 to logits ``(B, T, V)``.
         spec: What the model expects and what its logits mean.
         keras_model: The Keras model behind `run`, if there is one in memory.
+
+    Raises:
+        ValueError: If the mask of the specification leaves no character.
 
     Example:
         >>> spec = ModelSpec("ab", length=(1, 3), height=16, width=32)
@@ -75,6 +54,7 @@ class Recognizer:
         self.spec = spec
         self.keras_model = keras_model
         self.charset = Charset(spec.charset)
+        self.decoder = Decoder(spec)
 
     def read(self, image: ImageSource) -> Reading:
         """Read one image: a path, bytes, a Pillow image or an array.
@@ -120,33 +100,7 @@ class Recognizer:
 
         `ModelSpec.prepare` does it for one image.
         """
-        logits = self.run(images)
-        if self.spec.head == "per_position":
-            return self._read_positions(logits)
-        indices = greedy_decode(logits, length=self.spec.length)
-        texts = self.charset.decode(indices)
-        indices = indices[:, : max(1, max(map(len, texts)))]
-        chances = string_probability(logits, indices)
-        aligned = frame_alignment(logits, length=self.spec.length)
-        return [
-            Reading(text, float(chance), self._characters(spans))
-            for text, chance, spans in zip(texts, chances, aligned, strict=True)
-        ]
-
-    def _characters(self, spans: list[FrameSpan]) -> tuple[Character, ...]:
-        return tuple(
-            Character(self.charset.characters[span.index - 1], span.confidence) for span in spans
-        )
-
-    def _read_positions(self, logits: NDArray[np.floating]) -> list[Reading]:
-        best, sure = logits.argmax(axis=-1), softmax(logits).max(axis=-1)
-        readings = []
-        for row, chances in zip(best, sure, strict=True):
-            text = self.charset.decode(row[None])[0]
-            kept = map(float, chances[row != 0])
-            characters = tuple(map(Character, text, kept))
-            readings.append(Reading(text, float(chances.prod()), characters))
-        return readings
+        return self.decoder.read(self.run(images))
 
 
 def uncompiled(model: keras.Model) -> keras.Model:
@@ -201,29 +155,49 @@ def save_model(
         write_bytes(path, partial.read_bytes())
 
 
-def load(path: str | os.PathLike[str], *, processing: Processing | None = None) -> Recognizer:
+def load(
+    path: str | os.PathLike[str],
+    *,
+    charset: str | None = None,
+    length: tuple[int, int] | None = None,
+    ignore_case: bool | None = None,
+    processing: Processing | None = None,
+) -> Recognizer:
     """Load a model that `captcha_helpers.train`, `save_model` or `captcha_helpers.export` wrote.
 
     Args:
         path: A ``.keras``, ``.h5``, ``.onnx`` or ``.tflite`` file, or a SavedModel folder. An ONNX
             file needs onnxruntime and no TensorFlow. Or the name of a model that ships with the
             package: "pretrained" reads letters and digits of every look, not very well.
+        charset: The only characters that occur in the images, if that is known: the best string of
+            these is read, and its confidence is the probability among such strings. By default
+            those of the file: all of the model, unless it was exported with a mask.
+        length: Fewest and most characters of a string, if that is known.
+        ignore_case: Whether a letter and its other case count as one; see `captcha_helpers.Mask`.
         processing: What is done to images instead of what was done in training. By default the
             same; anything else is an experiment.
 
     Returns:
-        A `Recognizer`. Several threads may use it at a time.
+        A `Recognizer`. Several threads may use it at a time. A warning names the characters of
+        `charset` that the model does not have.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ImportError: If the runtime for this format is not installed.
-        ValueError: If it is something else, damaged, or has no specification.
+        ValueError: If it is something else, damaged, or has no specification; if the model has no
+            character of `charset`.
+        LengthError: If the model has too few frames for `length`.
     """
     path = model_path(path)
     spec = read_spec(path)
-    if processing is not None:
-        spec = replace(spec, processing=processing)
-    return Recognizer(open_model(path), spec)
+    mask = spec.mask.but(charset=charset, length=length, ignore_case=ignore_case)
+    spec = replace(spec, mask=mask, processing=processing or spec.processing)
+    reader = Recognizer(open_model(path), spec)
+    if reader.decoder.missing:
+        warnings.warn(missing_characters(reader.decoder.missing), MaskWarning, stacklevel=2)
+    if mask.length is not None:  # an impossible one is told now
+        reader.read_prepared(np.zeros((1, spec.height, spec.width, 1), np.uint8))
+    return reader
 
 
 def model_path(name: str | os.PathLike[str]) -> Path:

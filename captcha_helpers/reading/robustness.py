@@ -145,7 +145,7 @@ def robustness(
     def measure(images: Iterator[Pixels] | list[Pixels]) -> Score:
         texts = [reading.text for reading in reader.read_many(images)]
         bar.update()
-        return score(labels, texts)
+        return score([reader.decoder.as_written(label) for label in labels], texts)
 
     rows = []
     with bar:

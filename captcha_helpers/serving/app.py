@@ -13,12 +13,14 @@ import socket
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 try:
     import uvicorn
-    from fastapi import FastAPI, HTTPException, Query, Request, Response
+    from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
+    from fastapi.exceptions import RequestValidationError
     from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse
     from prometheus_client import (
         CONTENT_TYPE_LATEST,
@@ -37,9 +39,12 @@ except ModuleNotFoundError as error:
     ) from error
 
 import captcha_helpers
+from captcha_helpers.core.ctc import LengthError
 from captcha_helpers.core.files import WEB
 from captcha_helpers.data.images import ImageError, NotAnImageError, TooManyPixelsError
-from captcha_helpers.reading.recognizer import Reading, Recognizer, load
+from captcha_helpers.reading.decoder import Decoder, Reading
+from captcha_helpers.reading.mask import WORDS, missing_characters, parse_charset, parse_length
+from captcha_helpers.reading.recognizer import Recognizer, load
 from captcha_helpers.serving.fetch import Fetcher, FetchError
 from captcha_helpers.serving.queue import (
     MAX_PIXELS,
@@ -71,6 +76,7 @@ class ReadCharacter(BaseModel):
 
     char: str
     confidence: float
+    lookalikes: str = Field(description="Characters that it might be as well: 0 and O, c and C.")
 
 
 class Prediction(BaseModel):
@@ -81,6 +87,9 @@ class Prediction(BaseModel):
     characters: list[ReadCharacter]
     model: str = Field(description="Name of the model file.")
     milliseconds: float = Field(description="From the end of the upload to the answer.")
+    warning: str | None = Field(
+        default=None, description="Names characters that were asked for and that it cannot read."
+    )
 
 
 class BatchEntry(BaseModel):
@@ -100,6 +109,7 @@ class Batch(BaseModel):
     predictions: list[BatchEntry]
     model: str
     milliseconds: float
+    warning: str | None = None
 
 
 class Health(BaseModel):
@@ -121,7 +131,8 @@ _PROBLEMS = {
     408: "The upload took too long.",
     413: f"More than {MAX_BYTES:,} bytes or {MAX_PIXELS:,} pixels; larger images are not decoded.",
     415: "Not a PNG, JPEG, GIF, BMP or WebP image, or another content type.",
-    422: "An image that is damaged or cut short, or that could not be downloaded.",
+    422: "An image that is damaged or cut short, or that could not be downloaded; or "
+    "a charset or length that the model cannot read.",
     503: "The queue is full, or the model failed; try again after the seconds in Retry-After.",
 }
 
@@ -141,6 +152,44 @@ def _form(schema: dict[str, Any], *more: str) -> dict[str, Any]:
 
 _FILE = {"type": "string", "format": "binary"}
 _FILES = {"type": "array", "items": _FILE, "minItems": 1, "maxItems": MAX_FILES}
+
+
+class _Known:
+    """What a client knows of the strings in its images, as parameters of a request."""
+
+    def __init__(
+        self,
+        charset: Annotated[
+            str | None,
+            Query(
+                description="The only characters that occur: 0123456789, or words with commas "
+                f"between them ({', '.join(WORDS)})."
+            ),
+        ] = None,
+        length: Annotated[
+            str | None, Query(description="How many there are: 4, or 4-6 for four to six.")
+        ] = None,
+        ignore_case: Annotated[
+            bool | None, Query(description="true: a letter and its other case count as one.")
+        ] = None,
+    ) -> None:
+        self.charset = charset
+        self.length = length
+        self.ignore_case = ignore_case
+
+    def decoder(self, reader: Recognizer) -> Decoder:
+        """The decoder that reads with this, beside what the reader knows already."""
+        if self.charset is self.length is self.ignore_case is None:
+            return reader.decoder
+        try:
+            mask = reader.spec.mask.but(
+                charset=None if self.charset is None else parse_charset(self.charset),
+                length=None if self.length is None else parse_length(self.length),
+                ignore_case=self.ignore_case,
+            )
+            return Decoder(replace(reader.spec, mask=mask))
+        except ValueError as error:
+            raise HTTPException(422, str(error)) from None
 
 
 def create_app(
@@ -208,11 +257,13 @@ def create_app(
     app.add_middleware(_Measured, metrics=metrics)
     app.add_exception_handler(ImageError, _tell_image_error)
     app.add_exception_handler(FetchError, _tell_fetch_error)
+    app.add_exception_handler(LengthError, _tell_length_error)
+    app.add_exception_handler(RequestValidationError, _tell_parameter_error)
     app.add_exception_handler(QueueFullError, _tell_try_again)
     app.add_exception_handler(ReaderFailedError, _tell_try_again)
 
-    async def read(image: bytes) -> Reading:
-        (reading,) = await queue.read([image])
+    async def read(image: bytes, decoder: Decoder) -> Reading:
+        (reading,) = await queue.read([image], decoder)
         if isinstance(reading, ImageError):
             raise reading
         return reading
@@ -221,29 +272,33 @@ def create_app(
         "/predict",
         summary="Read an image",
         responses=_problems(400, 408, 413, 415, 422, 503),
+        response_model_exclude_none=True,
         openapi_extra=_form(_FILE, "image/*", "application/octet-stream"),
     )
-    async def predict(request: Request) -> Prediction:
+    async def predict(request: Request, known: Annotated[_Known, Depends()]) -> Prediction:
         """Send the image itself, or a form with the field `file`."""
+        decoder = known.decoder(reader)
         (file,) = await uploads.files(request, most=1, max_bytes=MAX_BYTES)
         begun = time.perf_counter()
-        reading = await read(file.data)
-        return Prediction(**_fields(reading), model=name, milliseconds=_since(begun))
+        reading = await read(file.data, decoder)
+        told = _about(name, begun, decoder)
+        return Prediction(**_fields(reading), **told)
 
     @app.post(
         "/predict/batch",
         summary="Read several images",
-        responses=_problems(400, 408, 413, 415, 503),
+        responses=_problems(400, 408, 413, 415, 422, 503),
         response_model_exclude_none=True,
         openapi_extra=_form(_FILES),
     )
-    async def predict_batch(request: Request) -> Batch:
+    async def predict_batch(request: Request, known: Annotated[_Known, Depends()]) -> Batch:
         """Send a form with the field `file` several times. One bad image leaves the others be."""
+        decoder = known.decoder(reader)
         files = await uploads.files(request, most=most, max_bytes=MAX_BATCH_BYTES)
         begun = time.perf_counter()
-        readings = await queue.read([file.data for file in files])
+        readings = await queue.read([file.data for file in files], decoder)
         entries = [_entry(*pair) for pair in zip(files, readings, strict=True)]
-        return Batch(predictions=entries, model=name, milliseconds=_since(begun))
+        return Batch(predictions=entries, **_about(name, begun, decoder))
 
     @app.get(
         "/",
@@ -256,6 +311,7 @@ def create_app(
         },
     )
     async def read_url(
+        known: Annotated[_Known, Depends()],
         url: Annotated[
             str | None,
             Query(description="http or https; the host must have been named (--allow-url-host)."),
@@ -264,11 +320,12 @@ def create_app(
         """Download an image and answer with its text alone."""
         if url is None:
             return RedirectResponse("ui")
+        decoder = known.decoder(reader)
         if downloads.locked():
             raise HTTPException(503, "too many downloads at a time; try again", _RETRY)
         async with downloads:
             image = await fetcher.fetch(url)
-        return PlainTextResponse((await read(image)).text)
+        return PlainTextResponse((await read(image, decoder)).text)
 
     @app.get("/healthz", summary="Ask whether the service works")
     async def healthz() -> Health:
@@ -286,6 +343,9 @@ def create_app(
 def serve(
     model: str | os.PathLike[str],
     *,
+    charset: str | None = None,
+    length: tuple[int, int] | None = None,
+    ignore_case: bool | None = None,
     host: str = "127.0.0.1",
     port: int = 8000,
     allow_url_hosts: Sequence[str] = (),
@@ -296,6 +356,9 @@ def serve(
 
     Args:
         model: What `captcha_helpers.load` opens.
+        charset: As `captcha_helpers.load`; requests may say otherwise.
+        length: As `captcha_helpers.load`.
+        ignore_case: As `captcha_helpers.load`.
         host: The address to listen at. The service has no passwords: others than this machine
             should reach it only where that does no harm.
         port: The port; 0 takes a free one, which is printed.
@@ -309,7 +372,11 @@ def serve(
     """
     with _listen(host, port) as listener:
         app = create_app(
-            model, allow_url_hosts=allow_url_hosts, queue_size=queue_size, batch_size=batch_size
+            load(model, charset=charset, length=length, ignore_case=ignore_case),
+            name=Path(model).name,
+            allow_url_hosts=allow_url_hosts,
+            queue_size=queue_size,
+            batch_size=batch_size,
         )
         logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of bytes
         config = uvicorn.Config(
@@ -364,6 +431,15 @@ def _entry(file: Any, reading: Reading | ImageError) -> BatchEntry:
     return BatchEntry(file=file.name, status=200, **_fields(reading))
 
 
+def _about(model: str, begun: float, decoder: Decoder) -> dict[str, Any]:
+    missing = decoder.missing
+    return {
+        "model": model,
+        "milliseconds": _since(begun),
+        "warning": missing_characters(missing) if missing else None,
+    }
+
+
 def _since(begun: float) -> float:
     return round(1000 * (time.perf_counter() - begun), 3)
 
@@ -390,6 +466,15 @@ async def _tell_image_error(request: Request, error: ImageError) -> JSONResponse
 
 async def _tell_fetch_error(request: Request, error: FetchError) -> JSONResponse:
     return JSONResponse({"detail": error.message}, error.status)
+
+
+async def _tell_length_error(request: Request, error: LengthError) -> JSONResponse:
+    return JSONResponse({"detail": f"{error}; ask for another length"}, 422)
+
+
+async def _tell_parameter_error(request: Request, error: RequestValidationError) -> JSONResponse:
+    said = [f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}" for one in error.errors()]
+    return JSONResponse({"detail": "; ".join(said)}, 422)
 
 
 async def _tell_try_again(request: Request, error: Exception) -> JSONResponse:

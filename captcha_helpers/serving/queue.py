@@ -15,14 +15,16 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
+from captcha_helpers.core.ctc import LengthError
 from captcha_helpers.data.images import ImageError, load_image
+from captcha_helpers.reading.decoder import Decoder, Reading
 from captcha_helpers.reading.model_file import ModelSpec
-from captcha_helpers.reading.recognizer import Reading, Recognizer
+from captcha_helpers.reading.recognizer import Recognizer
 
 MAX_PIXELS = 4_000_000
 MAX_SCANS = 100
 
-_Waiting = tuple[NDArray[np.uint8], "asyncio.Future[Reading]"]
+_Waiting = tuple[NDArray[np.uint8], Decoder, "asyncio.Future[Reading]"]
 
 
 class QueueFullError(Exception):
@@ -97,11 +99,14 @@ class ReadingQueue:
         self._decoders.shutdown(cancel_futures=True)
         self._model.shutdown(cancel_futures=True)
 
-    async def read(self, images: Sequence[bytes]) -> list[Reading | ImageError]:
+    async def read(
+        self, images: Sequence[bytes], decoder: Decoder | None = None
+    ) -> list[Reading | ImageError]:
         """Read images, in whatever batches come about.
 
         Args:
             images: Files, PNG, JPEG, GIF, BMP or WebP, of `MAX_PIXELS` pixels at most.
+            decoder: Reads the logits of these images; by default the reader's own.
 
         Returns:
             For each image its reading, or why it cannot be used.
@@ -109,12 +114,15 @@ class ReadingQueue:
         Raises:
             QueueFullError: If there is no room for all of them.
             ReaderFailedError: If the model fails.
+            LengthError: If the model has too few frames for the decoder's length.
         """
+        decoder = decoder or self.reader.decoder
         if self.images + len(images) > self.size:
             raise QueueFullError(f"{self.images} images are waiting; try again")
         self.images += len(images)
         try:
-            answers = await asyncio.gather(*map(self._read, images), return_exceptions=True)
+            waiting = [self._read(image, decoder) for image in images]
+            answers = await asyncio.gather(*waiting, return_exceptions=True)
         finally:
             self.images -= len(images)
         for answer in answers:
@@ -122,11 +130,11 @@ class ReadingQueue:
                 raise answer
         return answers
 
-    async def _read(self, image: bytes) -> Reading:
+    async def _read(self, image: bytes, decoder: Decoder) -> Reading:
         loop = asyncio.get_running_loop()
         prepared = await loop.run_in_executor(self._decoders, _decode, image, self.reader.spec)
         answer: asyncio.Future[Reading] = loop.create_future()
-        self._waiting.put_nowait((prepared, answer))
+        self._waiting.put_nowait((prepared, decoder, answer))
         return await answer
 
     async def _work(self) -> None:
@@ -138,10 +146,11 @@ class ReadingQueue:
 
     async def _read_batch(self, batch: list[_Waiting]) -> None:
         self.on_batch(len(batch))
-        images, answers = zip(*batch, strict=True)
+        images, decoders, answers = zip(*batch, strict=True)
+        readings: Sequence[Reading | Exception]
         try:
             readings = await asyncio.get_running_loop().run_in_executor(
-                self._model, self.reader.read_prepared, np.stack(images)
+                self._model, _read_together, self.reader, np.stack(images), decoders
             )
         except Exception as error:  # each runtime has its own
             logging.getLogger(__name__).exception("the model failed")
@@ -155,6 +164,23 @@ class ReadingQueue:
                 answer.set_exception(reading)
             else:
                 answer.set_result(reading)
+
+
+def _read_together(
+    reader: Recognizer, images: NDArray[np.uint8], decoders: Sequence[Decoder]
+) -> list[Reading | LengthError]:
+    """Run the model once, then let each decoder read its images."""
+    logits = reader.run(images)
+    readings: list[Reading | LengthError] = [LengthError()] * len(images)
+    for decoder in set(decoders):
+        rows = [row for row, one in enumerate(decoders) if one is decoder]
+        try:
+            found: Sequence[Reading | LengthError] = decoder.read(logits[rows])
+        except LengthError as error:
+            found = [error] * len(rows)
+        for row, reading in zip(rows, found, strict=True):
+            readings[row] = reading
+    return readings
 
 
 def _decode(image: bytes, spec: ModelSpec) -> NDArray[np.uint8]:

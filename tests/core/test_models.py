@@ -197,10 +197,10 @@ def test_compile_refuses_an_impossible_schedule():
 @pytest.mark.parametrize(
     ("module", "package"),
     [
-        ("batches", "keras"),
-        ("models", "keras"),
-        ("training", "keras"),
-        ("generator", "cv2"),
+        ("learning.batches", "keras"),
+        ("core.models", "keras"),
+        ("learning.fitting", "keras"),
+        ("drawing.painter", "cv2"),
         ("plots", "matplotlib.pyplot"),
     ],
 )

@@ -29,6 +29,7 @@ from captcha_helpers import (
 from captcha_helpers.exporting import formats
 from captcha_helpers.exporting.litert import convert
 from captcha_helpers.exporting.onnx_graph import build_onnx
+from captcha_helpers.reading.mask import MaskWarning
 from captcha_helpers.reading.recognizer import from_keras
 
 MODELS = ("model.keras", "model.h5", "saved_model", "model.onnx", "model.float32.tflite")
@@ -122,6 +123,25 @@ def test_several_threads_may_share_a_reader(exported: Path, stars: list[np.ndarr
         expected = [reader.read(image).text for image in stars]
         with ThreadPoolExecutor(4) as pool:
             assert [reading.text for reading in pool.map(reader.read, stars)] == expected
+
+
+def test_files_keep_what_is_known_of_the_strings(
+    model_file: Path, tmp_path: Path, stars: list[np.ndarray]
+):
+    with pytest.warns(MaskWarning, match="does not have 'x'"):
+        export(
+            model_file, tmp_path / "out", formats=["keras", "onnx"], charset="01x", length=(3, 4)
+        )
+    for name in ("model.keras", "model.onnx"):
+        with pytest.warns(MaskWarning, match="does not have 'x'"):
+            reader = load(tmp_path / "out" / name)
+        for reading in reader.read_many(stars):
+            assert set(reading.text) <= set("01") and 3 <= len(reading.text) <= 4
+        other = load(tmp_path / "out" / name, charset="23", length=(2, 2))
+        assert all(set(one.text) <= set("23") for one in other.read_many(stars))
+    with pytest.raises(ValueError, match="none of the characters"):
+        export(model_file, tmp_path / "none", formats=["keras"], charset="é")
+    assert not (tmp_path / "none").exists()
 
 
 def test_models_with_one_head_per_position(tmp_path: Path):

@@ -28,6 +28,7 @@ from captcha_helpers import (
     write_samples,
 )
 from captcha_helpers.cli.commands import main
+from captcha_helpers.reading.recognizer import DEFAULT_MODEL
 
 
 def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -193,6 +194,54 @@ def test_predict_reads_on_after_a_bad_image(onnx_file: Path, folder: Path, tmp_p
     assert "not a PNG" in table.read_text() and table.read_text().count("\n") == 3
 
 
+def test_predict_takes_what_is_known_of_the_text(onnx_file: Path, folder: Path):
+    done = run(
+        "predict", onnx_file, folder, "--charset", "digits+é", "--length", "3-4", "--limit", 5
+    )
+    assert done.returncode == 0
+    assert done.stderr == (
+        "Warning: the model does not have 'é' and reads the other characters of the charset only\n"
+    )
+    for line in done.stdout.splitlines():
+        file, text, confidence, *undecided = line.split("\t")
+        assert re.fullmatch("[0-9]{3,4}", text) and 0 < float(confidence) <= 1
+    assert run_here("predict", onnx_file, folder, "--charset", "é").exit_code == 1
+    too_long = run_here("predict", onnx_file, folder, "--length", "99")
+    assert too_long.exit_code == 1 and "40 frames cannot spell 99" in too_long.output
+
+
+def test_predict_without_a_model_takes_the_default(folder: Path, tmp_path: Path):
+    image = image_files(folder)[0]
+    alone = run_here("predict", image)
+    named = run_here("predict", DEFAULT_MODEL, image)
+    assert alone.exit_code == 0 and alone.output == named.output
+    assert run_here("predict", folder, "--limit", 3, "--length", 6).output.count("\n") == 3
+    missing = run_here("predict", tmp_path / "none.png")
+    assert missing.exit_code == 1 and "there is no such file" in missing.output
+
+
+def test_what_it_could_not_tell_apart_stands_behind(tmp_path: Path):
+    """A reader of letters and digits cannot know whether stars' round sign is a 0 or an O."""
+    write_samples(tmp_path, 20, styles=["stars"])
+    lines = run_here("predict", "pretrained", tmp_path / "stars").output.splitlines()
+    undecided = [line.split("\t")[3] for line in lines if line.count("\t") == 3]
+    assert undecided and all(re.fullmatch(r"(\S(/\S)+ ?)+", one) for one in undecided)
+    digits = run_here("predict", "pretrained", tmp_path / "stars", "--charset", "digits")
+    assert digits.output.count("\t") == 2 * 20
+
+
+def test_evaluate_compares_in_one_case_if_asked(tmp_path: Path):
+    images, labels = generate("mixed", 10, seed=2)
+    (tmp_path / "images").mkdir()
+    for image, label in zip(images, labels, strict=True):
+        Image.fromarray(image).save(tmp_path / "images" / f"{label.upper()}.png")
+    options = ("evaluate", "mixed", tmp_path / "images", "--json", "--length", 5)
+    plain = json.loads(run_here(*options).stdout)
+    folded = json.loads(run_here(*options, "--ignore-case").stdout)
+    assert folded["exact_match"] == folded["exact_match_ignore_case"] > plain["exact_match"]
+    assert folded["exact_match"] > 0.5
+
+
 def test_predict_says_that_a_folder_is_empty(onnx_file: Path, tmp_path: Path):
     done = run_here("predict", onnx_file, tmp_path)
     assert done.exit_code == 1 and "no images in" in done.stderr
@@ -249,6 +298,8 @@ def test_styles_and_models_are_listed():
         (["preview", "stars", "--out", "x.jpg"], 2, "must end in .png"),
         (["predict", "none.onnx", "x.png"], 1, "there is no model file 'none.onnx'"),
         (["predict", "none.onnx"], 2, "IMAGES"),
+        (["predict", "stars", "x.png", "--length", "6-4"], 2, "'6-4'"),
+        (["predict", "stars", "x.png", "--charset", ""], 2, "the charset is empty"),
         (["serve", "none.onnx", "--port", "99999"], 2, "--port"),
     ],
 )

@@ -115,6 +115,55 @@ def test_a_batch_names_its_files_and_survives_a_bad_one(client: httpx.Client):
     assert (third["file"], third["status"], third["text"]) == ("3.bmp", 200, "5678")
 
 
+@pytest.mark.parametrize(
+    ("asked", "text"),
+    [
+        ({"charset": "27", "length": "4"}, "2722"),
+        ({"charset": "digits", "length": "4"}, "0729"),
+        ({"charset": "lower,7", "ignore_case": "true"}, "7"),
+        ({"length": "1-2"}, "07"),
+    ],
+)
+def test_a_request_says_what_is_known_of_the_text(client: httpx.Client, asked: dict, text: str):
+    answer = client.post("/predict", params=asked, content=picture("0729"), headers=PNG).json()
+    assert answer["text"] == text
+    assert 0 < answer["confidence"] <= 1
+    assert ("'a', 'b'" in answer.get("warning", "")) == ("lower" in asked.get("charset", ""))
+    batch = client.post("/predict/batch", params=asked, files=[("file", picture("0729"))]).json()
+    assert batch["predictions"][0]["text"] == answer["text"]
+    assert batch.get("warning") == answer.get("warning")
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"charset": "é"}, "none of the characters 'é'"),
+        ({"charset": ""}, "the charset is empty"),
+        ({"length": "6-4"}, "the smaller number first"),
+        ({"length": "four"}, "'four' is no length"),
+        ({"length": "900"}, "cannot hold 900 characters; ask for another length"),
+        ({"ignore_case": "perhaps"}, "ignore_case: "),
+    ],
+)
+def test_what_cannot_be_known_is_refused(client: httpx.Client, asked: dict, said: str):
+    image = picture("0729")
+    assert said in told(client.post("/predict", params=asked, content=image, headers=PNG), 422)
+    assert said in told(client.post("/predict/batch", params=asked, files={"file": image}), 422)
+
+
+def test_requests_with_different_masks_are_read_together(service: str):
+    """Each gets its own, whatever batch it was in."""
+    asked = ["0", "1", "2", "3"] * 8
+    with browse(service) as client, ThreadPoolExecutor(8) as pool:
+        answers = pool.map(
+            lambda charset: client.post(
+                "/predict", params={"charset": charset}, content=picture("0123"), headers=PNG
+            ).json()["text"],
+            asked,
+        )
+        assert list(answers) == asked
+
+
 def test_the_pages_need_no_other_host(client: httpx.Client):
     for page in ("/ui", "/docs"):
         text = client.get(page).text

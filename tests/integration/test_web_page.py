@@ -25,6 +25,7 @@ from PIL import Image
 import captcha_helpers
 from captcha_helpers import (
     ALPHANUMERIC,
+    Mask,
     ModelSpec,
     Recognizer,
     generate,
@@ -33,10 +34,11 @@ from captcha_helpers import (
     read_spec,
 )
 from captcha_helpers.exporting.page import RUNTIME_FILES, write_page
+from captcha_helpers.learning.starts import start_file
 from captcha_helpers.reading.recognizer import from_keras
 
 SPEC = ModelSpec("0123456789", (4, 6), 48, 160)
-PRETRAINED = Path(captcha_helpers.__file__).with_name("pretrained.keras")
+PRETRAINED = start_file("pretrained")
 LENGTHS = [(1, 8), (1, 1), (2, 3), (4, 4), (5, 5)]
 KINDS = ("native", "resized", "enlarged", "half transparent", "JPEG", "turned JPEG")
 
@@ -70,7 +72,7 @@ def reading_case(spec: ModelSpec, logits: np.ndarray) -> dict[str, Any]:
     reading = Recognizer(lambda images: logits[None], spec).read_prepared(np.zeros((1, 1, 1, 1)))[0]
     steps, classes = logits.shape
     return {
-        "spec": {"charset": spec.charset, "length": spec.length, "head": spec.head},
+        "spec": json.loads(spec.to_json()),
         "logits": {"data": logits.ravel().tolist(), "steps": steps, "classes": classes},
         "text": reading.text,
         "confidence": reading.confidence,
@@ -88,14 +90,21 @@ def random_logits() -> Iterator[tuple[ModelSpec, np.ndarray]]:
             yield ModelSpec(charset, length, 1, 1), logits
 
 
+def masks_for(charset: str) -> Iterator[Mask]:
+    """None, some of the characters, and one whose charset, length and case all matter."""
+    yield Mask()
+    yield Mask(charset[: len(charset) // 2 + 1])
+    yield Mask(charset[::-2].swapcase(), (2, 3), ignore_case=True)
+
+
 def test_javascript_decodes_as_python_does(root: Path, tmp_path: Path):
     cases, bitten = [], 0
     for spec, logits in random_logits():
-        cases.append(reading_case(spec, logits))
-        cases.append(reading_case(replace(spec, head="per_position"), logits))
+        for mask, head in product(masks_for(spec.charset), ("ctc", "per_position")):
+            cases.append(reading_case(replace(spec, mask=mask, head=head), logits))
         plain = np.count_nonzero(greedy_decode(logits[None]))
-        bitten += plain != len(cases[-2]["text"])
-    assert len(cases) / 5 < bitten < len(cases) / 2  # the length matters in many, not in all
+        bitten += plain != len(cases[-6]["text"])
+    assert len(cases) / 15 < bitten < len(cases) / 6  # the length matters in many, not in all
     path = tmp_path / "cases.json"
     path.write_text(json.dumps(cases), encoding="utf-8")
     done = subprocess.run(
@@ -118,7 +127,8 @@ def test_page_has_all_that_it_needs(tmp_path: Path):
     names = {
         path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()
     }
-    static = {"index.html", "style.css", "app.js", "pictures.js", "reader.js", "decode.js"}
+    scripts = {"app.js", "pictures.js", "reader.js", "decode.js", "mask.js"}
+    static = {"index.html", "style.css", *scripts}
     written = {"model.onnx", "metadata.json", "samples.json", "samples/01.png", "samples/02.png"}
     assert names == static | written
     assert (tmp_path / "model.onnx").read_bytes() == b"model"
@@ -438,6 +448,26 @@ def test_person_takes_samples_and_sees_whether_they_are_right(page: Page, folder
     assert page.complaints() == []
 
 
+def test_what_people_know_of_the_text_is_read_with(page: Page):
+    page.find("sample").click()
+    page.wait(lambda: page.find("text").text)
+    page.find("length").send_keys("3\t")
+    page.wait(lambda: len(page.find("text").text) == 3)
+    page.find("charset").send_keys("upper+é\t")
+    page.wait(lambda: "does not have the characters é" in page.result())
+    assert re.fullmatch("[A-Z]{3}", page.find("text").text)
+    page.find("ignore-case").click()
+    page.wait(lambda: page.find("ignore-case").is_selected())
+    page.find("length").send_keys("9-\t")
+    page.wait(lambda: "is no length" in page.result())
+    page.find("length").clear()
+    page.find("charset").clear()
+    page.find("charset").send_keys("é\t")
+    page.wait(lambda: "none of the characters é" in page.result())
+    assert not page.find("text").is_displayed()
+    assert page.complaints() == []
+
+
 def test_frames_stand_under_their_columns_of_the_picture(page: Page, keras_model: Any):
     page.find("sample").click()
     page.wait(lambda: page.find("plot").is_displayed())
@@ -534,7 +564,8 @@ def test_keyboard_is_enough(page: Page):
     page.press(Keys.ENTER)
     page.wait(lambda: page.find("text").is_displayed())
     assert page.press(Keys.TAB, with_shift=True) == "file"
-    assert page.press(Keys.TAB) == "sample"
+    inputs = ("sample", "charset", "length", "ignore-case")
+    assert tuple(page.press(Keys.TAB) for _ in inputs) == inputs
     assert page.press(Keys.TAB) == ""  # no trap
 
 

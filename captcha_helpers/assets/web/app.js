@@ -1,9 +1,20 @@
 /** The page: takes pictures from people, shows readings. */
-import { acceptPictures, complain, find, percent, say, showPicture, showText } from "./pictures.js";
+import { fitMask, MaskError, parseCharset, parseLength } from "./mask.js";
+import {
+  acceptPictures,
+  complain,
+  find,
+  percent,
+  say,
+  showPicture,
+  showText,
+  withLookalikes,
+} from "./pictures.js";
 import { loadReader, PictureError } from "./reader.js";
 
 let latest = 0; // number of the last picture that somebody chose
 let lastSample = null;
+let shown = null; // the picture and what is in it, to be read again
 const ready = start();
 
 async function start() {
@@ -35,21 +46,41 @@ async function start() {
  */
 async function show(picture, label) {
   const turn = ++latest;
+  shown = [picture, label];
   const loaded = await ready;
   if (!loaded) return; // the page says why
   try {
     say("Reading …");
     const blob = await picture;
-    const reading = await loaded.reader.read(blob);
+    const known = knownStrings();
+    const reading = await loaded.reader.read(blob, known);
     if (turn !== latest) return; // another one was chosen meanwhile
     await showReading(reading, blob, label);
+    tellMissing(loaded.reader.specWith(known));
   } catch (error) {
     if (turn === latest) complain(reasonOf(error));
   }
 }
 
+/** What people typed about the strings. */
+function knownStrings() {
+  const ignoreCase = find("ignore-case");
+  return {
+    charset: parseCharset(find("charset").value),
+    length: parseLength(find("length").value),
+    ignore_case: ignoreCase.checked || null,
+  };
+}
+
+function tellMissing({ mask, charset }) {
+  const { missing } = fitMask(mask, Array.from(charset));
+  if (missing.length === 0) return;
+  const named = missing.join(" ");
+  say(`${find("message").textContent} The network does not have the characters ${named}.`);
+}
+
 function reasonOf(error) {
-  if (error instanceof PictureError) return error.message;
+  if (error instanceof PictureError || error instanceof MaskError) return error.message;
   return `The picture could not be read (${error.message}). A smaller one may work.`;
 }
 
@@ -96,14 +127,14 @@ function frameBar(frame, step) {
   return bar;
 }
 
-function characterRow({ char, confidence }) {
+function characterRow({ char, confidence, lookalikes }) {
   const row = document.createElement("tr");
   row.innerHTML =
     '<th scope="row"></th><td><div class="share">' +
     '<div class="bar" aria-hidden="true"><i></i></div><span></span></div></td>';
   row.querySelector("th").textContent = char;
   row.querySelector("i").style.width = `${100 * confidence}%`;
-  row.querySelector("span").textContent = percent(confidence);
+  row.querySelector("span").textContent = withLookalikes(percent(confidence), lookalikes);
   return row;
 }
 
@@ -134,5 +165,13 @@ async function showSample() {
   );
 }
 
+/** Read the same picture again when something else is known. */
+function showAgain() {
+  if (shown) show(...shown);
+}
+
+for (const id of ["charset", "length", "ignore-case"]) {
+  find(id).addEventListener("change", showAgain);
+}
 find("sample").addEventListener("click", showSample);
 acceptPictures(show);

@@ -3,6 +3,11 @@
 export const find = (id) => document.getElementById(id);
 export const percent = (share) => `${(100 * share).toFixed(1)} %`;
 
+/** A confidence, and what the character might be as well. */
+export function withLookalikes(confidence, lookalikes) {
+  return lookalikes ? `${confidence} (or ${Array.from(lookalikes).join(" or ")})` : confidence;
+}
+
 /**
  * Let people choose, drop and paste pictures.
  *

@@ -50,20 +50,29 @@ export class Reader {
     this.spec = spec;
   }
 
+  /** The specification, with what is known replaced. */
+  specWith(known) {
+    const told = Object.entries(known).filter(([, value]) => value !== null);
+    return { ...this.spec, mask: { ...this.spec.mask, ...Object.fromEntries(told) } };
+  }
+
   /**
    * Read one picture.
    *
    * @param {Blob} blob A PNG, JPEG or whatever else the browser can show.
+   * @param {import("./mask.js").Mask} [known] What is known of the strings beside what metadata.json
+   *   says of them.
    * @returns {Promise<import("./decode.js").Reading & {milliseconds: number}>}
    * @throws {PictureError} If it is no picture, too small or too large.
+   * @throws {import("./mask.js").MaskError} If nothing can be read with this mask.
    */
-  async read(blob) {
+  async read(blob, known = {}) {
     const start = performance.now();
     const { data, width, height } = await pixelsOf(blob);
     const image = new this.ort.Tensor("uint8", new Uint8Array(data.buffer), [1, height, width, 4]);
     const { logits } = await this.session.run({ image }, ["logits"]);
     const [, steps, classes] = logits.dims;
-    const reading = decode({ data: logits.data, steps, classes }, this.spec);
+    const reading = decode({ data: logits.data, steps, classes }, this.specWith(known));
     return { ...reading, milliseconds: performance.now() - start };
   }
 }

@@ -1,0 +1,185 @@
+"""From a model's logits to readings: the strings, how sure the model is, and what it mixes up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from captcha_helpers.core.charset import BLANK_INDEX
+from captcha_helpers.core.ctc import LengthError, read_strings, softmax
+from captcha_helpers.reading.mask import fit, one_case
+from captcha_helpers.reading.model_file import ModelSpec
+
+LOOKALIKES = (
+    "0Oo",
+    "1Iil|",
+    "2Zz",
+    "5Ss",
+    "6b",
+    "8B",
+    "9gq",
+    "Cc",
+    "Kk",
+    "Pp",
+    "Uu",
+    "Vv",
+    "Ww",
+    "Xx",
+)
+COMPARABLE = 0.25  # of the probability of the character that was read
+
+
+class Character(NamedTuple):
+    """One character of a reading.
+
+    Attributes:
+        char: The character.
+        confidence: Its highest probability among the frames that it comes from, 0–1.
+        lookalikes: Characters that look like it (`LOOKALIKES`) and are about as likely there: at
+            least `COMPARABLE` times its probability. The model could not tell them apart.
+    """
+
+    char: str
+    confidence: float
+    lookalikes: str = ""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a model read in an image.
+
+    Attributes:
+        text: The string.
+        confidence: Probability that the model gives to this string, 0–1; among the strings that the
+            mask allows, if there is one.
+        characters: Its characters, each with a confidence.
+    """
+
+    text: str
+    confidence: float
+    characters: tuple[Character, ...]
+
+    @property
+    def undecided(self) -> tuple[str, ...]:
+        """What the model could not tell apart, from left to right, as ``("0/O/o", "c/C")``.
+
+        Example:
+            >>> Reading("5c", 0.4, (Character("5", 0.9), Character("c", 0.5, "C"))).undecided
+            ('c/C',)
+        """
+        return tuple(
+            "/".join(one.char + one.lookalikes) for one in self.characters if one.lookalikes
+        )
+
+
+class Decoder:
+    """Reads a model's logits, with what the specification's mask tells of the strings.
+
+    Args:
+        spec: What the logits mean.
+
+    Raises:
+        ValueError: If the mask leaves no character.
+
+    Example:
+        >>> decoder = Decoder(ModelSpec("ab", length=(1, 3), height=16, width=32))
+        >>> decoder.read(9.0 * np.eye(3)[[[1, 0, 2]]])[0].text
+        'ab'
+    """
+
+    def __init__(self, spec: ModelSpec) -> None:
+        alphabet = fit(spec.mask, spec.charset)
+        self.charset = alphabet.charset
+        self.missing = alphabet.missing
+        self._classes = alphabet.classes
+        self._written = {one_case(c): c for c in self.charset.characters if spec.mask.ignore_case}
+        self._told = spec.mask.length
+        self._length = spec.mask.length or spec.length
+        self._positions = spec.head == "per_position"
+        group_of = {char: i for i, group in enumerate(LOOKALIKES, start=1) for char in group}
+        groups = np.array([0, *(group_of.get(char, 0) for char in self.charset.characters)])
+        alike = (groups[:, None] == groups) & (groups > 0)
+        self._alike = alike & ~np.eye(len(groups), dtype=bool)
+
+    def read(self, logits: NDArray[np.floating]) -> list[Reading]:
+        """Read the strings of many images.
+
+        Args:
+            logits: ``(B, T, V)``, V being the model's classes.
+
+        Returns:
+            B readings.
+
+        Raises:
+            LengthError: If T frames are too few for the length.
+        """
+        read = self._read_positions if self._positions else self._read_frames
+        return read(self._allowed(logits))
+
+    def as_written(self, text: str) -> str:
+        """Write a string as a reading of it would be: where case is ignored, in the case of those.
+
+        Example:
+            >>> from captcha_helpers.reading.mask import Mask
+            >>> spec = ModelSpec("aAB", (1, 3), height=16, width=32, mask=Mask(ignore_case=True))
+            >>> Decoder(spec).as_written("AB7")
+            'ab7'
+        """
+        return "".join(self._written.get(one_case(char), char) for char in text)
+
+    def _allowed(self, logits: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Leave the classes that the mask allows, and add up those that count as one."""
+        logits = logits[..., [index for group in self._classes for index in group]]
+        sizes = [len(group) for group in self._classes]
+        if max(sizes) == 1:
+            return logits
+        starts = [0, *accumulate(sizes[:-1])]
+        scores = logits.astype("float64")
+        merged: NDArray[np.floating] = np.logaddexp.reduceat(scores, starts, axis=-1)
+        return merged
+
+    def _read_frames(self, logits: NDArray[np.floating]) -> list[Reading]:
+        found = read_strings(logits, length=self._length, given=self._told)
+        spans = found.spans
+        chances = found.probabilities[spans.row, spans.peak]
+        return self._readings(found.confidences, spans.row, spans.class_index, chances)
+
+    def _read_positions(self, logits: NDArray[np.floating]) -> list[Reading]:
+        logits = logits.astype("float64")
+        if self._told is not None:
+            fewest, most = self._told
+            if fewest > logits.shape[1]:
+                raise LengthError(f"{logits.shape[1]} positions cannot hold {fewest} characters")
+            logits[:, :fewest, BLANK_INDEX] = -np.inf
+            logits[:, most:, BLANK_INDEX + 1 :] = -np.inf
+        probabilities = softmax(logits)
+        best = logits.argmax(axis=-1)
+        row, position = np.nonzero(best != BLANK_INDEX)
+        index, chances = best[row, position], probabilities[row, position]
+        return self._readings(probabilities.max(axis=-1).prod(axis=-1), row, index, chances)
+
+    def _readings(
+        self,
+        confidences: NDArray[np.float64],
+        row: NDArray[np.intp],
+        index: NDArray[np.integer],
+        chances: NDArray[np.float64],
+    ) -> list[Reading]:
+        """Put the characters of all rows, and the chances ``(N, V)`` of each, into readings."""
+        sure = chances[np.arange(len(index)), index]
+        unsure = self._alike[index] & (chances >= COMPARABLE * sure[:, None])
+        known = ["", *self.charset.characters]
+        lookalikes = [""] * len(index)
+        for place, other in np.argwhere(unsure).tolist():
+            lookalikes[place] += known[other]
+        chars = [known[i] for i in index.tolist()]
+        characters = list(map(Character, chars, sure.tolist(), lookalikes))
+        ends = np.bincount(row, minlength=len(confidences)).cumsum().tolist()
+        return [
+            Reading("".join(chars[start:end]), confidence, tuple(characters[start:end]))
+            for start, end, confidence in zip([0, *ends], ends, confidences.tolist(), strict=False)
+        ]
