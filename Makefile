@@ -69,9 +69,10 @@ wheel: $(STAMP)  ## Build the package into dist/
 	rm -rf build/lib build/bdist.*
 	$(BIN)/python -m build --wheel --no-isolation
 
-constraints:  ## Pin the newest versions anew (needs uv: pip install uv)
+# A pin that is there stays, so that a new dependency moves none of the others.
+constraints:  ## Pin what is not pinned; all anew with UPGRADE=--upgrade (needs uv: pip install uv)
 	uv pip compile --universal --python-version 3.10 --all-extras --no-emit-index-url \
-	  --no-annotate --custom-compile-command "make constraints" --upgrade --quiet \
+	  --no-annotate --custom-compile-command "make constraints" $(UPGRADE) --quiet \
 	  pyproject.toml -o constraints.txt
 
 repository: $(STAMP)  ## Set the public address everywhere: make repository REPO=owner/name
