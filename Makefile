@@ -11,7 +11,7 @@ export MALLOC_TRIM_THRESHOLD_ ?= 17179869184
 export MALLOC_TOP_PAD_ ?= 268435456
 
 .DEFAULT_GOAL := help
-.PHONY: help install notebooks lab test check samples fonts pretrained models readme benchmark wheel constraints repository clean
+.PHONY: help install notebooks lab test check quick lint types docs samples fonts pretrained models readme benchmark wheel constraints repository clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -41,11 +41,29 @@ test: $(STAMP) check  ## Everything that CI runs: lint, unit tests, doctests, al
 	CAPTCHA_HELPERS_RESULTS="$(CURDIR)/build/results" $(BIN)/python -m pytest \
 	  --nbval --nbval-current-env --nbval-cell-timeout=1200 notebooks
 
-check: $(STAMP)  ## Lint, unit tests and doctests only (some minutes)
+check: $(STAMP) lint  ## Lint, unit tests, doctests, branch coverage (some minutes)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=json:build/coverage.json
+	$(BIN)/python -m tools.coverage_table build/coverage.json
+
+quick: $(STAMP) lint  ## Lint, and the tests that are neither slow nor need a browser (a minute)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not browser"
+
+lint: $(STAMP)  ## Lint only (seconds)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+types: $(STAMP)  ## Check the package's types
+	$(BIN)/python -m mypy
+
+# In an environment of its own, so that a test run needs none of its packages.
+docs: .venv-docs/.installed  ## Build the site into build/site; fails over any warning or broken link
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/python -m mkdocs build --strict
+
+.venv-docs/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@touch $@
 
 samples: $(STAMP)  ## Draw captcha_images/ again, pixel for pixel
 	$(BIN)/python -m captcha_helpers.drawing.samples captcha_images
@@ -53,13 +71,13 @@ samples: $(STAMP)  ## Draw captcha_images/ again, pixel for pixel
 fonts: $(STAMP)  ## Fetch the fonts that only the pre-training draws with (needs npm; some minutes)
 	$(BIN)/python -m tools.fonts
 
-pretrained: $(STAMP)  ## Make the pre-trained start anew (two hours on two cores; goes on if cut off)
+pretrained: $(STAMP)  ## Make the pre-trained weights anew (two hours on two cores; goes on if cut off)
 	$(BIN)/python -m tools.pretrain
 
 models: $(STAMP)  ## Make the shipped readers of the styles and their cards anew (an hour)
 	$(BIN)/python -m tools.style_models
 
-readme: $(STAMP)  ## Put results/*.json into the tables of both READMEs
+readme: $(STAMP)  ## Put results/*.json into the tables of the READMEs
 	$(BIN)/python -m tools.update_readme
 
 benchmark: $(STAMP)  ## Time the generator, images a second on one core (a minute, idle machine)
@@ -79,5 +97,5 @@ repository: $(STAMP)  ## Set the public address everywhere: make repository REPO
 	$(BIN)/python -m tools.set_repository "$(REPO)"
 
 clean:  ## Remove everything that the commands above made, but no notebook and no result
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) .venv-docs .cache build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

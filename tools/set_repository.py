@@ -1,9 +1,9 @@
 """Write the repository's public address everywhere it is needed.
 
 ``make repository REPO=owner/name`` puts it into ``pyproject.toml``, its one place, and from there
-into each notebook (set-up cell, Colab badge under the title) and both READMEs (badges between
-``<!-- colab:start -->`` and ``<!-- colab:end -->``). Without ``REPO`` it writes again what
-``pyproject.toml`` says. Run it as often as you like.
+into each notebook (set-up cell, Colab badge under the title), the READMEs (badges between
+``<!-- colab:start -->`` and ``<!-- colab:end -->``) and ``CITATION.cff``. Without ``REPO`` it
+writes again what ``pyproject.toml`` says. Run it as often as you like.
 """
 
 from __future__ import annotations
@@ -14,15 +14,10 @@ from pathlib import Path
 
 import nbformat
 
+from tools.languages import READMES
 from tools.markers import fill
 from tools.setup_cell import FIRST_WORDS, setup_cell
 
-NO_ADDRESS = {
-    "README.md": "On Colab: open a notebook, upload the wheel that `make wheel` leaves in `dist/`, "
-    "and run the notebook's first code cell.",
-    "README_zh-CN.md": "在 Colab 上：打开笔记本，上传 `make wheel` 在 `dist/` 中生成的 wheel 文件，"
-    "然后运行笔记本的第一个代码单元。",
-}
 _ADDRESS = re.compile(r'^repository = "(.*)"$', re.MULTILINE)
 _BADGE = re.compile(r"\n\n\[!\[Open in Colab\]\([^)]*\)\]\([^)]*\)")
 
@@ -64,11 +59,13 @@ def set_repository(root: Path, repository: str) -> list[str]:
     line = f'repository = "{repository}"'
     new = {pyproject: _ADDRESS.sub(line, pyproject.read_text(encoding="utf-8"), count=1)}
     new |= {path: _notebook(path, repository) for path in notebooks}
-    for name, no_address in NO_ADDRESS.items():
+    for name, language in READMES.items():
         if (root / name).exists():
             badges = [f"- `{path.stem}` {_badge(path, repository)}" for path in notebooks]
-            content = "\n".join(badges) if repository else no_address
+            content = "\n".join(badges) if repository else language.no_address
             new[root / name] = fill((root / name).read_text("utf-8"), "colab", content, name)
+    if (root / "CITATION.cff").exists():
+        new[root / "CITATION.cff"] = _citation(root / "CITATION.cff", repository)
     changed = [path for path, text in new.items() if text != path.read_text(encoding="utf-8")]
     for path in changed:
         path.write_text(new[path], encoding="utf-8")
@@ -86,6 +83,14 @@ def _notebook(path: Path, repository: str) -> str:
     badge = f"\n\n{_badge(path, repository)}" if repository else ""
     opening.source = title + badge + line_break + rest
     return nbformat.writes(notebook) + "\n"
+
+
+def _citation(path: Path, repository: str) -> str:
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    lines = [line for line in lines if not line.startswith("repository-code:")]
+    if repository:
+        lines.append(f'repository-code: "https://github.com/{repository}"\n')
+    return "".join(lines)
 
 
 def _badge(path: Path, repository: str) -> str:

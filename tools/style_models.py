@@ -1,6 +1,6 @@
 """Make the readers of the drawn styles that ship with the package: ``make models``.
 
-Each begins with the pre-trained start and learns from images near one style only
+Each begins with the pre-trained weights and learns from images near one style only
 (`captcha_helpers.draw_images` with ``near``), none of them drawn twice and none of them real. It is
 then written as an ONNX file, which reads without TensorFlow. The reader of `mixed` is kept as a
 ``.keras`` file too: `captcha_helpers.train` begins with it if it knows a folder better than the
@@ -53,14 +53,14 @@ CARDS = Path("docs/models.md")
 INTRODUCTION = """# The readers that ship with the package
 
 `captcha_helpers.load("stars")` and `captcha-helpers predict stars IMAGE` read with them, without
-TensorFlow. Each has learned from drawn images near one style, begun with the pre-trained start, and
-never saw a real image. `mixed` began with the start of today, the four others with the start as it
-was after the first of its two rounds (`tools/pretrain.py`). `make models` makes them anew and
-writes this page. They are for images of their own look; for another one, train your own:
+TensorFlow. Each began with pre-trained weights, has learned from drawn images near one style, and
+never saw a real image. `mixed` began with the pre-trained weights of today, the four others with
+those after the first of two rounds (`tools/pretrain.py`). `make models` makes them anew and writes
+this page. They are for images of their own look; for another one, train your own:
 `captcha_helpers.train`.
 
-`pretrained` is the start itself: it reads letters and digits of every look a little, and is what
-trainings begin with.
+`pretrained` is the pre-trained weights themselves: a model that reads letters and digits of every
+look a little. Every training begins with it.
 """
 CARD = """
 ## {name}

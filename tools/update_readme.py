@@ -1,4 +1,4 @@
-"""Put ``results/*.json`` and two benchmarks into the tables of both READMEs.
+"""Put ``results/*.json`` and two benchmarks into the tables of the READMEs.
 
 ``make readme`` writes them between ``<!-- results:start -->`` and ``<!-- results:end -->``, and
 between the same of ``zero_labels`` and ``readers``;
@@ -11,46 +11,12 @@ import json
 import sys
 from pathlib import Path
 
-from captcha_helpers.results import HEADINGS, format_table, load_results
+from captcha_helpers.results import format_table, load_results
+from tools.languages import READMES
 from tools.markers import fill
 
-CHINESE = {
-    "notebook": "笔记本",
-    "model": "模型",
-    "style": "样式",
-    "exact_match": "整串准确率",
-    "exact_match_ci95": "95 % 置信区间",
-    "cer": "字符错误率",
-    "n": "测试图片数",
-    "train_images": "训练图片数",
-    "parameters": "参数量",
-    "seconds": "训练秒数",
-}
-LANGUAGES = {"README.md": HEADINGS, "README_zh-CN.md": CHINESE}
 ZERO_LABELS = Path("benchmarks", "zero_labels.json")
 READERS = Path("benchmarks", "readers.json")
-BENCHMARK_HEADINGS = {
-    "README.md": {
-        "set": "Images",
-        "reader": "Reader",
-        "labels": "Labels",
-        "seconds": "CPU-seconds",
-        "exact_match": "Exact match",
-        "exact_match_ci95": "95 % interval",
-        "exact_match_ignore_case": "Ignoring case",
-        "n": "n",
-    },
-    "README_zh-CN.md": {
-        "set": "图片",
-        "reader": "识别器",
-        "labels": "标签数",
-        "seconds": "CPU 秒",
-        "exact_match": "整串准确率",
-        "exact_match_ci95": "95 % 置信区间",
-        "exact_match_ignore_case": "不分大小写",
-        "n": "n",
-    },
-}
 
 
 def without_labels(root: Path) -> list[dict[str, object]]:
@@ -81,13 +47,15 @@ def outdated(root: Path) -> dict[Path, str]:
     rows = load_results(root / "results")
     benchmarks = {"zero_labels": without_labels(root), "readers": fully_trained(root)}
     stale = {}
-    for name, headings in LANGUAGES.items():
+    for name, language in READMES.items():
         path = root / name
         if path.exists():
             text = path.read_text(encoding="utf-8")
-            new = fill(text, "results", format_table(rows, markdown=True, headings=headings), name)
+            new = fill(
+                text, "results", format_table(rows, markdown=True, headings=language.results), name
+            )
             for marker, measured in benchmarks.items():
-                table = format_table(measured, markdown=True, headings=BENCHMARK_HEADINGS[name])
+                table = format_table(measured, markdown=True, headings=language.benchmarks)
                 new = fill(new, marker, table, name)
             if new != text:
                 stale[path] = new

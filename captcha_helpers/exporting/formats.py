@@ -48,7 +48,7 @@ class ParityError(ValueError):
 class Demand(NamedTuple):
     """What a file must keep of the Keras model.
 
-    Args:
+    Attributes:
         difference: Largest difference of a logit.
         same_text: Least share of the images that are read as the same string. A file of which not
             all is demanded is left out if it falls short; another one is an error.

@@ -140,3 +140,32 @@ def test_no_tracked_file_names_a_registry_or_a_local_path(
         wrong += [match[0] for match in local_path.finditer(text)]
         found += [f"{path.relative_to(root)}: {name}" for name in wrong]
     assert found == []
+
+
+def test_no_tracked_file_is_larger_than_pre_commit_lets_in(tracked: list[Path], root: Path):
+    text = (root / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    hooks = {hook["id"]: hook for repo in yaml.safe_load(text)["repos"] for hook in repo["hooks"]}
+    (limit,) = hooks["check-added-large-files"]["args"]
+    most = 1024 * int(limit.removeprefix("--maxkb="))
+    assert [path for path in tracked if path.stat().st_size > most] == []
+
+
+def test_the_public_host_tests_every_python(root: Path):
+    workflow = yaml.safe_load((root / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
+    assert workflow["jobs"]["tests"]["strategy"]["matrix"]["python"] == PYTHONS
+    makefile = (root / "Makefile").read_text(encoding="utf-8")
+    for job in workflow["jobs"].values():
+        runs = [step["run"] for step in job["steps"] if "run" in step]
+        assert runs and job["runs-on"] and job["timeout-minutes"]
+        for targets in (run.split()[1:-1] for run in runs if run.startswith("make ")):
+            assert all(f"\n{target}:" in makefile for target in targets)
+
+
+def test_templates_and_settings_can_be_read(root: Path):
+    files = [*(root / ".github").rglob("*.yml"), root / ".pre-commit-config.yaml"]
+    assert len(files) >= 6
+    for path in files:
+        assert isinstance(yaml.safe_load(path.read_text(encoding="utf-8")), dict), path
+    for path in (root / ".github" / "ISSUE_TEMPLATE").glob("*_report.yml"):
+        form = yaml.safe_load(path.read_text(encoding="utf-8"))
+        assert form["name"] and form["description"] and form["body"]

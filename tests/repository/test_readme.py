@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tools.languages import READMES
+
 ROOT = Path(__file__).parents[2]
-NAMES = ["README.md", "README_zh-CN.md"]
+NAMES = list(READMES)
 
 
 def blocks(name: str) -> list[tuple[str, str]]:
@@ -22,9 +24,9 @@ def code(text: str) -> list[str]:
     return [line for line in lines if line]
 
 
-def test_both_languages_give_the_same_commands_and_code():
-    english, chinese = ([(kind, code(text)) for kind, text in blocks(name)] for name in NAMES)
-    assert english == chinese and len(english) >= 4
+def test_all_languages_give_the_same_commands_and_code():
+    english, *others = ([(kind, code(text)) for kind, text in blocks(name)] for name in NAMES)
+    assert all(other == english for other in others) and len(english) >= 4
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -7,18 +7,19 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import yaml
 from nbformat import v4
 
 from benchmarks import generator_speed
 from captcha_helpers.drawing.styles import STYLES
 from captcha_helpers.results import save_result
+from tools.languages import READMES
 from tools.markers import fill
 from tools.run_notebooks import execute, find_notebooks
 from tools.set_repository import get_repository, set_repository
 from tools.setup_cell import setup_cell
-from tools.update_readme import CHINESE, READERS, ZERO_LABELS, outdated
+from tools.update_readme import READERS, ZERO_LABELS, outdated
 
-READMES = ("README.md", "README_zh-CN.md")
 STYLES_TIMED = ["slanted", "stars", "stars3"]
 FILLED = ("colab", "results", "zero_labels", "readers")
 MARKERS = "".join(f"<!-- {name}:start -->\n<!-- {name}:end -->\n" for name in FILLED)
@@ -41,7 +42,8 @@ def sources(path: Path) -> list[str]:
 def clone(root: Path, tmp_path: Path) -> Path:
     """A small copy of the project that a test may change."""
     (tmp_path / "notebooks").mkdir()
-    shutil.copy(root / "pyproject.toml", tmp_path)
+    for name in ("pyproject.toml", "CITATION.cff"):
+        shutil.copy(root / name, tmp_path)
     write_notebook(tmp_path / "notebooks" / "01_data.ipynb", setup_cell(), "1 + 1")
     for name in READMES:
         (tmp_path / name).write_text(f"# Title\n{MARKERS}end\n", encoding="utf-8")
@@ -62,12 +64,14 @@ def contents(folder: Path) -> dict[str, str]:
 
 def test_address_goes_everywhere(clone: Path):
     changed = set_repository(clone, "someone/some.name")
-    assert changed == ["pyproject.toml", "01_data.ipynb", *READMES]
+    assert changed == ["pyproject.toml", "01_data.ipynb", *READMES, "CITATION.cff"]
     assert get_repository(clone) == "someone/some.name"
     opening, setup, _ = sources(clone / "notebooks" / "01_data.ipynb")
     badge = BADGE.format("someone/some.name")
     assert opening == f"# 1 · Data\n\n{badge}\n\nWords."
     assert setup == setup_cell("someone/some.name")
+    citation = yaml.safe_load((clone / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["repository-code"] == "https://github.com/someone/some.name"
     for name in READMES:
         assert f"- `01_data` {badge}" in (clone / name).read_text(encoding="utf-8")
 
@@ -109,7 +113,7 @@ def test_notebook_without_set_up_cell_is_named_and_nothing_changes(clone: Path):
 
 def test_the_clone_carries_its_own_address_everywhere(root: Path, tmp_path: Path):
     shutil.copytree(root / "notebooks", tmp_path / "notebooks")
-    for name in ("pyproject.toml", *READMES):
+    for name in ("pyproject.toml", "CITATION.cff", *READMES):
         if (root / name).exists():
             shutil.copy(root / name, tmp_path)
     assert set_repository(tmp_path, get_repository(root)) == []
@@ -166,7 +170,9 @@ def test_readme_tables_follow_the_results(clone: Path):
         path.write_text(text, encoding="utf-8")
     assert outdated(clone) == {}
     assert "| 95.0 % |" in " ".join((clone / "README.md").read_text("utf-8").split())
-    assert CHINESE["exact_match"] in (clone / "README_zh-CN.md").read_text("utf-8")
+    assert READMES["README_zh-CN.md"].results["exact_match"] in (
+        clone / "README_zh-CN.md"
+    ).read_text("utf-8")
 
 
 def test_readmes_of_the_clone_are_up_to_date(root: Path):

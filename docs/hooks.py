@@ -1,0 +1,71 @@
+"""Let the site have the repository's own files as its pages; mkdocs calls the functions.
+
+Every page keeps the path of its file, so that one relative link is right in the repository and on
+the site. A link to a module of the package leads to its place in the reference, where its source
+can be opened; another file that a page links to is copied as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import griffe
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.plugins import event_priority
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+PAGES = ("*.md", "docs/**/*.md", "docs/images/*", "notebooks/*.ipynb")
+COPIED = ("Makefile", "Dockerfile", "LICENSE", "pyproject.toml", "constraints.txt", "CITATION.cff")
+COPIED_FOLDERS = ("benchmarks/*.py", "benchmarks/*.json")
+_MODULE = re.compile(r"\]\(((?:\.\./)*)captcha_helpers/(?:(\w+)/)?(\w+)\.py\)")
+_NOTEBOOK = re.compile(r'(href="[\w./-]*\d\d_\w+)\.ipynb(?=["#])')
+
+
+@event_priority(100)  # before the plugins, one of which turns notebooks into pages
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Take the repository's files in place of those in `docs_dir` alone; keep the theme's."""
+    theme = [file for file in files if file.src_dir != config.docs_dir]
+    root = Path(config.config_file_path).parent
+    found = sorted(
+        path for pattern in PAGES + COPIED + COPIED_FOLDERS for path in root.glob(pattern)
+    )
+    own = [
+        File(
+            path.relative_to(root).as_posix(),
+            src_dir=str(root),
+            dest_dir=config.site_dir,
+            use_directory_urls=config.use_directory_urls,
+        )
+        for path in found
+    ]
+    return Files(theme + own)
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Let links to modules lead to the reference."""
+
+    def reference(link: re.Match[str]) -> str:
+        up, room, module = link.groups()
+        name = ".".join(part for part in ("captcha_helpers", room, module) if part)
+        return f"]({up}docs/api/{room or 'notebooks'}.md#{name})"
+
+    return _MODULE.sub(reference, markdown)
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Let links between notebooks lead to their pages."""
+    if page.file.src_uri.endswith(".ipynb"):
+        return _NOTEBOOK.sub(r"\1.html", html)
+    return html
+
+
+class Examples(griffe.Extension):
+    """Let the docstrings' section `Example:` be set as code, as griffe does with `Examples:`."""
+
+    def on_object(self, *, obj: griffe.Object, **_: object) -> None:
+        """Rename the section in one object's docstring."""
+        if obj.docstring is not None:
+            text = obj.docstring.value
+            obj.docstring.value = re.sub(r"^Example:$", "Examples:", text, flags=re.MULTILINE)

@@ -1,0 +1,66 @@
+"""The pages name every module, and what they link to exists."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+MODULES = sorted(
+    path.relative_to(ROOT / "captcha_helpers").with_suffix("").as_posix()
+    for path in (ROOT / "captcha_helpers").rglob("[a-z]*.py")
+)
+
+
+def test_the_design_gives_every_module_its_reason():
+    text = (ROOT / "docs" / "design.md").read_text("utf-8")
+    named = re.findall(r"^\| \[([\w/]+)\]\(\.\./captcha_helpers/([\w/]+)\.py\) \|", text, re.M)
+    assert all(name == target for name, target in named)
+    assert sorted(name for name, _ in named) == MODULES
+
+
+def test_the_reference_describes_every_module():
+    pages = [path.read_text("utf-8") for path in (ROOT / "docs" / "api").glob("*.md")]
+    described = re.findall(r"^::: captcha_helpers\.([\w.]+)$", "\n".join(pages), re.M)
+    rooms = {path.parent.name for path in (ROOT / "captcha_helpers").glob("*/__init__.py")}
+    assert sorted(set(described) - rooms) == sorted(name.replace("/", ".") for name in MODULES)
+    assert len(described) == len(set(described)) and rooms <= set(described)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_to_files(page: Path):
+    links = re.findall(r"\]\((?!https?://)([^)#]+)[^)]*\)", page.read_text("utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_how_to_add_something_takes_three_files_at_most():
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8").partition("## How to add")[2]
+    lists = {title: re.findall(r"^\d\. ", body, re.M) for title, body in sections(text)}
+    assert len(lists) == 6
+    assert all(1 <= len(steps) <= 3 for steps in lists.values()), lists
+    for path in re.findall(r"`((?:tests|captcha_helpers)/[\w/.]+)`", text):
+        assert (ROOT / path).is_file(), path
+    for name in re.findall(r"`(_?[A-Z]+[A-Z_]*)`", text):
+        assert f"{name}" in "".join(path.read_text("utf-8") for path in sources()), name
+
+
+def sections(text: str) -> list[tuple[str, str]]:
+    return re.findall(r"^### (.+?)\n(.*?)(?=^### |\Z)", text, re.M | re.S)
+
+
+def sources() -> list[Path]:
+    return [
+        path for folder in ("captcha_helpers", "tests") for path in (ROOT / folder).rglob("*.py")
+    ]
+
+
+def test_the_site_shows_every_page_and_notebook():
+    config = yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))
+    shown = str(config["nav"])
+    notebooks = (ROOT / "notebooks").glob("*.ipynb")
+    for path in (*PAGES, *notebooks):
+        assert f"'{path.relative_to(ROOT).as_posix()}'" in shown, path

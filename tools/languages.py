@@ -1,0 +1,66 @@
+"""The languages of the READMEs, and all that is said in them by a program."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from captcha_helpers.results import HEADINGS
+
+
+class Language(NamedTuple):
+    """What the tools write into the README of one language.
+
+    Attributes:
+        results: Headings of the table of results, by the name of the column.
+        benchmarks: Headings of the tables of benchmarks.
+        no_address: How to open the notebooks on Colab while the repository has no address.
+    """
+
+    results: dict[str, str]
+    benchmarks: dict[str, str]
+    no_address: str
+
+
+READMES = {
+    "README.md": Language(
+        results=HEADINGS,
+        benchmarks={
+            "set": "Images",
+            "reader": "Reader",
+            "labels": "Labels",
+            "seconds": "CPU-seconds",
+            "exact_match": "Exact match",
+            "exact_match_ci95": "95 % interval",
+            "exact_match_ignore_case": "Ignoring case",
+            "n": "n",
+        },
+        no_address="On Colab: open a notebook, upload the wheel that `make wheel` leaves in "
+        "`dist/`, and run the notebook's first code cell.",
+    ),
+    "README_zh-CN.md": Language(
+        results={
+            "notebook": "笔记本",
+            "model": "模型",
+            "style": "样式",
+            "exact_match": "整串准确率",
+            "exact_match_ci95": "95 % 置信区间",
+            "cer": "字符错误率",
+            "n": "测试图片数",
+            "train_images": "训练图片数",
+            "parameters": "参数量",
+            "seconds": "训练秒数",
+        },
+        benchmarks={
+            "set": "图片",
+            "reader": "识别器",
+            "labels": "标签数",
+            "seconds": "CPU 秒",
+            "exact_match": "整串准确率",
+            "exact_match_ci95": "95 % 置信区间",
+            "exact_match_ignore_case": "不分大小写",
+            "n": "n",
+        },
+        no_address="在 Colab 上：打开笔记本，上传 `make wheel` 在 `dist/` 中生成的 wheel 文件，"
+        "然后运行笔记本的第一个代码单元。",
+    ),
+}
