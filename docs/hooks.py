@@ -16,11 +16,24 @@ from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
+from tools.set_repository import get_repository
+
 PAGES = ("*.md", "docs/**/*.md", "docs/images/*", "notebooks/*.ipynb")
-COPIED = ("Makefile", "Dockerfile", "LICENSE", "pyproject.toml", "constraints.txt", "CITATION.cff")
-COPIED_FOLDERS = ("benchmarks/*.py", "benchmarks/*.json")
+COPIED = (
+    *("Makefile", "Dockerfile", "LICENSE", "CITATION.cff"),
+    *("pyproject.toml", "constraints.txt", "mkdocs.yml"),
+    *("benchmarks/*.py", "benchmarks/*.json", "tools/languages.py"),
+)
 _MODULE = re.compile(r"\]\(((?:\.\./)*)captcha_helpers/(?:(\w+)/)?(\w+)\.py\)")
 _NOTEBOOK = re.compile(r'(href="[\w./-]*\d\d_\w+)\.ipynb(?=["#])')
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Link to the repository, if ``make repository`` has been told where it is."""
+    repository = get_repository(Path(config.config_file_path).parent)
+    if repository:
+        config.repo_url, config.repo_name = f"https://github.com/{repository}", repository
+    return config
 
 
 @event_priority(100)  # before the plugins, one of which turns notebooks into pages
@@ -28,9 +41,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Take the repository's files in place of those in `docs_dir` alone; keep the theme's."""
     theme = [file for file in files if file.src_dir != config.docs_dir]
     root = Path(config.config_file_path).parent
-    found = sorted(
-        path for pattern in PAGES + COPIED + COPIED_FOLDERS for path in root.glob(pattern)
-    )
+    found = sorted(path for pattern in PAGES + COPIED for path in root.glob(pattern))
     own = [
         File(
             path.relative_to(root).as_posix(),
