@@ -25,6 +25,7 @@ COPIED = (
     *("benchmarks/*.py", "benchmarks/*.json", "tools/languages.py"),
 )
 _MODULE = re.compile(r"\]\(((?:\.\./)*)captcha_helpers/(?:(\w+)/)?(\w+)\.py\)")
+_ROLE = re.compile(r":(?:class|data|func|meth|mod):`(?:captcha_helpers\.)?([\w.]+)`")
 _NOTEBOOK = re.compile(r'(href="[\w./-]*\d\d_\w+)\.ipynb(?=["#])')
 
 
@@ -73,10 +74,14 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
 
 
 class Examples(griffe.Extension):
-    """Let the docstrings' section `Example:` be set as code, as griffe does with `Examples:`."""
+    """Put docstrings into the words of griffe and mkdocstrings.
+
+    The section ``Example:`` is set as code, as griffe does with ``Examples:``, and roles such as
+    ``:func:`` become links, which fail the build if they lead nowhere.
+    """
 
     def on_object(self, *, obj: griffe.Object, **_: object) -> None:
-        """Rename the section in one object's docstring."""
+        """Rewrite one object's docstring."""
         if obj.docstring is not None:
-            text = obj.docstring.value
-            obj.docstring.value = re.sub(r"^Example:$", "Examples:", text, flags=re.MULTILINE)
+            text = re.sub(r"^Example:$", "Examples:", obj.docstring.value, flags=re.MULTILINE)
+            obj.docstring.value = _ROLE.sub(r"[`\1`][captcha_helpers.\1]", text)

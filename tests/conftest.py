@@ -25,6 +25,17 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 ROOT = Path(__file__).resolve().parent.parent
 
 
+# What these fixtures make takes long, so every test that uses one is marked.
+MARKS = {"site": "slow", "onnx_file": "slow", "exported": "slow", "chromium": "browser"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that use a fixture of `MARKS`."""
+    for item in items:
+        for fixture in MARKS.keys() & set(getattr(item, "fixturenames", ())):
+            item.add_marker(MARKS[fixture])
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The clone's root."""

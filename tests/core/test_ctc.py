@@ -149,6 +149,7 @@ def test_too_few_frames_for_the_length():
         greedy_decode(np.zeros((1, 3, 2)), length=(4, 5))
 
 
+@pytest.mark.slow
 @given(small_logits, st.lists(st.integers(1, 2), max_size=3))
 def test_string_probability_adds_up_all_paths(logits, label):
     label = [1 + index % (logits.shape[2] - 1) for index in label]

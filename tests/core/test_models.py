@@ -78,6 +78,7 @@ def test_models_end_in_logits(name):
     assert not np.allclose(np.exp(logits).sum(-1), 1) and not np.allclose(logits.sum(-1), 1)
 
 
+@pytest.mark.slow
 def test_saved_model_reads_the_same_in_a_fresh_process_with_keras_alone(name, tmp_path):
     model = build(name)
     images = np.random.default_rng(0).integers(0, 256, (3, 32, 64, 1), dtype=np.uint8)
@@ -148,6 +149,7 @@ def test_small_or_empty_sizes_are_explained(name):
         build(name, length=0)
 
 
+@pytest.mark.slow
 def test_every_model_learns(name):
     """A few steps on a handful of images must bring the loss down and leave the weights finite."""
     keras.utils.set_random_seed(0)

@@ -206,6 +206,7 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_reader_does_what_its_file_says_unless_told_otherwise(model_file: Path, pictures: Path):
     result = evaluate(load(model_file), pictures)
     assert result.score.exact_match > 0.9
@@ -217,6 +218,7 @@ def test_a_reader_does_what_its_file_says_unless_told_otherwise(model_file: Path
     assert evaluate(other, pictures).score.exact_match < 0.5
 
 
+@pytest.mark.slow
 def test_export_reads_the_same_and_tells_others_how(
     model_file: Path, pictures: Path, tmp_path: Path
 ):
@@ -256,6 +258,7 @@ def test_clahe_without_opencv_says_what_to_install(model_file: Path):
     assert said.stdout.strip().endswith("pip install opencv-python-headless")
 
 
+@pytest.mark.slow
 def test_training_reading_and_the_saved_file_process_alike(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -114,6 +114,7 @@ def test_labels_that_cannot_be_file_names_stand_in_the_list(tmp_path: Path):
     assert labels_of(tmp_path) == generate(style, 4)[1]
 
 
+@pytest.mark.slow
 def test_workers_change_nothing(tmp_path: Path):
     arguments = {"style": "mixed", "count": 100, "seed": 2, "test_ratio": 0.2}
     write_dataset(folder=tmp_path / "one", **arguments)
@@ -121,6 +122,7 @@ def test_workers_change_nothing(tmp_path: Path):
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="needs kill -9")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_killed_run_is_continued_to_the_same_bytes(tmp_path: Path, workers: int):
@@ -157,6 +159,7 @@ def test_a_killed_run_is_continued_to_the_same_bytes(tmp_path: Path, workers: in
     assert {path: path.stat().st_mtime_ns for path in images} == before
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="needs groups of processes")
 def test_ctrl_c_leaves_whole_files_and_says_how_to_go_on(tmp_path: Path):
     folder = tmp_path / "images"
@@ -173,6 +176,7 @@ def test_ctrl_c_leaves_whole_files_and_says_how_to_go_on(tmp_path: Path):
     assert json.loads((folder / "meta.json").read_text())["complete"] is False
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="needs signals")
 def test_ctrl_c_while_processes_begin_is_not_lost_and_does_not_reach_them():
     child = [sys.executable, "-c", "import time; print('began', flush=True); time.sleep(60)"]

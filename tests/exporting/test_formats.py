@@ -32,6 +32,8 @@ from captcha_helpers.exporting.onnx_graph import build_onnx
 from captcha_helpers.reading.mask import MaskWarning
 from captcha_helpers.reading.recognizer import from_keras
 
+pytestmark = pytest.mark.slow
+
 MODELS = ("model.keras", "model.h5", "saved_model", "model.onnx", "model.float32.tflite")
 SMALLER = ("model.float16.tflite", "model.dynamic_int8.tflite", "model.int8.tflite")
 

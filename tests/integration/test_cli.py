@@ -30,6 +30,8 @@ from captcha_helpers import (
 from captcha_helpers.cli.commands import main
 from captcha_helpers.reading.recognizer import DEFAULT_MODEL
 
+pytestmark = pytest.mark.slow
+
 
 def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "captcha_helpers", *map(str, arguments)]

@@ -38,6 +38,8 @@ from captcha_helpers.serving.app import create_app, serve
 from captcha_helpers.serving.slow_clients import ImpatientProtocol
 from tests.servers import SPEC, browse, image_host, picture, read_greys, running, serving
 
+pytestmark = pytest.mark.slow
+
 KINDS = ["PNG", "JPEG", "GIF", "BMP", "WEBP"]
 PNG = {"Content-Type": "image/png"}
 

@@ -37,6 +37,8 @@ from captcha_helpers.exporting.page import RUNTIME_FILES, write_page
 from captcha_helpers.learning.starts import start_file
 from captcha_helpers.reading.recognizer import from_keras
 
+pytestmark = pytest.mark.slow
+
 SPEC = ModelSpec("0123456789", (4, 6), 48, 160)
 PRETRAINED = start_file("pretrained")
 LENGTHS = [(1, 8), (1, 1), (2, 3), (4, 4), (5, 5)]

@@ -25,6 +25,8 @@ from captcha_helpers import (
     write_samples,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

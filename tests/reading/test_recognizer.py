@@ -49,6 +49,7 @@ def test_later_schemas_ask_for_an_update(spec: ModelSpec):
         ModelSpec.from_json(spec.to_json().replace('"schema": 1', '"schema": 99'))
 
 
+@pytest.mark.slow
 def test_a_fresh_process_reads_the_same_text(model_file: Path, stars: Path):
     image = sorted(stars.iterdir())[0]
     code = (
@@ -58,6 +59,7 @@ def test_a_fresh_process_reads_the_same_text(model_file: Path, stars: Path):
     assert said.stdout.strip() == load(model_file).read(image).text
 
 
+@pytest.mark.slow
 def test_plain_keras_loads_the_file_too(spec: ModelSpec, model_file: Path):
     code = (
         "import keras; "

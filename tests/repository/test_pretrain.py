@@ -98,6 +98,7 @@ def small_model() -> keras.Model:
     return keras.Model(image, layers.Dense(CHARSET.num_classes, name="logits")(x))
 
 
+@pytest.mark.slow
 def test_a_learner_learns_and_its_average_reads():
     keras.utils.set_random_seed(0)
     learner = make_learner(small_model(), pool=16, length=LONGEST, seed=0, strength=0)

@@ -44,6 +44,7 @@ def test_make_targets_exist(name):
     assert {"notebooks", "lab", "test"} <= named | {"test"} and named <= targets
 
 
+@pytest.mark.slow
 def test_the_example_runs_on_a_folder_of_images(tmp_path, monkeypatch, capsys):
     (example,) = (text for kind, text in blocks("README.md") if kind == "python")
     images = sorted((ROOT / "captcha_images" / "stars").glob("*.png"))

@@ -21,6 +21,8 @@ from captcha_helpers.learning.recipe import HEIGHT, WIDTH
 from captcha_helpers.learning.starts import STARTS, pretrained_start, start_file
 from tools import style_models
 
+pytestmark = pytest.mark.slow
+
 NAMES = list(style_models.IMAGES)
 AT_LEAST = {"slanted": 0.97, "stars": 0.97, "gradient": 0.97, "mixed": 0.7, "classic": 0.93}
 
