@@ -25,7 +25,7 @@ COPIED = (
     *("benchmarks/*.py", "benchmarks/*.json", "tools/languages.py"),
 )
 _MODULE = re.compile(r"\]\(((?:\.\./)*)captcha_helpers/(?:(\w+)/)?(\w+)\.py\)")
-_ROLE = re.compile(r":(?:class|data|func|meth|mod):`(?:captcha_helpers\.)?([\w.]+)`")
+_ROLE = re.compile(r":(?:class|data|func|meth|mod):`([\w.]+)`")
 _NOTEBOOK = re.compile(r'(href="[\w./-]*\d\d_\w+)\.ipynb(?=["#])')
 
 
@@ -76,12 +76,12 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
 class Examples(griffe.Extension):
     """Put docstrings into the words of griffe and mkdocstrings.
 
-    The section ``Example:`` is set as code, as griffe does with ``Examples:``, and roles such as
-    ``:func:`` become links, which fail the build if they lead nowhere.
+    The section ``Example:`` is set as code, as griffe does with ``Examples:``, and names with
+    a role of Sphinx such as ``:func:`` are set as code, without the role.
     """
 
     def on_object(self, *, obj: griffe.Object, **_: object) -> None:
         """Rewrite one object's docstring."""
         if obj.docstring is not None:
             text = re.sub(r"^Example:$", "Examples:", obj.docstring.value, flags=re.MULTILINE)
-            obj.docstring.value = _ROLE.sub(r"[`\1`][captcha_helpers.\1]", text)
+            obj.docstring.value = _ROLE.sub(r"`\1`", text)
