@@ -83,6 +83,7 @@ from .learning.batches import augmented_batch as augmented_batch
 from .learning.fitting import ExactMatch as ExactMatch
 from .learning.fitting import compile_model as compile_model
 from .learning.fitting import predict_labels as predict_labels
+from .learning.plan import TrainingSettings as TrainingSettings
 from .learning.recipe import train as train
 from .learning.starts import pretrained_start as pretrained_start
 from .reading.calibration import expected_calibration_error as expected_calibration_error

@@ -29,8 +29,7 @@ from captcha_helpers.core.files import write_bytes
 from captcha_helpers.drawing.random_looks import draw_images
 from captcha_helpers.drawing.styles import get_style
 from captcha_helpers.learning.fitting import compile_model
-from captcha_helpers.learning.recipe import HEIGHT, WIDTH
-from captcha_helpers.learning.starts import STARTS
+from captcha_helpers.learning.starts import HEIGHT, STARTS, WIDTH
 from captcha_helpers.reading.model_file import ModelSpec
 from captcha_helpers.reading.recognizer import from_keras, save_model, uncompiled
 

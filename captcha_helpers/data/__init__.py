@@ -6,5 +6,14 @@ Imports `core` only. Begin with `images`: what happens to a picture before a mod
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(
-    __name__, submodules=["augment", "checks", "folders", "images", "processing", "segmentation"]
+    __name__,
+    submodules=[
+        "augment",
+        "checks",
+        "examples",
+        "folders",
+        "images",
+        "processing",
+        "segmentation",
+    ],
 )

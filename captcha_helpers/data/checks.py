@@ -5,18 +5,18 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from tqdm import tqdm
 
-from captcha_helpers.data.folders import read_labels
-from captcha_helpers.data.images import ImageError, load_image
+from captcha_helpers.data.examples import NO_LABEL, Example, decoded, examples_of
 
 ENOUGH_IMAGES = 200
 RARE = 3
 NAMED = 5  # files or characters that a message lists
+COUNTED = 10  # so few numbers in a row may be chance
+DENSE = 1.1  # numbers in a row may have gaps: so much longer the row may be
 
 
 @dataclass(frozen=True)
@@ -76,34 +76,72 @@ def check_folder(folder: str | os.PathLike[str], *, progress: bool | None = None
         - The same picture has different labels: 7x.png ('7x') and 7y.png ('7y').
         - Characters that occur fewer than 3 times can hardly be learned: '7', 'x', 'y'.
     """
-    pairs = read_labels(folder)
-    sizes: Counter[tuple[int, int]] = Counter()
-    same: dict[bytes, list[tuple[str, str]]] = defaultdict(list)
-    unreadable, empty, labels = [], [], []
-    hidden = None if progress is None else not progress  # None: tqdm looks for a terminal
-    for path, label in tqdm(pairs, unit="image", delay=1, disable=hidden):
-        name = os.path.relpath(path, folder)
-        if not label:
-            empty.append(name)
-            continue
-        try:
-            pixels = load_image(path)
-        except ImageError as error:
-            unreadable.append(f"{name} ({error.reason})")
-            continue
-        sizes[pixels.shape[1], pixels.shape[0]] += 1
-        same[_fingerprint(pixels)].append((name, label))
-        labels.append(label)
-    lengths = Counter(map(len, labels))
-    characters = Counter("".join(labels))
-    problems = [
-        *_on_files(unreadable, empty),
-        *_on_amount(len(labels)),
-        *_on_doubles(same.values()),
-        *_on_labels(lengths, characters),
-        *_on_sizes(sizes),
-    ]
-    return FolderCheck(len(labels), dict(lengths), dict(characters), dict(sizes), problems)
+    skipped: list[tuple[str, str]] = []
+    inspection = Inspection()
+    for _ in inspection.watch(decoded(examples_of(folder), skipped, progress=progress)):
+        pass
+    return inspection.result(skipped)
+
+
+class Inspection:
+    """Look at decoded images on their way to somewhere else, and tell in the end what is odd.
+
+    Example:
+        >>> inspection = Inspection()
+        >>> pictures = [(Example("a.png", "7x", b""), np.zeros((20, 60, 3), np.uint8))]
+        >>> list(inspection.watch(pictures)) == pictures, inspection.result([]).lengths
+        (True, {2: 1})
+    """
+
+    def __init__(self) -> None:
+        self._labels: list[str] = []
+        self._sizes: Counter[tuple[int, int]] = Counter()
+        self._same: dict[bytes, list[tuple[str, str]]] = defaultdict(list)
+
+    def watch(
+        self, pictures: Iterable[tuple[Example, np.ndarray]]
+    ) -> Iterator[tuple[Example, np.ndarray]]:
+        """Pass examples and their pixels on, as they are."""
+        for example, pixels in pictures:
+            self._labels.append(example.label)
+            self._sizes[pixels.shape[1], pixels.shape[0]] += 1
+            self._same[_fingerprint(pixels)].append((example.name, example.label))
+            yield example, pixels
+
+    def result(self, skipped: Sequence[tuple[str, str]]) -> FolderCheck:
+        """What was found, given the names and reasons of what could not be decoded."""
+        lengths = Counter(map(len, self._labels))
+        characters = Counter("".join(self._labels))
+        problems = [
+            *_on_files(skipped),
+            *_on_amount(len(self._labels)),
+            *_on_doubles(self._same.values()),
+            *_on_labels(lengths, characters),
+            *counters(self._labels),
+            *_on_sizes(self._sizes),
+        ]
+        sizes = dict(self._sizes)
+        return FolderCheck(len(self._labels), dict(lengths), dict(characters), sizes, problems)
+
+
+def counters(labels: Sequence[str]) -> Iterator[str]:
+    """Say so if labels are numbers in a row, as files are counted: ``0001.png``, ``0002.png``.
+
+    Example:
+        >>> list(counters([f"{number:04}" for number in range(50)]))[0][:40]
+        'The labels are the numbers 0000 to 0049 '
+    """
+    if not all(label.isascii() and label.isdecimal() for label in labels):
+        return
+    numbers, width = set(map(int, labels)), max(map(len, labels), default=0)
+    if not COUNTED <= len(numbers) == len(labels) < 10**width:
+        return
+    if max(numbers) - min(numbers) < DENSE * len(numbers):
+        first, last = min(labels, key=int), max(labels, key=int)
+        yield (
+            f"The labels are the numbers {first} to {last} in a row. If they count the files and "
+            "are not what the images say, put what they say into the file names."
+        )
 
 
 def _fingerprint(pixels: np.ndarray) -> bytes:
@@ -116,7 +154,9 @@ def _some(things: Iterable[str]) -> str:
     return ", ".join(things[:NAMED]) + more
 
 
-def _on_files(unreadable: list[str], empty: list[str]) -> Iterator[str]:
+def _on_files(skipped: Sequence[tuple[str, str]]) -> Iterator[str]:
+    unreadable = [f"{name} ({reason})" for name, reason in skipped if reason != NO_LABEL]
+    empty = [name for name, reason in skipped if reason == NO_LABEL]
     if unreadable:
         yield f"{len(unreadable)} images cannot be read: {_some(unreadable)}."
     if empty:

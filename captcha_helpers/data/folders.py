@@ -209,7 +209,8 @@ def load_folder(
         labels.append(label)
         names.append(name)
     if skipped:
-        _report(skipped, len(pairs), folder, stop=on_error == "raise" or not images)
+        where = f"images in {os.fspath(folder)!r}"
+        report_skipped(skipped, len(pairs), where, stop=on_error == "raise" or not images)
     return LabeledImages(np.stack(images), labels, names, skipped)
 
 
@@ -325,11 +326,22 @@ def _label_problem(
     return f"is {len(label)} characters long, expected {expected}"
 
 
-def _report(
-    skipped: list[tuple[str, str]], total: int, folder: str | os.PathLike[str], *, stop: bool
+def report_skipped(
+    skipped: list[tuple[str, str]], total: int, where: str, *, stop: bool, stacklevel: int = 3
 ) -> None:
-    """One error, or one warning, about all files that cannot be used."""
-    summary = f"{len(skipped)} of {total} images in {os.fspath(folder)!r} cannot be used"
+    """One error, or one warning, about all images that cannot be used.
+
+    Args:
+        skipped: Name and reason of each.
+        total: How many images there are.
+        where: What they are: "images in 'my_images'".
+        stop: Whether it is an error.
+        stacklevel: As for `warnings.warn`: whose line the warning names.
+
+    Raises:
+        ValueError: If `stop`.
+    """
+    summary = f"{len(skipped)} of {total} {where} cannot be used"
     lines = [f"  {name}: {reason}" for name, reason in skipped[:LISTED_PROBLEMS]]
     if len(skipped) > LISTED_PROBLEMS:
         lines.append(f"  ... and {len(skipped) - LISTED_PROBLEMS} more")
@@ -338,5 +350,5 @@ def _report(
         raise ValueError("\n".join([f"{summary}; {advice}", *lines]))
     warnings.warn(
         f"{summary} and were skipped, the first is {skipped[0][0]}; .skipped lists the reasons",
-        stacklevel=3,
+        stacklevel=stacklevel,
     )

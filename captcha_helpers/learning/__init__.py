@@ -6,5 +6,16 @@ Imports `core`, `data`, `drawing` and `reading`. Begin with `recipe`, which hold
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(
-    __name__, submodules=["batches", "fitting", "recipe", "starts"]
+    __name__,
+    submodules=[
+        "batches",
+        "checkpoint",
+        "fitting",
+        "messages",
+        "plan",
+        "recipe",
+        "run",
+        "split",
+        "starts",
+    ],
 )

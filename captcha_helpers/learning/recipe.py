@@ -1,511 +1,429 @@
-"""One call from a folder of labelled images to a reader: `train`.
+"""One call from labelled images to a reader: `train`.
 
 The parts are those of the notebooks; this module puts them together so that no knob has to be
-touched: look at the folder, set a validation part aside, start from the pre-trained weights, show
-slightly changed images for as long as there is time while the learning rate rises and falls once,
-and keep the last weights that read the validation part as well as any, but for chance.
+touched: look at the images (`data.examples`), choose what to begin with (`starts`), set a
+validation part aside (`split`), decide how to go about it (`plan`), show slightly changed images
+for as long as there is time while the learning rate rises and falls once (`run`), and keep the last
+weights that read the validation part as well as any, but for chance. What it takes to go on after a
+kill is in `checkpoint`.
 
-One thing depends on the folder. If a start reads it already (the general one nearly all of it, the
-one of a style more or less), up to two thirds of what is shown are drawn, as in the making of that
-start, and the rate is low (a *rehearsal*: Robins, *Catastrophic Forgetting, Rehearsal and
-Pseudorehearsal*, 1995): there is more to forget than to learn, unless there are many labels. If the
-look is strange to both, only the folder's own images are shown, at a higher rate.
+One thing depends on the images. If the weights to begin with read them already (the general ones
+nearly all, those of a style more or less), up to two thirds of what is shown are drawn, as in the
+making of these weights, and the rate is low (a *rehearsal*: Robins, *Catastrophic Forgetting,
+Rehearsal and Pseudorehearsal*, 1995): there is more to forget than to learn, unless there are many
+labels. If the look is strange to all of them, only the labelled images are shown, at a higher rate.
 
-In the end the weights go a quarter of the way back to the start, unless the validation part is then
-read worse, but for chance: what a few images have taught goes too far (Wortsman et al., *Robust
-Fine-Tuning of Zero-Shot Models*, 2022).
+In the end the weights go a quarter of the way back to those that they began with, unless the
+validation part is then read worse, but for chance: what a few images have taught goes too far
+(Wortsman et al., *Robust Fine-Tuning of Zero-Shot Models*, 2022).
 """
 
 from __future__ import annotations
 
-import io
-import json
 import math
 import os
 import platform
+import sys
+import tempfile
 import time
 import zipfile
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from captcha_helpers import __version__
 from captcha_helpers.core import metrics
 from captcha_helpers.core.charset import Charset
 from captcha_helpers.core.ctc import greedy_decode
-from captcha_helpers.core.models import cnn_ctc, keras
-from captcha_helpers.data.checks import check_folder
-from captcha_helpers.data.folders import LabeledImages, load_folder, split_by_label
+from captcha_helpers.core.models import keras
+from captcha_helpers.data.checks import Inspection
+from captcha_helpers.data.examples import (
+    Example,
+    InputShape,
+    decoded,
+    examples_of,
+    prepare_examples,
+)
+from captcha_helpers.data.folders import LabeledImages, report_skipped
+from captcha_helpers.data.images import ImageSource
 from captcha_helpers.data.processing import Processing
-from captcha_helpers.drawing.random_looks import draw_images, drawable
-from captcha_helpers.drawing.styles import STYLES, Style
-from captcha_helpers.learning.batches import augmented_batch
-from captcha_helpers.learning.fitting import compile_model, predict_labels
-from captcha_helpers.learning.starts import STARTS, pretrained_start
-from captcha_helpers.reading.model_file import ModelSpec, read_spec
+from captcha_helpers.drawing.random_looks import drawable
+from captcha_helpers.learning.checkpoint import (
+    Job,
+    Progress,
+    load_checkpoint,
+    resume_path,
+    save_checkpoint,
+)
+from captcha_helpers.learning.fitting import compile_model
+from captcha_helpers.learning.messages import plan_text, reasons, trouble_text
+from captcha_helpers.learning.plan import Plan, TrainingSettings, learning_rate
+from captcha_helpers.learning.run import Material, Run
+from captcha_helpers.learning.split import SPLIT_MEMBER, Split, set_aside
+from captcha_helpers.learning.starts import (
+    STARTS,
+    Builder,
+    Start,
+    check_model,
+    from_builder,
+    from_file,
+    shipped,
+)
+from captcha_helpers.reading.model_file import Head, ModelSpec
 from captcha_helpers.reading.recognizer import Recognizer, from_keras, save_model
 
-HEIGHT, WIDTH = 48, 160  # of the pre-trained start
-BATCH_SIZE = 32
-# A start knows a look if its character error rate is below this. What is drawn near one style helps
-# with an image of that style even if it is read badly; what is drawn in any look only takes time.
-FAMILIAR = {"pretrained": 0.05, "mixed": 0.15}
-MOST_LOOKED_AT = 300  # images, to find that out
-REHEARSED = 22  # images of a batch that are drawn if it does, at most
-ENOUGH = 400  # labelled images; if there are more, fewer are drawn and the rate is higher
-REHEARSAL_RATE = 7e-4  # the highest rate if so many are drawn
-REHEARSAL_SEED = 2_000_000  # the pre-training has drawn with another
-PEAK_RATE = 2e-3
-# Against learning by heart; a model that begins with nothing learns too slowly with it.
-DROPOUT = 0.3
-FROM_START = 0.75  # how far from the start the reader is, where 1 is the end of the training
-WARMUP = 0.1  # share of the training in which the rate rises
-CHECKS = 12  # times that the validation part is read
-LEAST_LABELS = 10
-VALIDATION = 0.15  # share of the strings set aside
-MOST_VALIDATION = 400  # images; reading more of them would only cost time
-TRAINING_SHARE = 0.97  # of the time; the rest is for the last check and for writing the model
-SAVE_EVERY = 20.0  # seconds
-RESUME_MEMBER = "captcha_helpers_resume.json"
-RESUME_WEIGHTS = "captcha_helpers_best.npz"
-
-
-@dataclass
-class _State:
-    """How far a training has come."""
-
-    step: int = 0
-    seconds: float = 0.0
-    started: float = 0.0  # seconds until the first step was done, which compiles the model
-    best: tuple[float, float] = (-1.0, 0.0)  # exact match and minus CER of the kept weights
-    history: list[dict[str, float]] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """How far it shall come: for so many seconds, or for so many steps."""
-
-    seconds: float
-    drawn: int  # images of a batch
-    near: Style | None  # the look of the drawn images; None is any
-    peak: float  # highest learning rate
-    steps: int | None = None
-
-    def share(self, state: _State) -> float:
-        """What part of the training is done, 0–1 and above."""
-        if self.steps is not None:
-            return state.step / self.steps
-        return (state.seconds - state.started) / max(1e-9, self.seconds - state.started)
-
-
-def learning_rate(share: float, peak: float = PEAK_RATE) -> float:
-    """The rate at some point of a training: a straight rise, then a cosine down to zero.
-
-    Args:
-        share: What part of the training is done, 0–1.
-        peak: The highest rate.
-
-    Returns:
-        The learning rate.
-
-    Example:
-        >>> [round(learning_rate(share, peak=1.0), 2) for share in (0, 0.05, 0.1, 0.55, 1)]
-        [0.0, 0.5, 1.0, 0.5, 0.0]
-    """
-    if share < WARMUP:
-        return peak * share / WARMUP
-    return peak * 0.5 * (1 + math.cos(math.pi * min(1.0, (share - WARMUP) / (1 - WARMUP))))
+__all__ = ["TrainingSettings", "learning_rate", "train"]
 
 
 def train(
-    folder: str | os.PathLike[str],
+    images: str | os.PathLike[str] | Iterable[ImageSource],
+    labels: Sequence[str] | None = None,
     *,
     minutes: float = 5.0,
     epochs: int | None = None,
     out: str | os.PathLike[str] | None = None,
     pretrained: bool = True,
+    init: str | os.PathLike[str] | None = None,
+    build: Builder | None = None,
+    head: Head = "ctc",
     processing: Processing | None = None,
     on_error: str = "skip",
     seed: int = 0,
     overwrite: bool = False,
     resume: bool = False,
+    settings: TrainingSettings | None = None,
     progress: bool | None = None,
 ) -> Recognizer:
-    """Learn to read a folder of labelled images.
+    """Learn to read labelled images.
 
     Args:
-        folder: Images with the labels in their names or in a ``labels.csv``; see
-            :func:`captcha_helpers.data.folders.read_labels`.
+        images: A folder of images with the labels in their names or in a ``labels.csv``, see
+            :func:`captcha_helpers.data.folders.read_labels`; or images, as arrays, Pillow images,
+            paths or bytes.
+        labels: What they say, unless they are a folder.
         minutes: How long it may take, from the call to the result. The learning rate is planned
             for this time.
         epochs: Passes over the training images, instead of a time; then the same seed gives the
             same model on the same machine.
         out: Where to write the model, a ``.keras`` file. By default it is not written.
         pretrained: Start from the weights that ship with the package; else from scratch.
+        init: Go on from this reader, a ``.keras`` file: with more labels, with new characters,
+            with other lengths. It goes on reading what it has read.
+        build: Train this network: ``build(charset, length=4)`` gives a Keras model with one image
+            input and logits at the end, as those of `captcha_helpers.core.models` do. It begins
+            with nothing, or with the weights of `init`.
+        head: What the logits of `build` mean: ``"ctc"`` or ``"per_position"``.
         processing: What is done to every image, in training and then by the reader; by default
-            nothing.
+            nothing, or what `init` does.
         on_error: ``"skip"`` leaves out images that cannot be used, and says so; ``"raise"`` stops.
         seed: Another seed makes another split and other batches. Keras' global seed is set to it.
         overwrite: Replace the file ``out``.
         resume: Go on with a training to ``out`` that was cut off; it keeps the time it has used.
-        progress: Show what is found in the folder and a progress bar; by default the bar appears
-            in a terminal only.
+        settings: Every other number; the defaults were measured.
+        progress: Show what is found in the folder, the plan and a progress bar; by default the bar
+            appears in a terminal only.
 
     Returns:
         The reader, with the last weights that read the validation part as well as any, but for
-        chance: within the 95 % interval of the best; then a quarter of the way back to the start,
-        unless it reads worse there by more than one standard error. ``spec.training`` of it says
-        how it was made, and ``spec.training["history"]`` how it came about. Ctrl-C ends the
-        training early and gives the reader so far.
+        chance: within the 95 % interval of the best; then a quarter of the way back to the first
+        weights, unless it reads worse there by more than one standard error. ``spec.training`` of
+        it says how it was made, and ``spec.training["history"]`` how it came about. Ctrl-C ends
+        the training early and gives the reader so far.
 
     Raises:
         FileExistsError: If ``out`` exists and neither ``overwrite`` nor ``resume`` is set.
         FileNotFoundError: If there is no such folder, or nothing to resume.
         ImportError: If the processing takes OpenCV, which is not installed.
-        ValueError: If the folder holds too few usable images, or an argument makes no sense.
+        OSError: If ``out`` cannot be written.
+        ValueError: If there are too few usable images, an argument makes no sense, or what is to
+            be resumed had other images or settings.
     """
     begun = time.perf_counter()
-    _check_arguments(minutes, epochs, out, overwrite, resume)
-    if progress is not False:
-        print(check_folder(folder))
-    processing = processing or Processing()
-    data = load_folder(
-        folder,
-        height=HEIGHT,
-        width=WIDTH,
-        processing=processing,
-        on_error=on_error,
-        progress=progress,
-    )
-    training, validation = _split(data, seed)
-    charset = Charset.from_labels(data.labels)
-    lengths = [len(label) for label in data.labels]
-    start, error = _best_start(charset, training) if pretrained else (None, 1.0)
-    rehearsal = 0.0  # from none to as much as there may be
-    if start is not None and error < FAMILIAR[start]:
-        rehearsal = min(1, ENOUGH / len(training))
-    drawn = round(rehearsal * REHEARSED)
-    peak = rehearsal * REHEARSAL_RATE + (1 - rehearsal) * PEAK_RATE
-    limit = f"minutes={minutes}" if epochs is None else f"epochs={epochs}"
-    also = f", processing={processing}" if processing != Processing() else ""
-    settings = {
-        "command": f"captcha_helpers.train({Path(folder).resolve().name!r}, {limit}, "
-        f"pretrained={pretrained}, seed={seed}{also})",
-        "images": len(training),
-        "validation_images": len(validation),
+    _check_arguments(minutes, epochs, out, resume)
+    if out is not None:
+        _check_place(Path(out), replaced=overwrite or resume)
+    examples = examples_of(images, labels)
+    starts = _candidates(examples, pretrained, init, build, head)
+    if processing is None:
+        own = None if init is None else starts[0].weights
+        processing = Processing() if own is None else own.spec.processing
+    order = {
         "minutes": None if epochs else minutes,
         "epochs": epochs,
-        "start": start,
-        "drawn_of_a_batch": drawn,
-        "peak_rate": peak,
         "seed": seed,
-        "on_error": on_error,
+        "begins with": " or ".join(start.name for start in starts),
+        "processing": str(processing),
+        "settings": asdict(settings or TrainingSettings()),
     }
-    spec = ModelSpec(
-        charset.characters,
-        (min(lengths), max(lengths)),
-        HEIGHT,
-        WIDTH,
-        training=settings,
-        processing=processing,
-    )
-    model, state, kept = _new_model(charset, max(lengths), start, seed), _State(), None
-    first = None if start is None else model.get_weights()
-    if resume:
-        model, state, kept = _load_resume(_resume_path(out), spec)
-    steps = None if epochs is None else math.ceil(epochs * len(training) / (BATCH_SIZE - drawn))
-    plan = _Plan(TRAINING_SHARE * 60 * minutes, drawn, STYLES.get(str(start)), peak, steps)
-    run = _Run(model, spec, training, validation, plan, state, first, kept, out, progress)
-    return run.go(begun)
-
-
-class _Run:
-    """A training under way: the model, the data and how far it is."""
-
-    def __init__(
-        self,
-        model: keras.Model,
-        spec: ModelSpec,
-        training: LabeledImages,
-        validation: LabeledImages,
-        plan: _Plan,
-        state: _State,
-        first: list[np.ndarray] | None,
-        kept: list[np.ndarray] | None,
-        out: str | os.PathLike[str] | None,
-        progress: bool | None,
-    ) -> None:
-        self.model, self.spec, self.plan, self.state, self.out = model, spec, plan, state, out
-        self.charset = Charset(spec.charset)
-        self.training, self.validation = training, validation
-        self.encoded = self.charset.encode(training.labels, length=spec.length[1])
-        self.first, self.kept = first, kept or model.get_weights()
-        self.loss: float | None = None
-        self.saved_at = 0.0
-        self.bar = tqdm(
-            total=100,
-            initial=int(100 * plan.share(state)),
-            bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}{postfix}",
-            desc="training",
-            disable=None if progress is None else not progress,
-        )
-
-    def go(self, begun: float) -> Recognizer:
-        """Train to the end of the plan, or until Ctrl-C."""
-        self.begun = begun - self.state.seconds
-        complete = False
-        try:
-            for images, labels in self._batches():
-                self._step(images, labels)
-                checks = len(self.state.history)
-                if self.plan.share(self.state) >= (checks + 1) / CHECKS:
-                    self._check()
-            complete = True
-        except KeyboardInterrupt:
-            tqdm.write("interrupted: keeping the best reader so far")
-        self.bar.close()
-        return self._finish(complete)
-
-    def _batches(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Make the next batch in the background while the model learns from this one."""
-        with ThreadPoolExecutor(max_workers=1) as background:
-            ahead = background.submit(self._batch, self.state.step)
-            while self.plan.share(self.state) < 1:
-                batch = ahead.result()
-                ahead = background.submit(self._batch, self.state.step + 1)
-                yield batch
-
-    def _batch(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Batch `number`, which depends on nothing else: B images and labels ``(B, L)``."""
-        seed, drawn = self.spec.training["seed"], self.plan.drawn
-        images, labels = augmented_batch(
-            self.training.images, self.encoded, number, batch_size=BATCH_SIZE - drawn, seed=seed
-        )
-        if not drawn:
-            return images, labels
-        more, texts = draw_images(
-            drawn,
-            height=HEIGHT,
-            width=WIDTH,
-            charset=self.spec.charset,
-            length=self.spec.length,
-            near=self.plan.near,
-            processing=self.spec.processing,
-            seed=REHEARSAL_SEED + seed,
-            start=number * drawn,
-        )
-        encoded = self.charset.encode(texts, length=self.spec.length[1])
-        return np.concatenate([images, more]), np.concatenate([labels, encoded])
-
-    def _step(self, images: np.ndarray, labels: np.ndarray) -> None:
-        share = self.plan.share(self.state)
-        if self.spec.training["start"]:  # what is left out depends on the step only
-            state = self.model.get_layer("dropout").seed_generator.state
-            state.assign([self.spec.training["seed"], self.state.step])
-        self.model.optimizer.learning_rate.assign(learning_rate(share, self.plan.peak))
-        logs = self.model.train_on_batch(images, labels, return_dict=True)
-        self.loss = round(float(logs["loss"]), 4)
-        self.state.step += 1
-        self.state.seconds = time.perf_counter() - self.begun
-        if self.state.step == 1:
-            self.state.started = self.state.seconds
-        self.bar.update(min(100, int(100 * share)) - self.bar.n)
-
-    def _check(self) -> None:
-        """Read the validation part; keep the weights if it was not read better beyond chance.
-
-        Later weights have learned more. Half a dozen images more or less of a small validation
-        part say nothing, and the best of many checks would be the luckiest.
-        """
-        exact, cer = self._read_validation()
-        self.state.seconds = time.perf_counter() - self.begun
-        own = BATCH_SIZE - self.plan.drawn
-        self.state.history.append(
-            {
-                "seconds": round(self.state.seconds, 1),
-                "epoch": round(self.state.step * own / len(self.training), 2),
-                "loss": self.loss,
-                "exact_match": exact,
-                "cer": cer,
-            }
-        )
-        self.bar.set_postfix_str(f"exact match {exact:.1%}, loss {self.loss}")
-        highest = max(check["exact_match"] for check in self.state.history)
-        n = len(self.validation)
-        lowest, _ = metrics.wilson_interval(round(highest * n), n)
-        if exact >= lowest:
-            self.state.best, self.kept = (exact, -cer), self.model.get_weights()
-        if self.out is not None and self.state.seconds - self.saved_at > SAVE_EVERY:
-            self._save_resume()
-            self.saved_at = self.state.seconds
-
-    def _read_validation(self) -> tuple[float, float]:
-        """Exact match and character error rate of the validation part."""
-        texts = predict_labels(
-            self.model, self.validation.images, self.charset, head="ctc", length=self.spec.length
-        )
-        labels = self.validation.labels
-        return metrics.exact_match(labels, texts), metrics.cer(labels, texts)
-
-    def _go_back(self) -> float:
-        """Bring the kept weights nearer to the start unless that is worse; how far they are off.
-
-        Worse is worse by more than one standard error (Breiman et al., *Classification and
-        Regression Trees*, 1984): a smaller difference may be chance.
-        """
-        if self.first is None:
-            return 1.0
-        pairs = zip(self.first, self.kept, strict=True)
-        nearer = [first + FROM_START * (kept - first) for first, kept in pairs]
-        self.model.set_weights(nearer)
-        exact, cer = self._read_validation()
-        n = len(self.validation)
-        lowest, _ = metrics.wilson_interval(round(self.state.best[0] * n), n, z=1.0)
-        if exact < lowest:
-            return 1.0
-        self.state.best, self.kept = (exact, -cer), nearer
-        return FROM_START
-
-    def _finish(self, complete: bool) -> Recognizer:
-        if not self.state.history:
-            self._check()
-        if self.out is not None and not complete:
-            self._save_resume()
-        from_start = self._go_back()
-        exact, cer = self.state.best
-        n = len(self.validation)
-        facts = {
-            "complete": complete,
-            "from_start": from_start,
-            "steps": self.state.step,
-            "seconds": round(self.state.seconds, 1),
-            "validation_exact_match": exact,
-            "validation_exact_match_ci95": list(metrics.wilson_interval(round(exact * n), n)),
-            "validation_cer": -cer,
-            "history": self.state.history,
-            "versions": _versions(),
-        }
-        spec = replace(self.spec, training=self.spec.training | facts)
-        best = cnn_ctc(self.charset, length=spec.length[1], height=HEIGHT, width=WIDTH)
-        best.set_weights(self.kept)  # without the optimizer and the dropout
-        if self.out is not None:
-            save_model(best, spec, self.out)
-            if complete:
-                _resume_path(self.out).unlink(missing_ok=True)
-        return from_keras(best, spec)
-
-    def _save_resume(self) -> None:
-        """Write all that is needed to go on: the model as it is, the best weights, the state."""
-        kept = io.BytesIO()
-        np.savez(kept, *self.kept)
-        members = {
-            RESUME_MEMBER: json.dumps(asdict(self.state)).encode(),
-            RESUME_WEIGHTS: kept.getvalue(),
-        }
-        save_model(self.model, self.spec, _resume_path(self.out), members)
-
-
-def _load_resume(path: Path, spec: ModelSpec) -> tuple[keras.Model, _State, list[np.ndarray]]:
-    """The model, the state and the best weights that `_save_resume` wrote."""
-    if not path.exists():
-        raise FileNotFoundError(f"there is nothing to resume: no file {str(path)!r}")
-    before = read_spec(path)
-    if before != spec:
-        raise ValueError(
-            "the training to be resumed had other images or settings: "
-            f"{_differences(before, spec)}. Use the same, or start anew without resume"
-        )
-    with zipfile.ZipFile(path) as archive:
-        values = json.loads(archive.read(RESUME_MEMBER))
-        kept = np.load(io.BytesIO(archive.read(RESUME_WEIGHTS)))
-    state = _State(**values | {"best": tuple(values["best"])})
-    return keras.models.load_model(path), state, [kept[name] for name in kept.files]
-
-
-def _differences(before: ModelSpec, now: ModelSpec) -> str:
-    old, new = (vars(spec) | spec.training for spec in (before, now))
-    return ", ".join(
-        f"{key} was {old.get(key)} and is {new.get(key)}"
-        for key in new
-        if key != "training" and old.get(key) != new.get(key)
-    )
-
-
-def _resume_path(out: str | os.PathLike[str]) -> Path:
-    return Path(out).with_suffix(".resume.keras")
+    data = _look(examples, {start.shape for start in starts}, processing, on_error, progress)
+    if resume and out is not None:
+        job, done = load_checkpoint(resume_path(out), order)
+        _check_same_images(job.split, next(iter(data.values())))
+        start = next(start for start in starts if start.name == job.plan.start)
+    else:
+        job, start = _decide(order, starts, data, settings or TrainingSettings(), processing, init)
+        done = _first_state(start, job)
+    training, validation = job.split.parts(data[start.shape])
+    if progress is not False:
+        used = time.perf_counter() - begun + done.state.seconds
+        print(plan_text(job, len(training), len(validation), used), flush=True)
+    material = Material(job.spec, training, validation, start.draw)
+    save = None if out is None else partial(save_checkpoint, resume_path(out), job)
+    run = Run(job.plan, material, done, save, show=progress)
+    complete = run.go(begun)
+    from_start = run.go_back()
+    network = getattr(build, "__name__", None)
+    name = None if init is None else Path(init).name
+    facts = {
+        "command": _command(images, order, pretrained=pretrained, init=name, build=network),
+        "on_error": on_error,
+        "complete": complete,
+        "from_start": from_start,
+        **_record(job, material, done),
+    }
+    facts["warnings"] = reasons(training, job.spec, facts)
+    if facts["warnings"] and progress is not False:
+        print(trouble_text(facts), file=sys.stderr, flush=True)
+    spec = replace(job.spec, training=facts)
+    model = start.build(Charset(spec.charset), spec.length[1], 0.0)
+    model.set_weights(done.kept)  # without the optimizer and the dropout
+    if out is not None:
+        save_model(model, spec, out, {SPLIT_MEMBER: job.split.to_json().encode()})
+        if complete:
+            resume_path(out).unlink(missing_ok=True)
+    return from_keras(model, spec)
 
 
 def _check_arguments(
-    minutes: float,
-    epochs: int | None,
-    out: str | os.PathLike[str] | None,
-    overwrite: bool,
-    resume: bool,
+    minutes: float, epochs: int | None, out: str | os.PathLike[str] | None, resume: bool
 ) -> None:
     if not minutes > 0 or (epochs is not None and epochs < 1):
         raise ValueError(f"need minutes > 0 or epochs >= 1, received {minutes} and {epochs}")
-    if out is None:
-        if resume:
-            raise ValueError("to resume a training, say which: out='MODEL.keras'")
-        return
-    if Path(out).suffix != ".keras":
+    if resume and out is None:
+        raise ValueError("to resume a training, say which: out='MODEL.keras'")
+    if out is not None and Path(out).suffix != ".keras":
         raise ValueError(f"the name of the model must end in .keras, received {str(out)!r}")
-    if Path(out).exists() and not (overwrite or resume):
-        raise FileExistsError(f"{str(out)!r} exists; choose another name or ask to overwrite it")
 
 
-def _split(data: LabeledImages, seed: int) -> tuple[LabeledImages, LabeledImages]:
-    """Set a part of the strings aside; no string is in both parts."""
-    distinct = len(set(data.labels))
-    if distinct < LEAST_LABELS:
-        raise ValueError(
-            f"there are only {distinct} different labels in the folder; label at least "
-            f"{LEAST_LABELS} (50 to 200 make a good reader)"
+def _check_place(out: Path, *, replaced: bool) -> None:
+    """See before the training, not after it, whether the model can be written."""
+    for path in (out, resume_path(out)):
+        if path.is_dir():
+            raise IsADirectoryError(f"{str(path)!r} is a folder; choose another name")
+    if out.exists() and not replaced:
+        cut_off = resume_path(out).exists()
+        more = ", or go on with the training that was cut off: resume" if cut_off else ""
+        raise FileExistsError(
+            f"{str(out)!r} exists; choose another name or ask to overwrite it{more}"
         )
-    share = min(VALIDATION, MOST_VALIDATION / len(data))
-    training, validation = split_by_label(data.labels, (1 - share, share), seed)
-    return data.subset(training), data.subset(validation)
+    place = next(folder for folder in out.absolute().parents if folder.exists())
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise type(error)(
+            f"{str(out)!r} cannot be written: {str(place)!r} takes no files ({error.strerror})"
+        ) from None
 
 
-def _new_model(charset: Charset, length: int, start: str | None, seed: int) -> keras.Model:
-    keras.utils.set_random_seed(seed)
-    if start is None:
-        model = cnn_ctc(charset, length=length, height=HEIGHT, width=WIDTH)
-    else:
-        model = pretrained_start(charset, length=length, start=start, dropout=DROPOUT)
-    compile_model(model, head="ctc", steps=None)  # nobody knows yet how many there will be
-    return model
+def _candidates(
+    examples: list[Example],
+    pretrained: bool,
+    init: str | os.PathLike[str] | None,
+    build: Builder | None,
+    head: Head,
+) -> list[Start]:
+    """What the training may begin with."""
+    if init is not None:
+        return [from_file(init, build)]
+    if pretrained and build is None:
+        return [shipped(name) for name in STARTS]
+    labels = [example.label for example in examples if example.label]
+    charset = Charset.from_labels(labels)
+    return [from_builder(build, charset, max(map(len, labels)), head)]
 
 
-def _best_start(charset: Charset, data: LabeledImages) -> tuple[str, float]:
-    """Find the start that reads the labelled images best, and its character error rate.
+def _look(
+    examples: list[Example],
+    shapes: set[InputShape],
+    processing: Processing,
+    on_error: str,
+    progress: bool | None,
+) -> dict[InputShape, LabeledImages]:
+    """Decode and prepare all images, say what is odd, and leave out what cannot be used."""
+    if on_error not in ("raise", "skip"):
+        raise ValueError(f"on_error must be 'raise' or 'skip', got {on_error!r}")
+    skipped: list[tuple[str, str]] = []
+    inspection = Inspection()
+    pictures = inspection.watch(decoded(examples, skipped, progress=progress))
+    data = prepare_examples(pictures, shapes, processing)
+    if progress is not False:
+        print(inspection.result(skipped), flush=True)
+    if skipped:
+        stop = on_error == "raise" or not data
+        report_skipped(skipped, len(examples), "images", stop=stop, stacklevel=4)
+    if not data:
+        raise ValueError("there are no images to learn from")
+    return data
 
-    All that was drawn were ASCII letters and digits; of other characters no start knows anything.
+
+def _decide(
+    order: dict[str, Any],
+    starts: list[Start],
+    data: dict[InputShape, LabeledImages],
+    settings: TrainingSettings,
+    processing: Processing,
+    init: str | os.PathLike[str] | None,
+) -> tuple[Job, Start]:
+    """Set images aside, choose what to begin with, and plan the training."""
+    some = next(iter(data.values()))
+    split = set_aside(some, seed=order["seed"], settings=settings, learned=_learned_by(init))
+    parts = {shape: split.parts(images)[0] for shape, images in data.items()}
+    kept = starts[0].weights.spec if init is not None and starts[0].weights else None
+    if kept is not None and init in STARTS:  # these read everything, which nobody asks for
+        kept = None
+    charset = Charset.from_labels(some.labels + ([kept.charset] if kept else []))
+    lengths = [*map(len, some.labels), *(kept.length if kept else ())]
+    start, error = _choose(starts, parts, charset, max(lengths), settings)
+    images = len(parts[start.shape])
+    familiar = error < start.familiar
+    rehearsal = min(1, settings.enough / images) if familiar else 0.0  # from none to all there is
+    drawn = round(rehearsal * settings.most_drawn) if start.draw is not None else 0
+    epochs, own = order["epochs"], settings.batch_size - drawn
+    plan = Plan(
+        start=start.name,
+        error=error,
+        seconds=settings.time_share * 60 * (order["minutes"] or 0.0),
+        steps=None if epochs is None else math.ceil(epochs * images / own),
+        drawn=drawn,
+        peak=rehearsal * settings.rehearsal_rate + (1 - rehearsal) * settings.peak_rate,
+        seed=order["seed"],
+        settings=settings,
+    )
+    spec = ModelSpec(
+        charset.characters,
+        (min(lengths), max(lengths)),
+        start.shape.height,
+        start.shape.width,
+        start.head,
+        processing=processing,
+    )
+    return Job(order, plan, spec, split), start
+
+
+def _choose(
+    starts: list[Start],
+    training: dict[InputShape, LabeledImages],
+    charset: Charset,
+    length: int,
+    settings: TrainingSettings,
+) -> tuple[Start, float]:
+    """Find what reads the labelled images best already, and its character error rate."""
+    errors = [
+        _error(start, training[start.shape], charset, length, settings.looked_at)
+        for start in starts
+    ]
+    best = min(range(len(starts)), key=errors.__getitem__)
+    return starts[best], errors[best]
+
+
+def _error(
+    start: Start, data: LabeledImages, charset: Charset, length: int, looked_at: int
+) -> float:
+    """The character error rate of a start's own weights, 1 if it cannot know anything.
+
+    All that was drawn were ASCII letters and digits; of other characters such weights know nothing.
     """
-    if drawable(charset.characters) != charset.characters:
-        return STARTS[0], 1.0
-    some = data.subset(range(min(len(data), MOST_LOOKED_AT)))
+    if start.weights is None:
+        return 1.0
+    if start.draw is not None and drawable(charset.characters) != charset.characters:
+        return 1.0
+    some = data.subset(range(min(len(data), looked_at)))
     lengths = [len(label) for label in some.labels]
-    known = (min(lengths), max(lengths))
-    errors = {}
-    for name in STARTS:
-        model = pretrained_start(charset, length=max(lengths), start=name)
-        parts = np.array_split(some.images, math.ceil(len(some) / BATCH_SIZE))
-        # Calling a model is quicker than its `predict`, which compiles it first, if done only once.
-        logits = np.concatenate([keras.ops.convert_to_numpy(model(part)) for part in parts])
-        texts = charset.decode(greedy_decode(logits, length=known))
-        errors[name] = metrics.cer(some.labels, texts)
-    best = min(errors, key=errors.__getitem__)
-    return best, errors[best]
+    model = start.build(charset, length, 0.0)
+    check_model(model, charset, length, start.head)
+    parts = np.array_split(some.images, math.ceil(len(some) / 32))
+    # Calling a model is quicker than its `predict`, which compiles it first, if done only once.
+    logits = np.concatenate([keras.ops.convert_to_numpy(model(part)) for part in parts])
+    if start.head == "ctc":
+        indices = greedy_decode(logits, length=(min(lengths), max(lengths)))
+    else:
+        indices = logits.argmax(axis=-1)
+    return metrics.cer(some.labels, charset.decode(indices))
 
 
-def _versions() -> dict[str, str]:
+def _first_state(start: Start, job: Job) -> Progress:
+    """The network to train, before the first step."""
+    charset, length = Charset(job.spec.charset), job.spec.length[1]
+    keras.utils.set_random_seed(job.plan.seed)
+    model = start.build(charset, length, job.plan.settings.dropout)
+    check_model(model, charset, length, start.head)
+    compile_model(model, head=start.head, steps=None)  # nobody knows yet how many there will be
+    weights = model.get_weights()
+    return Progress(model, weights, None if start.weights is None else weights)
+
+
+def _learned_by(init: str | os.PathLike[str] | None) -> frozenset[str]:
+    """What the reader to begin with has learned from; of some nobody knows."""
+    if init is None or not zipfile.is_zipfile(init):
+        return frozenset()
+    with zipfile.ZipFile(init) as archive:
+        if SPLIT_MEMBER not in archive.namelist():
+            return frozenset()
+        return Split.from_json(archive.read(SPLIT_MEMBER).decode()).learned
+
+
+def _check_same_images(split: Split, data: LabeledImages) -> None:
+    changes = split.changes(data)
+    if changes:
+        raise ValueError(
+            f"since the training was cut off, the images have changed: {changes}. To go on would "
+            "measure with strings that it has learned from; start anew without resume"
+        )
+
+
+def _record(job: Job, material: Material, done: Progress) -> dict[str, Any]:
+    """How the reader was made and how well it reads; for people."""
+    plan, state = job.plan, done.state
+    n, (exact, cer) = len(material.validation), state.best
     return {
-        "captcha_helpers": __version__,
-        "keras": keras.__version__,
-        "python": platform.python_version(),
+        "images": len(material.training),
+        "validation_images": n,
+        "split_by": job.split.by,
+        "minutes": job.order["minutes"],
+        "epochs": job.order["epochs"],
+        "start": plan.start,
+        "start_cer": round(plan.error, 4),
+        "drawn_of_a_batch": plan.drawn,
+        "peak_rate": plan.peak,
+        "seed": plan.seed,
+        "settings": asdict(plan.settings),
+        "steps": state.step,
+        "seconds": round(state.seconds, 1),
+        "validation_exact_match": exact,
+        "validation_exact_match_ci95": list(metrics.wilson_interval(round(exact * n), n)),
+        "validation_cer": -cer,
+        "history": state.history,
+        "versions": {
+            "captcha_helpers": __version__,
+            "keras": keras.__version__,
+            "python": platform.python_version(),
+        },
     }
+
+
+def _command(images: object, order: dict[str, Any], **more: object) -> str:
+    """The call that trained the reader, without paths."""
+    folder = isinstance(images, (str, os.PathLike))
+    what = repr(Path(images).resolve().name) if folder else "images, labels"
+    limit = "minutes" if order["epochs"] is None else "epochs"
+    processing = order["processing"]
+    said = [what, f"{limit}={order[limit]}"]
+    said += [f"{name}={value}" for name, value in more.items() if value is not None]
+    said += [f"seed={order['seed']}"]
+    said += [f"processing={processing}"] if processing != str(Processing()) else []
+    return f"captcha_helpers.train({', '.join(said)})"

@@ -1,20 +1,94 @@
-"""The weights that learning on one's own images starts from.
+"""What a training begins with: a network, and weights that it may have learned already.
 
-They have learned from drawn images only: "pretrained" from every look
-(`drawing.random_looks`), "mixed" from many more of the style that is hardest to read.
+A `Start` is all that `captcha_helpers.train` has to know about it. Two ship with the package and
+have learned from drawn images only: "pretrained" from every look (`drawing.random_looks`), "mixed"
+from many more of the style that is hardest to read. `from_file` makes one of a reader that somebody
+has already, `from_builder` one of a network that knows nothing yet.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from captcha_helpers.core.charset import BLANK_INDEX, Charset
 from captcha_helpers.core.files import WEIGHTS
 from captcha_helpers.core.models import cnn_ctc, keras
-from captcha_helpers.reading.model_file import ModelSpec, read_spec
+from captcha_helpers.data.examples import InputShape
+from captcha_helpers.data.processing import Processing
+from captcha_helpers.drawing.random_looks import draw_images
+from captcha_helpers.drawing.styles import STYLES, Style
+from captcha_helpers.reading.model_file import Head, ModelSpec, read_spec
+from captcha_helpers.reading.recognizer import model_path
 
 STARTS = ("pretrained", "mixed")
+HEIGHT, WIDTH = 48, 160  # of the images that they read
+# A start knows a look if its character error rate is below this. What is drawn near one style helps
+# with an image of that style even if it is read badly; what is drawn in any look only takes time.
+FAMILIAR = {"pretrained": 0.05, "mixed": 0.15}
+OWN_FAMILIAR = 0.15  # for readers of one's own, which were made for a look too
+_WITH_DROPOUT = {"cnn_ctc": cnn_ctc}  # builders that take it, by the names of their models
+
+
+class Builder(Protocol):
+    """A function that builds a network, as those of `captcha_helpers.core.models`."""
+
+    def __call__(self, charset: Charset, *, length: int) -> keras.Model:
+        """From ``(B, H, W, C)`` in 0–255 to logits ``(B, T, V)``, V is ``charset.num_classes``."""
+
+
+class Draw(Protocol):
+    """A function that draws images as a start has learned from, to be shown again."""
+
+    def __call__(
+        self,
+        count: int,
+        *,
+        charset: str,
+        length: tuple[int, int],
+        processing: Processing,
+        seed: int,
+        start: int,
+    ) -> tuple[NDArray[np.uint8], list[str]]:
+        """Images number `start` and following, ``(B, H, W, C)``, and B labels."""
+
+
+class Weights(NamedTuple):
+    """A network that has learned, and what it says."""
+
+    model: keras.Model
+    spec: ModelSpec
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a training begins with.
+
+    Attributes:
+        name: How it is called when the training says what it does.
+        build: Makes the network for a charset, a longest label and a share of dropout; weights
+            that are known already are in it.
+        shape: Height, width and channels of the images that it takes.
+        head: ``"ctc"`` for logits over frames, ``"per_position"`` for logits over positions.
+        weights: What it has learned; None if nothing yet.
+        familiar: A look is known if less than this share of the characters is read wrongly.
+        draw: Draws images as it has learned from; None if there is nothing to draw.
+    """
+
+    name: str
+    build: Callable[[Charset, int, float], keras.Model]
+    shape: InputShape
+    head: Head = "ctc"
+    weights: Weights | None = None
+    familiar: float = 0.0
+    draw: Draw | None = None
 
 
 def start_file(name: str) -> Path:
@@ -32,10 +106,98 @@ def start_file(name: str) -> Path:
     return WEIGHTS / f"{name}.keras"
 
 
-@cache
-def _start(name: str) -> tuple[keras.Model, ModelSpec]:
-    path = start_file(name)
-    return keras.models.load_model(path, compile=False), read_spec(path)
+def shipped(name: str) -> Start:
+    """The start that ships under a name, one of `STARTS`.
+
+    Raises:
+        ValueError: If no start has that name.
+
+    Example:
+        >>> shipped("mixed").shape
+        InputShape(height=48, width=160, channels=1)
+    """
+    weights = _read(start_file(name))
+    return _with_weights(name, weights, FAMILIAR[name], _draw_near(STYLES.get(name), weights.spec))
+
+
+def from_file(path: str | os.PathLike[str], build: Builder | None = None) -> Start:
+    """Begin with a reader that somebody has already.
+
+    Args:
+        path: The ``.keras`` file that `captcha_helpers.train` or `save_model` wrote, or the name of
+            a start.
+        build: What built the model. Only needed if its last layer is not the one that gives the
+            logits of all classes, so that it cannot be made anew for other characters.
+
+    Returns:
+        The start.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no Keras model that can be trained, or one without a specification.
+    """
+    if os.fspath(path) in STARTS:
+        return shipped(os.fspath(path))
+    path = model_path(path)
+    if path.suffix != ".keras" and path.exists():
+        raise ValueError(
+            f"{str(path)!r} can be read with, but not trained; begin with the .keras file that "
+            "it was exported from"
+        )
+    read_spec(path)  # its errors are the clearer ones
+    return _with_weights(str(path), _load(path), OWN_FAMILIAR, None, build)
+
+
+def from_builder(build: Builder | None, charset: Charset, length: int, head: Head = "ctc") -> Start:
+    """Begin with a network that has learned nothing.
+
+    Args:
+        build: Called as ``build(charset, length=4)``; gives a model with one image input and logits
+            at the end. By default `captcha_helpers.cnn_ctc` in the size of the shipped weights.
+        charset: Characters to build it for, once, to see which images it takes.
+        length: Characters of the longest label, likewise.
+        head: What its logits mean.
+
+    Returns:
+        The start.
+
+    Raises:
+        ValueError: If the model is not of that kind.
+
+    Example:
+        >>> from captcha_helpers.core.models import multi_head
+        >>> from_builder(multi_head, Charset("01"), 4, "per_position").shape
+        InputShape(height=48, width=144, channels=1)
+    """
+    if build is None:
+        small = {"height": HEIGHT, "width": WIDTH}
+        return Start("nothing", lambda c, n, _: cnn_ctc(c, length=n, **small), InputShape(**small))
+    shape = _input_shape(build(charset, length=length))
+    name = f"a new {getattr(build, '__name__', 'network')}"
+    return Start(name, lambda c, n, _: build(c, length=n), shape, head)
+
+
+def check_model(model: keras.Model, charset: Charset, length: int, head: Head) -> None:
+    """See whether a network can learn such labels.
+
+    Raises:
+        ValueError: If its output does not fit.
+
+    Example:
+        >>> check_model(cnn_ctc(Charset("01"), length=4), Charset("01"), 4, "ctc")
+    """
+    shape = model.output_shape
+    if not isinstance(shape, tuple) or len(shape) != 3 or shape[-1] != charset.num_classes:
+        raise ValueError(
+            f"the model gives {shape}, but must end in logits (None, T, {charset.num_classes}): "
+            f"the blank and {len(charset)} characters"
+        )
+    needed = 2 * length - 1 if head == "ctc" else length
+    if shape[1] is None or shape[1] < needed or (head == "per_position" and shape[1] != needed):
+        raise ValueError(
+            f"the model gives {shape[1]} steps, but labels of {length} characters need {needed}"
+            f"{' or more' if head == 'ctc' else ''} (head={head!r})"
+        )
 
 
 def pretrained_start(
@@ -63,18 +225,113 @@ def pretrained_start(
         >>> pretrained_start(Charset("0123456789"), length=6).output_shape
         (None, 40, 11)
     """
-    source, spec = _start(start)
-    size = {"height": spec.height, "width": spec.width}
-    model = cnn_ctc(charset, length=length, **size, dropout=dropout)
-    for layer in source.layers[:-1]:
-        model.get_layer(layer.name).set_weights(layer.get_weights())
-    kernel, bias = model.layers[-1].get_weights()
-    known_kernel, known_bias = source.layers[-1].get_weights()
-    row_of = {char: row for row, char in enumerate(spec.charset, start=1)}
-    row_of_class = {BLANK_INDEX: BLANK_INDEX} | {
+    return shipped(start).build(charset, length, dropout)
+
+
+@cache
+def _read(path: Path) -> Weights:
+    return _load(path)
+
+
+def _load(path: Path) -> Weights:
+    return Weights(keras.models.load_model(path, compile=False), read_spec(path))
+
+
+def _with_weights(
+    name: str, weights: Weights, familiar: float, draw: Draw | None, build: Builder | None = None
+) -> Start:
+    shape, head = _input_shape(weights.model), weights.spec.head
+
+    def made_anew(charset: Charset, length: int, dropout: float) -> keras.Model:
+        model = _same_network(weights, charset, length, dropout, build)
+        _take_over(weights, model, charset)
+        return model
+
+    return Start(name, made_anew, shape, head, weights, familiar, draw)
+
+
+def _draw_near(style: Style | None, spec: ModelSpec) -> Draw:
+    """Draw as a start that ships was taught: near a style, or in any look."""
+
+    def draw(count: int, **kind: object) -> tuple[NDArray[np.uint8], list[str]]:
+        return draw_images(count, height=spec.height, width=spec.width, near=style, **kind)
+
+    return draw
+
+
+def _input_shape(model: keras.Model) -> InputShape:
+    shape = model.input_shape
+    if not isinstance(shape, tuple) or len(shape) != 4 or None in shape[1:]:
+        raise ValueError(
+            f"the model takes {shape}, but must take one image (None, height, width, channels)"
+        )
+    return InputShape(*shape[1:])
+
+
+def _same_network(
+    weights: Weights, charset: Charset, length: int, dropout: float, build: Builder | None
+) -> keras.Model:
+    """The network once more with random weights, for other characters and lengths."""
+    if build is not None:
+        return build(charset, length=length)
+    source, spec = weights
+    names = [layer.name for layer in source.layers]
+    if source.name in _WITH_DROPOUT:
+        size = {"height": spec.height, "width": spec.width}
+        model = _WITH_DROPOUT[source.name](charset, length=length, **size, dropout=dropout)
+        if [layer.name for layer in model.layers if layer.name != "dropout"] == names:
+            return model
+    classes = _class_layers(source, Charset(spec.charset).num_classes)
+    if not classes:
+        raise ValueError(
+            f"{names[-1]!r}, the last layer of the model, is no Dense layer with a unit for each "
+            "character, so it cannot be made anew; say what built the model: build=my_builder"
+        )
+    config = source.get_config()
+    for layer in config["layers"]:
+        if layer["config"]["name"] in classes:
+            layer["config"]["units"] = charset.num_classes
+    return type(source).from_config(config)
+
+
+def _class_layers(model: keras.Model, classes: int) -> list[str]:
+    """Names of the layers at the end that have a unit for each class: one, or one a position."""
+    found: list[keras.layers.Dense] = []
+    for layer in reversed(model.layers):
+        if not layer.weights:
+            continue
+        if not isinstance(layer, keras.layers.Dense) or layer.units != classes:
+            break
+        if found and layer.kernel.shape != found[0].kernel.shape:
+            break
+        found.append(layer)
+    return [layer.name for layer in found]
+
+
+def _take_over(weights: Weights, model: keras.Model, charset: Charset) -> None:
+    """Copy the weights of all layers; of those that name characters, the rows that are known."""
+    row_of = {char: row for row, char in enumerate(weights.spec.charset, start=1)}
+    rows = {BLANK_INDEX: BLANK_INDEX} | {
         i: row_of[char] for i, char in enumerate(charset.characters, start=1) if char in row_of
     }
-    for i, row in row_of_class.items():
-        kernel[:, i], bias[i] = known_kernel[:, row], known_bias[row]
-    model.layers[-1].set_weights([kernel, bias])
-    return model
+    known = {layer.name: layer.get_weights() for layer in weights.model.layers if layer.weights}
+    naming = _class_layers(model, charset.num_classes)
+    for layer in model.layers:
+        old, new = known.pop(layer.name, None), layer.get_weights()
+        if old is None:
+            continue  # a place that the longest label did not have
+        if layer.name in naming:
+            for was, will_be in zip(old, new, strict=True):
+                will_be[..., list(rows)] = was[..., list(rows.values())]
+            old = new
+        if [array.shape for array in old] != [array.shape for array in new]:
+            raise ValueError(
+                f"the layer {layer.name!r} of the new network is another one than in "
+                "the reader to begin with; build it as that one was built"
+            )
+        layer.set_weights(old)
+    if known:
+        raise ValueError(
+            f"the new network has no layer {next(iter(known))!r}, which the reader to begin with "
+            "has; build it as that one was built"
+        )

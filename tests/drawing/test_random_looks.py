@@ -15,12 +15,11 @@ from captcha_helpers import (
     pretrained_start,
     random_style,
     read_spec,
-    recipe,
 )
 from captcha_helpers.drawing.painter import glyph
 from captcha_helpers.drawing.random_looks import FONTS, _cut
 from captcha_helpers.drawing.styles import Style
-from captcha_helpers.learning.starts import start_file
+from captcha_helpers.learning.starts import HEIGHT, WIDTH, start_file
 
 SIZE = {"height": 48, "width": 160}
 
@@ -72,7 +71,7 @@ def test_every_font_has_every_character(font: str):
 def test_the_shipped_start_is_small_and_fits_the_recipe():
     spec = read_spec(start_file("pretrained"))
     assert start_file("pretrained").stat().st_size <= 1_500_000
-    assert (spec.height, spec.width) == (recipe.HEIGHT, recipe.WIDTH)
+    assert (spec.height, spec.width) == (HEIGHT, WIDTH)
     assert spec.charset == ALPHANUMERIC and "tools.pretrain" in spec.training["command"]
 
 

@@ -17,8 +17,7 @@ from captcha_helpers import (
     read_spec,
     shipped_models,
 )
-from captcha_helpers.learning.recipe import HEIGHT, WIDTH
-from captcha_helpers.learning.starts import STARTS, pretrained_start, start_file
+from captcha_helpers.learning.starts import HEIGHT, STARTS, WIDTH, pretrained_start, start_file
 from tools import style_models
 
 pytestmark = pytest.mark.slow

@@ -1,0 +1,132 @@
+"""What a training says to whoever waits for it: before, after, and if it went wrong."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from captcha_helpers.core.charset import Charset
+from captcha_helpers.data.checks import ENOUGH_IMAGES, counters
+from captcha_helpers.data.folders import LabeledImages
+from captcha_helpers.learning.checkpoint import Job
+from captcha_helpers.reading.model_file import ModelSpec
+
+NEXT_TO_NOTHING = 0.5  # of the characters wrong, from which on hardly any string is right
+FEW_PASSES = 10
+
+
+def plan_text(job: Job, training: int, validation: int, seconds_used: float) -> str:
+    """Say what is going to happen.
+
+    Args:
+        job: What was decided.
+        training: Images to learn from.
+        validation: Images that are set aside.
+        seconds_used: Of the time, by now.
+
+    Returns:
+        Three lines.
+    """
+    plan, spec = job.plan, job.spec
+    fewest, most = spec.length
+    length = f"{most}" if fewest == most else f"{fewest} to {most}"
+    apart = {
+        "label": "no string is in both",
+        "image": "there are few strings, each in several images, so they are split by image and "
+        "the strings are in both",
+    }[job.split.by]
+    rehearsal = f"; {plan.drawn} of {plan.settings.batch_size} images a batch are drawn"
+    return "\n".join(
+        [
+            f"learning to read {length} characters of {spec.charset} from {training} images; "
+            f"{validation} are set aside to measure with ({apart})",
+            f"beginning with {plan.start}{_knows(plan.error)}{rehearsal if plan.drawn else ''}",
+            f"until {_end(job, seconds_used)}; Ctrl-C ends it earlier and keeps what was learned",
+        ]
+    )
+
+
+def _knows(error: float) -> str:
+    return f", which reads {1 - error:.0%} of the characters already" if error < 1 else ""
+
+
+def _end(job: Job, seconds_used: float) -> str:
+    if job.plan.steps is not None:
+        return f"batch {job.plan.steps}"
+    left = timedelta(minutes=job.order["minutes"]) - timedelta(seconds=seconds_used)
+    return f"{datetime.now() + left:%H:%M:%S}"
+
+
+def result_text(facts: dict[str, Any]) -> str:
+    """Say how well a reader reads, from the record of its training.
+
+    Example:
+        >>> result_text({"validation_exact_match": 0.9, "validation_images": 30,
+        ...              "validation_exact_match_ci95": [0.744, 0.965]})
+        'reads 90.0% (± 15.6) of 30 held-out images'
+    """
+    exact = facts["validation_exact_match"]
+    low, high = facts["validation_exact_match_ci95"]
+    around = max(exact - low, high - exact)
+    return (
+        f"reads {exact:.1%} (± {100 * around:.1f}) of {facts['validation_images']} held-out images"
+    )
+
+
+def reasons(data: LabeledImages, spec: ModelSpec, facts: dict[str, Any]) -> list[str]:
+    """Guess why next to nothing is read; an empty list if more is.
+
+    Args:
+        data: What was learned from.
+        spec: What the model takes.
+        facts: The record of the training.
+
+    Returns:
+        Sentences, the likeliest reason first.
+    """
+    if facts["validation_cer"] < NEXT_TO_NOTHING:
+        return []
+    passes = facts["history"][-1]["epoch"]
+    return list(_reasons(data, Charset(spec.charset), passes))
+
+
+def trouble_text(facts: dict[str, Any]) -> str:
+    """Say loudly that a reader reads next to nothing, and why that may be.
+
+    Example:
+        >>> facts = {"validation_exact_match": 0.0, "validation_cer": 0.9, "warnings": ["Why."]}
+        >>> print(trouble_text(facts))
+        WARNING: this reader reads next to nothing: 0.0% of the images, 90% of the characters wrong.
+        - Why.
+    """
+    cer = min(1.0, facts["validation_cer"])
+    first = (
+        f"WARNING: this reader reads next to nothing: {facts['validation_exact_match']:.1%} of the "
+        f"images, {cer:.0%} of the characters wrong."
+    )
+    return "\n".join([first, *(f"- {reason}" for reason in facts["warnings"])])
+
+
+def _reasons(data: LabeledImages, charset: Charset, passes: float) -> Iterator[str]:
+    yield from counters(data.labels)
+    if passes < FEW_PASSES:
+        yield (
+            f"Each image was seen {passes:.0f} times; give it more time, until it is some "
+            f"{10 * FEW_PASSES} times."
+        )
+    needed = max(ENOUGH_IMAGES, 5 * len(charset))
+    if len(data) < needed:
+        yield f"{len(data)} labelled images are few for {len(charset)} characters; label {needed}."
+    yield (
+        "The labels may be wrong: of which these are a few, do the images say that? "
+        f"{_a_few(data)}."
+    )
+    yield "The text may be too small once the image is stretched to the model's size: crop it."
+
+
+def _a_few(data: LabeledImages) -> str:
+    step = math.ceil(len(data) / 3)
+    pairs: Sequence[tuple[str, str]] = list(zip(data.names, data.labels, strict=True))[::step]
+    return ", ".join(f"{name} {label!r}" for name, label in pairs)
