@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 import captcha_helpers
-from captcha_helpers.core.files import write_bytes
+from captcha_helpers.core.files import check_writable, write_bytes
 
 if TYPE_CHECKING:
     from captcha_helpers.data.images import ImageError
@@ -358,7 +358,8 @@ def _readable(pairs: Iterable[tuple[Path, str]]) -> Iterator[tuple[Any, str]]:
     cls=_Examples,
     epilog="captcha-helpers train my_images --out my_reader.keras\n"
     "captcha-helpers train my_images --minutes 1 --out quick.keras\n"
-    "captcha-helpers train my_images --out my_reader.keras --resume",
+    "captcha-helpers train my_images --out my_reader.keras --resume\n"
+    "captcha-helpers train more_images --init my_reader.keras --out better.keras",
 )
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Model file, .keras.")
@@ -366,6 +367,7 @@ def _readable(pairs: Iterable[tuple[Path, str]]) -> Iterator[tuple[Any, str]]:
 @click.option("--epochs", type=int, help="Passes over the images, instead of a time.")
 @click.option("--seed", default=0, show_default=True, help="Another seed, another split.")
 @click.option("--from-scratch", is_flag=True, help="Do not start from the pre-trained weights.")
+@click.option("--init", metavar="MODEL", help="Go on from this reader, a .keras file.")
 @click.option("--strict", is_flag=True, help="Stop at images that cannot be used.")
 @click.option("--resume", is_flag=True, help="Go on with a training that was cut off.")
 @click.option("--overwrite", is_flag=True, help="Replace the model file.")
@@ -387,6 +389,7 @@ def train(
     epochs: int | None,
     seed: int,
     from_scratch: bool,
+    init: str | None,
     strict: bool,
     resume: bool,
     overwrite: bool,
@@ -399,34 +402,52 @@ def train(
     """Learn to read the labelled images in FOLDER.
 
     The labels stand in the file names (LABEL.png, LABEL_anything.png) or in a labels.csv with the
-    columns file and label. Ctrl-C keeps the best model so far. What --auto-crop,
-    --invert, --strong and --clahe do to the images is stored with the model: reading does it too.
+    columns file and label. Ctrl-C keeps the best model so far, and --resume goes on. What
+    --auto-crop, --invert, --strong and --clahe do to the images is stored with the model: reading
+    does it too. --init takes a reader that has learned already: it learns new labels, characters
+    and lengths, and goes on reading what it has read.
     """
-    captcha_helpers.read_labels(folder)  # a wrong path is told before TensorFlow is loaded
+    if init is not None and from_scratch:
+        raise click.UsageError("Give --init or --from-scratch: it begins with one of them.")
+    # What is wrong with a path is told before TensorFlow is loaded, and so is that it has begun.
+    labelled = captcha_helpers.read_labels(folder)
+    check_writable(out)
+    if not (overwrite or resume):
+        _refuse_existing(out)
+    if init is not None:
+        from captcha_helpers.reading.recognizer import model_path
+
+        captcha_helpers.read_spec(model_path(init))
+    if not as_json:
+        click.echo(f"{len(labelled)} labelled images in {folder}; loading TensorFlow ...")
     _import_keras()
+    changed = captcha_helpers.Processing(invert, strong, auto_crop, clahe)
     reader = captcha_helpers.train(
         folder,
         minutes=minutes,
         epochs=epochs,
         out=out,
         pretrained=not from_scratch,
+        init=init,
         on_error="raise" if strict else "skip",
         seed=seed,
         resume=resume,
         overwrite=overwrite,
-        processing=captcha_helpers.Processing(invert, strong, auto_crop, clahe),
+        processing=None if changed == captcha_helpers.Processing() else changed,
         progress=False if as_json else None,
     )
     facts = reader.spec.training
     if as_json:
         click.echo(json.dumps(facts))
         return
-    low, high = facts["validation_exact_match_ci95"]
-    click.echo(
-        f"{out}: reads {facts['validation_exact_match']:.1%} of {facts['validation_images']} "
-        f"validation images (95 %: {low:.1%} to {high:.1%}); they chose the weights, so measure "
-        "on others: captcha-helpers evaluate"
+    from captcha_helpers.learning.messages import result_text
+
+    next_step = (
+        f"captcha-helpers evaluate {out} OTHER_IMAGES measures it on images of which it knows none"
+        if facts["complete"]
+        else f"captcha-helpers train {folder} --out {out} --resume goes on"
     )
+    click.echo(f"{out} {result_text(facts)}, which chose its weights; {next_step}")
 
 
 @main.command(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 ASSETS = Path(__file__).parents[1] / "assets"
@@ -32,3 +33,31 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """See before the work, not after it, whether a file can be written. Nothing is left behind.
+
+    Args:
+        path: The file, in a folder that may have to be made.
+
+    Raises:
+        OSError: If it cannot, as a rule `IsADirectoryError`, `NotADirectoryError` or
+            `PermissionError`.
+
+    Example:
+        >>> check_writable(Path(__file__).parent)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        IsADirectoryError: ...core' is a folder; choose another name
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{str(path)!r} is a folder; choose another name")
+    place = next(folder for folder in path.absolute().parents if folder.exists())
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise type(error)(
+            f"{str(path)!r} cannot be written: {str(place)!r} takes no files ({error.strerror})"
+        ) from None

@@ -13,7 +13,7 @@ No model has a custom layer, so ``keras.models.load_model`` needs nothing but th
 from __future__ import annotations
 
 try:
-    import keras
+    import keras as keras
 except ModuleNotFoundError as error:  # pragma: no cover - depends on the installation
     raise ImportError(
         'captcha_helpers.core.models needs Keras: pip install "captcha-helpers[train]"'

@@ -79,7 +79,7 @@ def reasons(data: LabeledImages, spec: ModelSpec, facts: dict[str, Any]) -> list
     """Guess why next to nothing is read; an empty list if more is.
 
     Args:
-        data: What was learned from.
+        data: All labelled images.
         spec: What the model takes.
         facts: The record of the training.
 

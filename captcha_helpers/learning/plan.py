@@ -1,4 +1,4 @@
-"""The numbers of a training: what steers every one, what was decided for this one, how far it is."""
+"""The numbers of a training: what steers all, what was decided for one, and how far it is."""
 
 from __future__ import annotations
 

@@ -24,7 +24,6 @@ import math
 import os
 import platform
 import sys
-import tempfile
 import time
 import zipfile
 from collections.abc import Iterable, Sequence
@@ -39,6 +38,7 @@ from captcha_helpers import __version__
 from captcha_helpers.core import metrics
 from captcha_helpers.core.charset import Charset
 from captcha_helpers.core.ctc import greedy_decode
+from captcha_helpers.core.files import check_writable
 from captcha_helpers.core.models import keras
 from captcha_helpers.data.checks import Inspection
 from captcha_helpers.data.examples import (
@@ -185,7 +185,7 @@ def train(
         "from_start": from_start,
         **_record(job, material, done),
     }
-    facts["warnings"] = reasons(training, job.spec, facts)
+    facts["warnings"] = reasons(data[start.shape], job.spec, facts)
     if facts["warnings"] and progress is not False:
         print(trouble_text(facts), file=sys.stderr, flush=True)
     spec = replace(job.spec, training=facts)
@@ -210,24 +210,14 @@ def _check_arguments(
 
 
 def _check_place(out: Path, *, replaced: bool) -> None:
-    """See before the training, not after it, whether the model can be written."""
     for path in (out, resume_path(out)):
-        if path.is_dir():
-            raise IsADirectoryError(f"{str(path)!r} is a folder; choose another name")
+        check_writable(path)
     if out.exists() and not replaced:
         cut_off = resume_path(out).exists()
         more = ", or go on with the training that was cut off: resume" if cut_off else ""
         raise FileExistsError(
             f"{str(out)!r} exists; choose another name or ask to overwrite it{more}"
         )
-    place = next(folder for folder in out.absolute().parents if folder.exists())
-    try:
-        with tempfile.TemporaryFile(dir=place):
-            pass
-    except OSError as error:
-        raise type(error)(
-            f"{str(out)!r} cannot be written: {str(place)!r} takes no files ({error.strerror})"
-        ) from None
 
 
 def _candidates(
@@ -363,6 +353,7 @@ def _first_state(start: Start, job: Job) -> Progress:
     model = start.build(charset, length, job.plan.settings.dropout)
     check_model(model, charset, length, start.head)
     compile_model(model, head=start.head, steps=None)  # nobody knows yet how many there will be
+    model.optimizer.build(model.trainable_variables)  # else a state of step 0 is not whole
     weights = model.get_weights()
     return Progress(model, weights, None if start.weights is None else weights)
 
@@ -418,8 +409,9 @@ def _record(job: Job, material: Material, done: Progress) -> dict[str, Any]:
 
 def _command(images: object, order: dict[str, Any], **more: object) -> str:
     """The call that trained the reader, without paths."""
-    folder = isinstance(images, (str, os.PathLike))
-    what = repr(Path(images).resolve().name) if folder else "images, labels"
+    what = "images, labels"
+    if isinstance(images, (str, os.PathLike)):
+        what = repr(Path(images).resolve().name)
     limit = "minutes" if order["epochs"] is None else "epochs"
     processing = order["processing"]
     said = [what, f"{limit}={order[limit]}"]

@@ -1,4 +1,4 @@
-"""A training under way: batches, steps, checks, until the plan is fulfilled or somebody stops it."""
+"""A training under way: batches, steps, checks, to the end of the plan or until Ctrl-C."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -170,7 +170,7 @@ def _check_enough(labels: Sequence[str], units: int, settings: TrainingSettings)
     )
 
 
-def _spared(keys: Iterable[str], units: dict[str, Iterable[str]], number: int) -> Iterator[str]:
+def _spared(keys: Iterable[str], units: Mapping[str, Iterable[str]], number: int) -> Iterator[str]:
     """The first `number` keys without which everything that they hold still occurs elsewhere."""
     left = Counter(thing for things in units.values() for thing in set(things))
     for key in keys:

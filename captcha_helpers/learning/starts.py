@@ -13,14 +13,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from captcha_helpers.core.charset import BLANK_INDEX, Charset
 from captcha_helpers.core.files import WEIGHTS
-from captcha_helpers.core.models import cnn_ctc, keras
+from captcha_helpers.core.models import (
+    cnn_ctc,
+    crnn_ctc,
+    fixed_length_cnn,
+    keras,
+    multi_head,
+    residual_ctc,
+)
 from captcha_helpers.data.examples import InputShape
 from captcha_helpers.data.processing import Processing
 from captcha_helpers.drawing.random_looks import draw_images
@@ -34,7 +41,12 @@ HEIGHT, WIDTH = 48, 160  # of the images that they read
 # with an image of that style even if it is read badly; what is drawn in any look only takes time.
 FAMILIAR = {"pretrained": 0.05, "mixed": 0.15}
 OWN_FAMILIAR = 0.15  # for readers of one's own, which were made for a look too
-_WITH_DROPOUT = {"cnn_ctc": cnn_ctc}  # builders that take it, by the names of their models
+_BUILDERS: dict[str, Callable[..., keras.Model]] = {  # by the names of their models
+    build.__name__: build
+    for build in (cnn_ctc, crnn_ctc, fixed_length_cnn, multi_head, residual_ctc)
+}
+_WITH_DROPOUT = ("cnn_ctc", "residual_ctc")
+_IN_COLOUR = ("residual_ctc",)
 
 
 class Builder(Protocol):
@@ -126,8 +138,8 @@ def from_file(path: str | os.PathLike[str], build: Builder | None = None) -> Sta
     Args:
         path: The ``.keras`` file that `captcha_helpers.train` or `save_model` wrote, or the name of
             a start.
-        build: What built the model. Only needed if its last layer is not the one that gives the
-            logits of all classes, so that it cannot be made anew for other characters.
+        build: What built the model, if it cannot be made anew for other characters and lengths
+            without: those of `captcha_helpers.core.models` can, and most that end in a Dense layer.
 
     Returns:
         The start.
@@ -253,7 +265,7 @@ def _with_weights(
 def _draw_near(style: Style | None, spec: ModelSpec) -> Draw:
     """Draw as a start that ships was taught: near a style, or in any look."""
 
-    def draw(count: int, **kind: object) -> tuple[NDArray[np.uint8], list[str]]:
+    def draw(count: int, **kind: Any) -> tuple[NDArray[np.uint8], list[str]]:
         return draw_images(count, height=spec.height, width=spec.width, near=style, **kind)
 
     return draw
@@ -275,23 +287,26 @@ def _same_network(
     if build is not None:
         return build(charset, length=length)
     source, spec = weights
-    names = [layer.name for layer in source.layers]
-    if source.name in _WITH_DROPOUT:
-        size = {"height": spec.height, "width": spec.width}
-        model = _WITH_DROPOUT[source.name](charset, length=length, **size, dropout=dropout)
-        if [layer.name for layer in model.layers if layer.name != "dropout"] == names:
-            return model
+    if source.name in _BUILDERS:
+        shape = _input_shape(source)
+        size: dict[str, Any] = {"height": shape.height, "width": shape.width}
+        size |= {"dropout": dropout} if source.name in _WITH_DROPOUT else {}
+        size |= {"channels": shape.channels} if source.name in _IN_COLOUR else {}
+        return _BUILDERS[source.name](charset, length=length, **size)
     classes = _class_layers(source, Charset(spec.charset).num_classes)
-    if not classes:
-        raise ValueError(
-            f"{names[-1]!r}, the last layer of the model, is no Dense layer with a unit for each "
-            "character, so it cannot be made anew; say what built the model: build=my_builder"
-        )
     config = source.get_config()
     for layer in config["layers"]:
         if layer["config"]["name"] in classes:
             layer["config"]["units"] = charset.num_classes
-    return type(source).from_config(config)
+    try:
+        model = type(source).from_config(config)
+        check_model(model, charset, length, spec.head)
+    except ValueError as error:
+        raise ValueError(
+            f"the network {source.name!r} cannot be made anew for {len(charset)} characters and "
+            f"labels of {length}; say what built it: build=my_builder ({error})"
+        ) from None
+    return model
 
 
 def _class_layers(model: keras.Model, classes: int) -> list[str]:
@@ -320,18 +335,22 @@ def _take_over(weights: Weights, model: keras.Model, charset: Charset) -> None:
         old, new = known.pop(layer.name, None), layer.get_weights()
         if old is None:
             continue  # a place that the longest label did not have
-        if layer.name in naming:
-            for was, will_be in zip(old, new, strict=True):
-                will_be[..., list(rows)] = was[..., list(rows.values())]
-            old = new
-        if [array.shape for array in old] != [array.shape for array in new]:
+        naming_it = layer.name in naming
+        if [_size(array, naming_it) for array in old] != [_size(array, naming_it) for array in new]:
             raise ValueError(
                 f"the layer {layer.name!r} of the new network is another one than in "
-                "the reader to begin with; build it as that one was built"
+                "the reader to begin with; build it as that one was built (build=...)"
             )
-        layer.set_weights(old)
+        if naming_it:
+            for was, will_be in zip(old, new, strict=True):
+                will_be[..., list(rows)] = was[..., list(rows.values())]
+        layer.set_weights(new if naming_it else old)
     if known:
         raise ValueError(
             f"the new network has no layer {next(iter(known))!r}, which the reader to begin with "
-            "has; build it as that one was built"
+            "has; build it as that one was built (build=...)"
         )
+
+
+def _size(array: NDArray[np.floating], by_class: bool) -> tuple[int, ...]:
+    return array.shape[:-1] if by_class else array.shape

@@ -34,7 +34,6 @@ from captcha_helpers import (
     prepare_batch,
     pretrained_start,
     read_spec,
-    recipe,
     save_debug,
     save_model,
     thicken,
@@ -43,6 +42,7 @@ from captcha_helpers import (
     write_samples,
 )
 from captcha_helpers.drawing.random_looks import draw_images
+from captcha_helpers.learning import starts
 
 ALL = Processing(invert="auto", strong=True, auto_crop=True, clahe=True)
 SPEC = ModelSpec("0123456789", (6, 6), 48, 160, training={"note": "made by a test"})
@@ -266,11 +266,11 @@ def test_training_reading_and_the_saved_file_process_alike(
     folder, out, drawn = tmp_path / "stars", tmp_path / "m.keras", []
     processing = Processing(invert="always", auto_crop=True)
 
-    def note(*arguments, draw_images=recipe.draw_images, **options):
+    def note(*arguments, draw_images=starts.draw_images, **options):
         drawn.append(options["processing"])
         return draw_images(*arguments, **options)
 
-    monkeypatch.setattr(recipe, "draw_images", note)
+    monkeypatch.setattr(starts, "draw_images", note)
     reader = train(folder, epochs=1, out=out, processing=processing, progress=False)
     assert reader.spec.training["drawn_of_a_batch"] and set(drawn) == {processing}
     assert read_spec(out).processing == processing
@@ -279,9 +279,6 @@ def test_training_reading_and_the_saved_file_process_alike(
     assert again == [one.text for one in reader.read_many(folder)]
     seen = load_folder(folder, height=48, width=160, processing=processing)
     assert again == [one.text for one in reader.read_prepared(seen.images)]
-    recipe.save_model(reader.keras_model, reader.spec, out.with_suffix(".resume.keras"))
-    with pytest.raises(ValueError, match=r"processing was .*invert='always'.* and is .*'no'"):
-        train(folder, epochs=1, out=out, resume=True, progress=False)
 
 
 def test_the_steps_are_written_and_nothing_is_overwritten(tmp_path: Path):

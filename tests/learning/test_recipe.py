@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
+import random
+import shutil
 import time
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -15,15 +15,27 @@ import pytest
 from PIL import Image
 
 from captcha_helpers import (
+    STYLES,
     Charset,
+    Processing,
+    TrainingSettings,
+    check_folder,
     evaluate,
+    export,
     generate,
     load,
+    multi_head,
     read_labels,
     recipe,
     train,
     write_samples,
 )
+from captcha_helpers.data import examples
+from captcha_helpers.learning import run, starts
+from captcha_helpers.learning.run import Run
+from captcha_helpers.learning.split import SPLIT_MEMBER, Split
+
+SETTINGS = TrainingSettings()
 
 pytestmark = pytest.mark.slow
 
@@ -42,7 +54,7 @@ def weights(path: Path) -> list[np.ndarray]:
 def test_the_rate_rises_falls_and_ends_at_zero():
     rates = [recipe.learning_rate(share / 100) for share in range(101)]
     peak = int(np.argmax(rates))
-    assert rates[peak] == recipe.PEAK_RATE and peak == 10
+    assert rates[peak] == SETTINGS.peak_rate and peak == 10
     assert (np.diff(rates[:peak]) > 0).all() and (np.diff(rates[peak:]) < 0).all()
     assert rates[-1] == pytest.approx(0, abs=1e-12)
 
@@ -77,44 +89,18 @@ def test_same_seed_same_weights_and_no_string_on_both_sides(folder: Path, tmp_pa
         assert np.allclose(one, other, atol=1e-5)
 
 
-def test_killed_and_resumed_ends_where_it_would_have(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(recipe, "SAVE_EVERY", 0.0)
-    out, whole = tmp_path / "killed.keras", tmp_path / "whole.keras"
-    code = (
-        "from captcha_helpers import recipe; recipe.SAVE_EVERY = 0.0\n"
-        f"recipe.train({str(folder)!r}, epochs=3, out={str(out)!r}, progress=False)"
-    )
-    process = subprocess.Popen([sys.executable, "-c", code])
-    partial = tmp_path / "killed.resume.keras"
-    while not partial.exists() and process.poll() is None:
-        time.sleep(0.05)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert partial.exists() and not out.exists()
-    with pytest.raises(ValueError, match="seed was 0 and is 1"):
-        train(folder, epochs=3, out=out, seed=1, resume=True, progress=False)
-    resumed = train(folder, epochs=3, out=out, resume=True, progress=False)
-    straight = train(folder, epochs=3, out=whole, progress=False)
-    assert resumed.spec.training["steps"] == straight.spec.training["steps"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["killed.keras", "whole.keras"]
-    # Threads add floats up in another order in another process, hence not exactly.
-    for one, other in zip(weights(out), weights(whole), strict=True):
-        assert np.allclose(one, other, rtol=0.05, atol=5e-3)
-
-
-def test_interrupt_keeps_the_best_model(folder: Path, tmp_path: Path, monkeypatch):
+def test_interrupt_keeps_the_best_model(folder: Path, tmp_path: Path, monkeypatch, capsys):
     steps = []
 
-    def stop(self, images, labels, step=recipe._Run._step):
+    def stop(self, images, labels, step=Run._step):
         steps.append(len(labels))
         if len(steps) == 6:
             raise KeyboardInterrupt
         step(self, images, labels)
 
-    monkeypatch.setattr(recipe._Run, "_step", stop)
+    monkeypatch.setattr(Run, "_step", stop)
     reader = train(folder, epochs=20, out=tmp_path / "m.keras", progress=False)
+    assert "--resume" in capsys.readouterr().err
     assert reader.spec.training["complete"] is False
     assert load(tmp_path / "m.keras").spec == reader.spec
     assert (tmp_path / "m.resume.keras").exists()
@@ -124,8 +110,8 @@ def test_a_later_check_loses_only_to_one_that_is_better_beyond_chance(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
     results = iter([0.9, 1.0, 0.95, *[0.3] * 20])
-    monkeypatch.setattr(recipe.metrics, "exact_match", lambda labels, texts: next(results))
-    monkeypatch.setattr(recipe._Run, "_go_back", lambda run: 1.0)
+    monkeypatch.setattr(run.metrics, "exact_match", lambda labels, texts: next(results))
+    monkeypatch.setattr(Run, "go_back", lambda run: 1.0)
     training = train(folder, epochs=12, progress=False).spec.training
     assert training["validation_exact_match"] == 0.95
     assert [check["exact_match"] for check in training["history"]][:4] == [0.9, 1.0, 0.95, 0.3]
@@ -138,13 +124,13 @@ def test_the_weights_go_a_quarter_of_the_way_back_unless_they_read_worse_there(
     """Of 18 validation images one more or less is chance, four less are not."""
     ends = []
 
-    def go_back(run, original=recipe._Run._go_back):
-        run.state.best = (0.5, -0.1)
+    def go_back(run, original=Run.go_back):
+        run.progress.state.best = (0.5, -0.1)
         monkeypatch.setattr(run, "_read_validation", lambda: (there, 0.1))
-        ends.extend([run.first, run.kept])
+        ends.extend([run.progress.first, run.progress.kept])
         return original(run)
 
-    monkeypatch.setattr(recipe._Run, "_go_back", go_back)
+    monkeypatch.setattr(Run, "go_back", go_back)
     facts = train(folder, epochs=1, out=tmp_path / "m.keras", progress=False).spec.training
     assert facts["validation_images"] == 18 and facts["from_start"] == share
     assert facts["validation_exact_match"] == (there if share < 1 else 0.5)
@@ -161,35 +147,37 @@ def test_what_is_left_out_against_learning_by_heart_stays_out_of_the_model(
     assert not [layer.name for layer in model.layers if "drop" in layer.name]
 
 
-def first_batch(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[dict, np.ndarray]:
+def first_batch(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, **options
+) -> tuple[dict, np.ndarray]:
     """What `train` decided, and the labels (B, L) of the first batch."""
     batches = []
 
-    def note(self, images, labels, step=recipe._Run._step):
+    def note(self, images, labels, step=Run._step):
         batches.append(labels)
         step(self, images, labels)
 
-    monkeypatch.setattr(recipe._Run, "_step", note)
-    return train(folder, epochs=1, progress=False).spec.training, batches[0]
+    monkeypatch.setattr(Run, "_step", note)
+    return train(folder, epochs=1, progress=False, **options).spec.training, batches[0]
 
 
 def test_a_familiar_look_is_rehearsed_with_its_own_characters_and_lengths(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
     facts, labels = first_batch(folder, monkeypatch)
-    assert (facts["drawn_of_a_batch"], facts["peak_rate"]) == (22, recipe.REHEARSAL_RATE)
-    assert len(labels) == recipe.BATCH_SIZE and ((labels > 0) & (labels <= 10)).all()
+    assert (facts["drawn_of_a_batch"], facts["peak_rate"]) == (22, SETTINGS.rehearsal_rate)
+    assert len(labels) == SETTINGS.batch_size and ((labels > 0) & (labels <= 10)).all()
     known = {tuple(row) for row in Charset("0123456789").encode(
         [label for _, label in read_labels(folder)], length=6).tolist()}  # fmt: skip
-    assert sum(tuple(row) in known for row in labels.tolist()) == recipe.BATCH_SIZE - 22
+    assert sum(tuple(row) in known for row in labels.tolist()) == SETTINGS.batch_size - 22
 
 
 def test_images_of_any_look_are_drawn_only_if_the_start_reads_nearly_all(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(recipe, "_best_start", lambda *_: ("pretrained", 0.1))
+    monkeypatch.setattr(recipe, "_choose", lambda starts, *_: (starts[0], 0.1))
     facts, labels = first_batch(folder, monkeypatch)
-    assert (facts["drawn_of_a_batch"], facts["peak_rate"]) == (0, recipe.PEAK_RATE)
+    assert (facts["drawn_of_a_batch"], facts["peak_rate"]) == (0, SETTINGS.peak_rate)
     known = {label for _, label in read_labels(folder)}
     assert set(Charset.from_labels(known).decode(labels)) <= known
 
@@ -197,10 +185,10 @@ def test_images_of_any_look_are_drawn_only_if_the_start_reads_nearly_all(
 def test_with_many_labels_fewer_images_are_drawn_and_the_rate_is_higher(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(recipe, "ENOUGH", 51)  # of the folder's 120 images 102 are trained on
-    facts, labels = first_batch(folder, monkeypatch)
-    assert facts["drawn_of_a_batch"] == 11 and len(labels) == recipe.BATCH_SIZE
-    assert facts["peak_rate"] == (recipe.REHEARSAL_RATE + recipe.PEAK_RATE) / 2
+    settings = TrainingSettings(enough=51)  # of the folder's 120 images 102 are trained on
+    facts, labels = first_batch(folder, monkeypatch, settings=settings)
+    assert facts["drawn_of_a_batch"] == 11 and len(labels) == SETTINGS.batch_size
+    assert facts["peak_rate"] == (SETTINGS.rehearsal_rate + SETTINGS.peak_rate) / 2
 
 
 def test_begins_with_the_start_that_reads_the_folder_best(
@@ -209,11 +197,11 @@ def test_begins_with_the_start_that_reads_the_folder_best(
     write_samples(tmp_path, 80, seed=3, styles=["mixed"])
     styles = []
 
-    def note(count, near=None, draw=recipe.draw_images, **kind):
+    def note(count, near=None, draw=starts.draw_images, **kind):
         styles.append(near)
         return draw(count, near=near, **kind)
 
-    monkeypatch.setattr(recipe, "draw_images", note)
+    monkeypatch.setattr(starts, "draw_images", note)
     facts = train(tmp_path / "mixed", epochs=1, progress=False).spec.training
     assert facts["start"] == "mixed" and facts["drawn_of_a_batch"] == 22
     assert {style.name for style in styles} == {"mixed"}
@@ -226,7 +214,7 @@ def test_a_strange_look_is_learned_from_the_folder_alone(
         image = np.asarray(Image.open(path).convert("RGB"))
         Image.fromarray(np.ascontiguousarray(image[::-1])).save(tmp_path / f"{label}.png")
     facts, labels = first_batch(tmp_path, monkeypatch)
-    assert (facts["drawn_of_a_batch"], facts["peak_rate"]) == (0, recipe.PEAK_RATE)
+    assert (facts["drawn_of_a_batch"], facts["peak_rate"]) == (0, SETTINGS.peak_rate)
     known = {label for _, label in read_labels(tmp_path)}
     assert set(Charset.from_labels(known).decode(labels)) <= known
 
@@ -238,6 +226,166 @@ def test_characters_that_no_font_has_are_learned_from_the_folder_alone(tmp_path:
         Image.fromarray(image).save(tmp_path / f"{text}.png")
     reader = train(tmp_path, epochs=1, progress=False)
     assert reader.spec.training["drawn_of_a_batch"] == 0
+
+
+def small(charset: Charset, *, length: int) -> keras.Model:
+    """A network that learns nothing in no time, and leaves something out at random."""
+    image = keras.Input((16, 32, 1))
+    x = keras.layers.Rescaling(1 / 255)(image)
+    x = keras.layers.Conv2D(4, 3, padding="same", activation="relu")(x)
+    x = keras.layers.MaxPooling2D((16, 2))(x)
+    x = keras.layers.Dropout(0.3)(keras.layers.Reshape((16, 4))(x))
+    return keras.Model(image, keras.layers.Dense(charset.num_classes)(x), name="small")
+
+
+class Killed(BaseException):
+    pass
+
+
+def test_killed_at_any_step_and_resumed_equals_a_training_that_was_not(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The process is not there any more to write anything; what was written before must do."""
+    options = {"epochs": 4, "build": small, "progress": False, "seed": 3}
+    options["settings"] = TrainingSettings(save_every=0.0)
+    straight = train(folder, **options)
+    steps = straight.spec.training["steps"]
+    killed_at = random.Random().sample(range(1, steps), 3)
+    for number in killed_at:
+        out = tmp_path / f"{number}.keras"
+
+        def stop(self, images, labels, number=number, step=Run._step):
+            if self.progress.state.step == number:
+                raise Killed
+            step(self, images, labels)
+
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(Run, "_step", stop)
+            train(folder, out=out, **options)
+        assert not out.exists() and out.with_suffix(".resume.keras").exists()
+        with pytest.raises(ValueError, match="seed was 3 and is 1"):
+            train(folder, out=out, resume=True, **options | {"seed": 1})
+        resumed = train(folder, out=out, resume=True, **options)
+        assert [path.name for path in tmp_path.iterdir()] == [out.name]
+        out.unlink()
+        for one, other in zip(
+            resumed.keras_model.get_weights(), straight.keras_model.get_weights(), strict=True
+        ):
+            np.testing.assert_allclose(one, other, atol=1e-5, err_msg=f"killed at {number}")
+        history, expected = (
+            [{key: row[key] for key in ("epoch", "loss", "cer")} for row in one]
+            for one in (resumed.spec.training["history"], straight.spec.training["history"])
+        )
+        for one, other in zip(history, expected, strict=True):
+            assert one == pytest.approx(other, rel=1e-4)
+
+
+def test_labels_corrected_before_it_was_resumed_are_noticed(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    images, out = tmp_path / "images", tmp_path / "m.keras"
+    shutil.copytree(folder, images)
+    options = {"epochs": 2, "build": small, "progress": False, "out": out}
+
+    def stop(self, images, labels):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "_step", stop)
+        train(images, **options)
+    wrong = sorted(images.iterdir())[0]
+    wrong.rename(images / f"999999_{wrong.name.partition('_')[2]}")
+    with pytest.raises(ValueError, match=r"1 image is new \(999999_\d+.png\), 1 image is gone"):
+        train(images, resume=True, **options)
+    (images / f"999999_{wrong.name.partition('_')[2]}").rename(wrong)
+    assert train(images, resume=True, **options).spec.training["complete"]
+
+
+def test_any_network_is_trained_saved_exported_and_read_with(folder: Path, tmp_path: Path):
+    out = tmp_path / "m.keras"
+    train(folder, epochs=1, build=multi_head, head="per_position", out=out, progress=False)
+    reader = load(out)
+    assert (reader.spec.head, reader.spec.width) == ("per_position", 144)
+    checks = export(out, tmp_path / "out", formats=["keras", "onnx"])
+    assert all(check.same_text == 1 for check in checks if not check.left_out)
+    assert evaluate(load(tmp_path / "out" / "model.onnx"), folder).score.n == 120
+    with pytest.raises(ValueError, match="gives 6 steps, but labels of 6 characters need 11"):
+        train(folder, epochs=1, build=multi_head, progress=False)
+
+
+def test_goes_on_from_a_reader_with_new_characters_and_lengths(folder: Path, tmp_path: Path):
+    """What it has read it goes on reading, and it is measured with what it has not learned."""
+    first, second = tmp_path / "first.keras", tmp_path / "second.keras"
+    processing = Processing(invert="always")
+    old = train(folder, epochs=3, out=first, processing=processing, progress=False)
+    assert old.spec.training["validation_exact_match"] > 0.7
+    images, labels = generate(replace(STYLES["stars"], charset="0123456789x", length=(7, 7)), 30)
+    more = tmp_path / "more"
+    shutil.copytree(folder, more)
+    for image, label in zip(images, labels, strict=True):
+        Image.fromarray(image).save(more / f"{label}.png")
+    new = train(more, epochs=1, init=first, out=second, progress=False)
+    assert (new.spec.charset, new.spec.length) == ("0123456789x", (6, 7))
+    assert new.spec.processing == processing
+    facts = new.spec.training
+    assert facts["start_cer"] < 0.15 and facts["drawn_of_a_batch"] == 0
+    assert "init=first.keras" in facts["command"]
+    assert evaluate(new, folder).score.exact_match > 0.7
+    learned = Split.from_json(zipfile.ZipFile(first).read(SPLIT_MEMBER).decode()).learned
+    aside = Split.from_json(zipfile.ZipFile(second).read(SPLIT_MEMBER).decode()).validation
+    assert aside and not learned & set(aside.values())
+
+
+def test_images_in_memory_are_learned_as_those_of_a_folder(folder: Path):
+    paths, labels = zip(*read_labels(folder), strict=True)
+    options = {"epochs": 1, "build": small, "progress": False}
+    one, other = train(folder, **options), train([*paths], [*labels], **options)
+    for a, b in zip(one.keras_model.get_weights(), other.keras_model.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+    with pytest.raises(ValueError, match="120 images and 3 labels"):
+        train(paths, labels[:3], **options)
+
+
+def test_each_image_is_decoded_once(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    opened = []
+
+    def note(path, load_image=examples.load_image):
+        opened.append(path)
+        return load_image(path)
+
+    monkeypatch.setattr(examples, "load_image", note)
+    train(folder, epochs=1, build=small)
+    assert len(opened) == len(set(opened)) == 120
+
+
+def test_says_what_it_finds_what_it_will_do_and_why_nothing_is_read(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    for number, path in enumerate(sorted(folder.iterdir())[:60]):
+        shutil.copy(path, tmp_path / f"{number:04}.png")
+    facts = train(tmp_path, epochs=1, build=small).spec.training
+    said = capsys.readouterr()
+    assert str(check_folder(tmp_path)) in said.out and "60 images, labels of 4" in said.out
+    assert "51 images; 9 are set aside" in said.out and "a new small" in said.out
+    assert "WARNING" in said.err and "numbers 0000 to 0059 in a row" in said.err
+    assert facts["warnings"][0].startswith("The labels are the numbers")
+
+
+@pytest.mark.parametrize("name", ["folder.keras", "file/m.keras"])
+def test_a_model_that_cannot_be_written_is_told_before_the_training(
+    folder: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "folder.keras").mkdir()
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(recipe, "examples_of", None)  # nothing is looked at before
+    with pytest.raises(OSError, match="choose another name|cannot be written"):
+        train(folder, out=tmp_path / name, overwrite=True, progress=False)
+
+
+def test_a_folder_that_does_not_exist_is_made(folder: Path, tmp_path: Path):
+    out = tmp_path / "a" / "b" / "m.keras"
+    train(folder, epochs=1, build=small, out=out, progress=False)
+    assert [path.name for path in out.parent.iterdir()] == ["m.keras"]
 
 
 def test_nothing_is_overwritten_unasked(folder: Path, tmp_path: Path):

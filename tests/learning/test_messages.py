@@ -1,0 +1,69 @@
+"""What a training says can be understood and is right."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from captcha_helpers import LabeledImages, ModelSpec, wilson_interval
+from captcha_helpers.learning.checkpoint import Job
+from captcha_helpers.learning.messages import plan_text, reasons, result_text
+from captcha_helpers.learning.plan import Plan
+from captcha_helpers.learning.split import set_aside
+
+SPEC = ModelSpec("0123456789", (4, 4), 16, 32)
+
+
+def labelled(labels: list[str]) -> LabeledImages:
+    images = np.zeros((len(labels), 2, 2, 1), np.uint8)
+    return LabeledImages(images, labels, [f"{i}.png" for i in range(len(labels))])
+
+
+def facts(cer: float, epoch: float = 100.0) -> dict:
+    return {"validation_cer": cer, "history": [{"epoch": epoch}]}
+
+
+def random_labels(count: int) -> list[str]:
+    return [f"{number:04}" for number in np.random.default_rng(0).integers(0, 10_000, count)]
+
+
+@pytest.mark.parametrize(
+    ("labels", "epoch", "said"),
+    [
+        ([f"{number:03}" for number in range(1, 301)], 100.0, "numbers 001 to 300 in a row"),
+        (random_labels(300), 3.0, "Each image was seen 3 times"),
+        (random_labels(60), 100.0, "60 labelled images are few for 10 characters; label 200"),
+        (random_labels(300), 100.0, "The labels may be wrong"),
+    ],
+)
+def test_the_likeliest_reason_comes_first(labels: list[str], epoch: float, said: str):
+    assert said in reasons(labelled(labels), SPEC, facts(0.9, epoch))[0]
+
+
+def test_a_reader_that_reads_has_no_reasons():
+    assert reasons(labelled(random_labels(60)), SPEC, facts(0.1)) == []
+
+
+@pytest.mark.parametrize("right", [0, 27, 30])
+def test_the_sentence_about_the_result_holds_the_interval(right: int):
+    low, high = wilson_interval(right, 30)
+    said = result_text(
+        {
+            "validation_exact_match": right / 30,
+            "validation_exact_match_ci95": [low, high],
+            "validation_images": 30,
+        }
+    )
+    share, around = (float(part.strip("(±%) ")) for part in said.split()[1:4] if part != "(±")
+    assert share - around <= 100 * low + 0.1 and share + around >= 100 * high - 0.1
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [(random_labels(60), "no string is in both"), (["cat", "dog"] * 20, "split by image")],
+)
+def test_the_plan_says_how_the_images_were_split(labels: list[str], said: str):
+    plan = Plan("mixed", 0.2, 60.0, None, 22, 1e-3)
+    order = {"minutes": 1.0}
+    text = plan_text(Job(order, plan, SPEC, set_aside(labelled(labels), seed=0)), 50, 10, 3.0)
+    assert said in text and "mixed, which reads 80% of the characters already" in text
