@@ -18,7 +18,7 @@ NO_LABEL = "its label '' is empty"  # a reason, as load_folder gives it
 
 
 class InputShape(NamedTuple):
-    """The images that a model takes: rows, columns, and channels (1 for grey)."""
+    """The images that a model takes: rows, columns, and channels (1 is grey, 3 RGB)."""
 
     height: int
     width: int
@@ -126,7 +126,7 @@ def prepare_examples(
     for example, pixels in pictures:
         examples.append(example)
         for shape, prepared in images.items():
-            prepared.append(prepare(pixels, shape.height, shape.width, processing))
+            prepared.append(prepare(pixels, **shape._asdict(), processing=processing))
     labels = [example.label for example in examples]
     names = [example.name for example in examples]
     return {

@@ -49,7 +49,7 @@ def plan_text(job: Job, training: int, validation: int, seconds_used: float) -> 
 
 
 def _knows(error: float) -> str:
-    return f", which reads {1 - error:.0%} of the characters already" if error < 1 else ""
+    return f", which reads {1 - error:.1%} of the characters already" if error < 1 else ""
 
 
 def _end(job: Job, seconds_used: float) -> str:

@@ -301,6 +301,7 @@ def _decide(
         start.shape.width,
         start.head,
         processing=processing,
+        channels=start.shape.channels,
     )
     return Job(order, plan, spec, split), start
 

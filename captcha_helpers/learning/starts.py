@@ -129,7 +129,9 @@ def shipped(name: str) -> Start:
         InputShape(height=48, width=160, channels=1)
     """
     weights = _read(start_file(name))
-    return _with_weights(name, weights, FAMILIAR[name], _draw_near(STYLES.get(name), weights.spec))
+    return _with_weights(
+        name, weights, FAMILIAR[name], _draw_near(STYLES.get(name), _input_shape(weights.model))
+    )
 
 
 def from_file(path: str | os.PathLike[str], build: Builder | None = None) -> Start:
@@ -262,11 +264,11 @@ def _with_weights(
     return Start(name, made_anew, shape, head, weights, familiar, draw)
 
 
-def _draw_near(style: Style | None, spec: ModelSpec) -> Draw:
+def _draw_near(style: Style | None, shape: InputShape) -> Draw:
     """Draw as a start that ships was taught: near a style, or in any look."""
 
     def draw(count: int, **kind: Any) -> tuple[NDArray[np.uint8], list[str]]:
-        return draw_images(count, height=spec.height, width=spec.width, near=style, **kind)
+        return draw_images(count, near=style, **shape._asdict(), **kind)
 
     return draw
 
@@ -277,6 +279,8 @@ def _input_shape(model: keras.Model) -> InputShape:
         raise ValueError(
             f"the model takes {shape}, but must take one image (None, height, width, channels)"
         )
+    if shape[3] not in (1, 3):
+        raise ValueError(f"the model takes images of {shape[3]} channels; 1 is grey and 3 is RGB")
     return InputShape(*shape[1:])
 
 

@@ -47,17 +47,15 @@ def test_everything_comes_back(tmp_path: Path, begun_with_weights: bool):
     state = State(7, 12.5, 1.5, (0.25, -0.5), [{"epoch": 1.0, "loss": None, "cer": 0.5}])
     first = [np.zeros_like(array) for array in model.get_weights()]
     kept = [array + 1 for array in model.get_weights()]
-    save_checkpoint(
-        path, before, Progress(model, kept, first if begun_with_weights else None, state)
-    )
+    first = first if begun_with_weights else None
+    save_checkpoint(path, before, Progress(model, kept, first, state))
     after, progress = load_checkpoint(path, ORDER)
     assert after == before and progress.state == state
     assert (progress.first is not None) == begun_with_weights
     for one, other in zip(progress.kept, kept, strict=True):
         np.testing.assert_array_equal(one, other)
-    for one, other in zip(
-        progress.model.optimizer.variables, model.optimizer.variables, strict=True
-    ):
+    optimizers = progress.model.optimizer, model.optimizer
+    for one, other in zip(*(optimizer.variables for optimizer in optimizers), strict=True):
         np.testing.assert_array_equal(one.numpy(), other.numpy())
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 

@@ -7,6 +7,7 @@ import shutil
 import time
 import zipfile
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -228,9 +229,9 @@ def test_characters_that_no_font_has_are_learned_from_the_folder_alone(tmp_path:
     assert reader.spec.training["drawn_of_a_batch"] == 0
 
 
-def small(charset: Charset, *, length: int) -> keras.Model:
+def small(charset: Charset, *, length: int, channels: int = 1) -> keras.Model:
     """A network that learns nothing in no time, and leaves something out at random."""
-    image = keras.Input((16, 32, 1))
+    image = keras.Input((16, 32, channels))
     x = keras.layers.Rescaling(1 / 255)(image)
     x = keras.layers.Conv2D(4, 3, padding="same", activation="relu")(x)
     x = keras.layers.MaxPooling2D((16, 2))(x)
@@ -250,7 +251,7 @@ def test_killed_at_any_step_and_resumed_equals_a_training_that_was_not(
     options["settings"] = TrainingSettings(save_every=0.0)
     straight = train(folder, **options)
     steps = straight.spec.training["steps"]
-    killed_at = random.Random().sample(range(1, steps), 3)
+    killed_at = random.Random().sample(range(1, steps), 2)
     for number in killed_at:
         out = tmp_path / f"{number}.keras"
 
@@ -299,6 +300,24 @@ def test_labels_corrected_before_it_was_resumed_are_noticed(
         train(images, resume=True, **options)
     (images / f"999999_{wrong.name.partition('_')[2]}").rename(wrong)
     assert train(images, resume=True, **options).spec.training["complete"]
+
+
+def test_a_network_that_sees_colour_is_shown_colour(tmp_path: Path):
+    for number in range(40):
+        image = np.full((20, 60, 3), (200, 30, 30) if number % 2 else (30, 30, 200), np.uint8)
+        Image.fromarray(image).save(tmp_path / f"{'r' if number % 2 else 'b'}{number:02}_.png")
+    seen = []
+
+    def note(self, images, labels, step=Run._step):
+        seen.append(images)
+        step(self, images, labels)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Run, "_step", note)
+        reader = train(tmp_path, epochs=1, build=partial(small, channels=3), progress=False)
+    assert reader.spec.channels == 3 and seen[0].shape[1:] == (16, 32, 3)
+    assert (seen[0][..., 0] > seen[0][..., 2]).any() and (seen[0][..., 0] < seen[0][..., 2]).any()
+    assert reader.read(tmp_path / "r01_.png").text is not None
 
 
 def test_any_network_is_trained_saved_exported_and_read_with(folder: Path, tmp_path: Path):
