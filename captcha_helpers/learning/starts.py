@@ -10,11 +10,12 @@ from functools import cache
 from pathlib import Path
 
 from captcha_helpers.core.charset import BLANK_INDEX, Charset
-from captcha_helpers.core.files import WEIGHTS
 from captcha_helpers.core.models import cnn_ctc, keras
 from captcha_helpers.reading.model_file import ModelSpec, read_spec
+from captcha_helpers.reading.runtimes import load_keras
+from captcha_helpers.reading.shipped import shipped_starts
 
-STARTS = ("pretrained", "mixed")
+STARTS = tuple(shipped_starts())
 
 
 def start_file(name: str) -> Path:
@@ -25,17 +26,17 @@ def start_file(name: str) -> Path:
 
     Example:
         >>> start_file("pretrained").name
-        'pretrained.keras'
+        'pretrained.npz'
     """
     if name not in STARTS:
         raise ValueError(f"there is no start {name!r}; choose one of {', '.join(STARTS)}")
-    return WEIGHTS / f"{name}.keras"
+    return shipped_starts()[name]
 
 
 @cache
 def _start(name: str) -> tuple[keras.Model, ModelSpec]:
     path = start_file(name)
-    return keras.models.load_model(path, compile=False), read_spec(path)
+    return load_keras(path), read_spec(path)
 
 
 def pretrained_start(
