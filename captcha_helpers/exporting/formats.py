@@ -174,8 +174,8 @@ def export(
     missing = {name: why for name in formats if (why := _why_not(name, source))}
     wanted = [name for name in wanted if not _why_not(name, source)]
     if set(missing) == set(formats):
-        reasons = "; ".join(f"{name}: {why}" for name, why in missing.items())
-        raise ValueError(f"nothing of that can be made of this model ({reasons})")
+        reasons = "; ".join(f"no {name} of this model: {why}" for name, why in missing.items())
+        raise ValueError(f"nothing can be exported; {reasons}")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _quiet(), tempfile.TemporaryDirectory(dir=folder.parent, prefix=prefix) as work:
         partial = Path(work, "new")

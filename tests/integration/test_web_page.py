@@ -173,7 +173,7 @@ print(*{"keras", "tensorflow", "onnx", "cv2"} & set(sys.modules))
 
 @pytest.fixture(scope="module")
 def keras_model() -> Any:
-    keras = pytest.importorskip("keras")
+    pytest.importorskip("keras")
     return load_keras(PRETRAINED)
 
 
