@@ -72,14 +72,10 @@ def main() -> None:
         path, begun = options.one
         print(json.dumps(measure(Path(path), float(begun), options.rounds), default=float))
         return
-    from captcha_helpers.learning.starts import (
-        start_file,  # imports Keras, which not every child needs
-    )
-
     report = {}
     with tempfile.TemporaryDirectory() as work:
         checks = ch.export(
-            start_file("pretrained"),
+            "pretrained",
             Path(work, "out"),
             formats=["keras", "savedmodel", "onnx", "litert"],
         )

@@ -99,12 +99,12 @@ from .reading.model_file import read_spec as read_spec
 from .reading.recognizer import Recognizer as Recognizer
 from .reading.recognizer import load as load
 from .reading.recognizer import save_model as save_model
-from .reading.recognizer import shipped_models as shipped_models
 from .reading.robustness import DAMAGES as DAMAGES
 from .reading.robustness import Damage as Damage
 from .reading.robustness import DamageScore as DamageScore
 from .reading.robustness import robustness as robustness
 from .reading.runtimes import open_model as open_model
+from .reading.shipped import shipped_models as shipped_models
 from .results import load_results as load_results
 from .results import save_result as save_result
 

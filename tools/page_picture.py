@@ -20,7 +20,6 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 import captcha_helpers as ch
-from captcha_helpers.learning.starts import start_file
 
 OUT = Path(__file__).parents[1] / "docs" / "images" / "web_page.png"
 
@@ -56,7 +55,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as work:
         ch.write_samples(Path(work), 24, seed=3, styles=["gradient"])
         ch.export(
-            start_file("pretrained"),
+            "pretrained",
             Path(work, "out"),
             formats=["web"],
             samples=Path(work, "gradient"),

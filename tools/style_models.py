@@ -2,8 +2,8 @@
 
 Each begins with the pre-trained weights and learns from images near one style only
 (`captcha_helpers.draw_images` with ``near``), none of them drawn twice and none of them real. It is
-then written as an ONNX file, which reads without TensorFlow. The reader of `mixed` is kept as a
-``.keras`` file too: `captcha_helpers.train` begins with it if it knows a folder better than the
+then written as an ONNX file, which reads without TensorFlow. The weights of `mixed` are kept for
+Keras too (``.npz``): `captcha_helpers.train` begins with them if they know a folder better than the
 pre-trained start. The cards of all of them are ``docs/models.md``.
 
 Killed or interrupted, the same command goes on where it was.
@@ -25,13 +25,15 @@ import numpy as np
 from captcha_helpers import export, generate, load, prepare_batch, pretrained_start
 from captcha_helpers.core import metrics
 from captcha_helpers.core.charset import Charset
-from captcha_helpers.core.files import write_bytes
+from captcha_helpers.core.files import WEIGHTS, write_bytes
 from captcha_helpers.drawing.random_looks import draw_images
 from captcha_helpers.drawing.styles import get_style
 from captcha_helpers.learning.fitting import compile_model
 from captcha_helpers.learning.starts import HEIGHT, STARTS, WIDTH
 from captcha_helpers.reading.model_file import ModelSpec
-from captcha_helpers.reading.recognizer import from_keras, save_model, uncompiled
+from captcha_helpers.reading.recognizer import from_keras, uncompiled
+from captcha_helpers.reading.weights import save_weights
+from tools import weights_index
 
 IMAGES = {
     "mixed": 192_000,
@@ -47,7 +49,6 @@ EPOCHS = 20  # only says how often progress is shown and saved
 SEED = 3_000_000  # the pre-training and the rehearsal have drawn with others
 TEST_IMAGES = 1500
 TEST_SEED = 1_000_000
-PACKAGE = Path(captcha_helpers.__file__).parent
 CARDS = Path("docs/models.md")
 INTRODUCTION = """# The readers that ship with the package
 
@@ -156,14 +157,12 @@ def make(name: str, images: int, folder: Path) -> None:
 
 
 def write(name: str, model: keras.Model, spec: ModelSpec, folder: Path) -> None:
-    """Write NAME.onnx, and NAME.keras if trainings begin with it."""
+    """Write NAME.onnx, and NAME.npz if trainings begin with it."""
     with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch, f"{name}.keras")
-        save_model(model, spec, path)
-        export(path, Path(scratch, "out"), formats=["onnx"])
+        export(from_keras(model, spec), Path(scratch, "out"), formats=["onnx"])
         write_bytes(folder / f"{name}.onnx", Path(scratch, "out", "model.onnx").read_bytes())
-        if name in STARTS:
-            write_bytes(folder / f"{name}.keras", path.read_bytes())
+    if name in STARTS:
+        save_weights(model, spec, folder / f"{name}.npz")
 
 
 def card(name: str, path: Path) -> str:
@@ -199,12 +198,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("styles", nargs="*", default=list(IMAGES), help="by default all")
     parser.add_argument("--images", type=int, help="how many drawn images to learn from")
-    parser.add_argument("--out", type=Path, default=PACKAGE)
+    parser.add_argument("--out", type=Path, default=WEIGHTS)
     options = parser.parse_args()
     for name in options.styles:
         make(name, options.images or IMAGES[name], options.out)
-    if options.out == PACKAGE:
-        cards = [card(name, PACKAGE / f"{name}.onnx") for name in IMAGES]
+    if options.out == WEIGHTS:
+        weights_index.main()
+        cards = [card(name, WEIGHTS / f"{name}.onnx") for name in IMAGES]
         write_bytes(CARDS, "".join([INTRODUCTION, *cards]).encode())
 
 

@@ -163,11 +163,12 @@ def _knows_the_strings(verb: Callable[..., None]) -> Callable[..., None]:
 
 def _import_runtime(model: str) -> None:
     """Import Keras if the model needs it, once it is known that there is such a model."""
-    from captcha_helpers.reading.recognizer import model_path
+    from captcha_helpers.reading.runtimes import format_of
+    from captcha_helpers.reading.shipped import model_path
 
     path = model_path(model)
-    if path.suffix not in (".onnx", ".tflite"):
-        captcha_helpers.read_spec(path)
+    captcha_helpers.read_spec(path)
+    if format_of(path).extra == "train":
         _import_keras()
 
 
@@ -471,7 +472,7 @@ def evaluate(
     With --ignore-case, the labels are compared with the readings in one case, too.
     """
     _refuse_existing(report)
-    from captcha_helpers.reading.recognizer import model_path
+    from captcha_helpers.reading.shipped import model_path
 
     captcha_helpers.read_spec(model_path(model))
     captcha_helpers.read_labels(folder)  # wrong paths are told before TensorFlow is loaded
@@ -662,7 +663,7 @@ def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     "captcha-helpers export my_reader.keras --charset digits --length 4-6 --out digits_only\n"
     "captcha-helpers export my_reader.keras --to web --offline --samples my_images --out page",
 )
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to make.")
 @click.option("--to", "formats", help="Which formats, as in keras,onnx; by default all.")
 @_knows_the_strings
@@ -671,7 +672,7 @@ def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 @click.option("--overwrite", is_flag=True, help="Replace the folder.")
 @_json
 def export(
-    model: Path,
+    model: str,
     out: Path,
     formats: str | None,
     samples: Path | None,
@@ -680,21 +681,21 @@ def export(
     as_json: bool,
     **known: Any,
 ) -> None:
-    """Write MODEL, a .keras file, in other formats.
+    """Write MODEL in other formats.
 
-    --charset, --length and --ignore-case are kept in the files: whoever reads with them reads such
-    strings only.
+    MODEL is a .keras file, or a name that captcha-helpers models lists; of an ONNX file come onnx
+    and web alone. --charset, --length and --ignore-case are kept in the files: whoever reads with
+    them reads such strings only.
 
     Each file is compared with MODEL: it must read the same. The formats: keras, h5, savedmodel;
-    onnx takes raw pixels; litert gives four .tflite files; web is a page that reads images in the
-    browser.
+    onnx takes raw pixels, onnx-int8 is a quarter of its size (only with --to); litert gives four
+    .tflite files; web is a page that reads images in the browser.
     """
     from captcha_helpers.exporting.formats import FORMATS
-
-    captcha_helpers.read_spec(model)  # a wrong path is told before TensorFlow is loaded
-    _import_keras()
     from captcha_helpers.reading.mask import MaskWarning
+    from captcha_helpers.reading.shipped import shipped_starts
 
+    _import_runtime(os.fspath(shipped_starts().get(model, model)))
     with warnings.catch_warnings(record=True) as told, _silence():  # the converters talk
         checks = captcha_helpers.export(
             model,
@@ -814,7 +815,7 @@ def _span(length: tuple[int, int]) -> str:
 def models(as_json: bool) -> None:
     """List the models that come with the package.
 
-    predict, evaluate and serve take their names.
+    predict, evaluate, serve and export take their names.
     """
     listed = [_about_model(name, path) for name, path in captcha_helpers.shipped_models().items()]
     if as_json:

@@ -10,31 +10,41 @@ from __future__ import annotations
 import io
 import logging
 import os
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
 from PIL import Image
 
+import captcha_helpers
 from captcha_helpers.core.charset import ALPHANUMERIC
 from captcha_helpers.data.folders import read_labels
 from captcha_helpers.data.processing import Processing
-from captcha_helpers.reading.mask import MaskWarning, fit, missing_characters
+from captcha_helpers.reading.mask import Mask, MaskWarning, fit, missing_characters
 from captcha_helpers.reading.model_file import SIDECAR, ModelSpec, read_spec
-from captcha_helpers.reading.recognizer import Recognizer, from_keras, save_model, uncompiled
-from captcha_helpers.reading.runtimes import open_model
+from captcha_helpers.reading.recognizer import (
+    Recognizer,
+    from_keras,
+    load,
+    save_model,
+    uncompiled,
+)
+from captcha_helpers.reading.runtimes import format_of, keras_run, load_keras, open_model
+from captcha_helpers.reading.shipped import model_path, shipped_starts
 
 if TYPE_CHECKING:
     import keras
 
-FORMATS = ("keras", "h5", "savedmodel", "onnx", "litert", "web")
+FORMATS = ("keras", "h5", "savedmodel", "onnx", "litert", "web")  # those written by default
+FROM_ONNX = ("onnx", "web")  # those that take no Keras model
 CHECKED_IMAGES = 128
 CALIBRATION_IMAGES = 128  # show the int8 conversion which values occur
 SAMPLES = 24  # images to try on the web page
@@ -59,10 +69,11 @@ class Demand(NamedTuple):
 
 
 EXACT = Demand(difference=5e-3, same_text=1.0)
+SHRUNK = Demand(difference=np.inf, same_text=0.9)
 LITERT = {
     "float32": EXACT,
     "float16": Demand(difference=0.5, same_text=0.97),
-    "dynamic_int8": Demand(difference=np.inf, same_text=0.9),
+    "dynamic_int8": SHRUNK,
     "int8": Demand(difference=np.inf, same_text=0.7),
 }
 
@@ -108,6 +119,8 @@ def export(
     - ``h5``: ``model.h5``, for older programs;
     - ``savedmodel``: the folder ``saved_model``, for TensorFlow Serving and its kin;
     - ``onnx``: ``model.onnx``, which takes raw pixels (:mod:`exporting.onnx_graph`);
+    - ``onnx-int8``: ``model.int8.onnx``, the same with weights of 8 bits, a quarter of the size;
+      not written by default, and left out if too little of what Keras reads is kept;
     - ``litert``: ``.tflite`` files for phones and small devices: float32, float16, int8 weights
       (``dynamic_int8``) and int8 all through. The smaller three are left out if too little of what
       Keras reads is kept;
@@ -118,7 +131,9 @@ def export(
     when everything in it is written and checked.
 
     Args:
-        model: A ``.keras`` file that captcha_helpers wrote, or what `captcha_helpers.train` gave.
+        model: A ``.keras`` file that captcha_helpers wrote, what `captcha_helpers.train` gave, or
+            the name of a model that ships with the package. Some of those are ONNX files, as any
+            ONNX file may be: then only ``onnx`` and ``web`` come about, the others are left out.
         folder: Where to write.
         formats: Which of them.
         charset: As for `captcha_helpers.load`: what is known of the strings is kept in the files,
@@ -131,13 +146,14 @@ def export(
         overwrite: Replace the folder if it holds an earlier export.
 
     Returns:
-        For each file, how it compares with the Keras model.
+        For each file, how it compares with the model, and for each that is not there why.
 
     Raises:
         FileExistsError: If the folder exists, or shall be replaced and holds no export.
+        FileNotFoundError: If there is no such model.
         ParityError: If a file does not read what Keras reads.
-        ValueError: If a format is unknown, the model is not a Keras model, or nothing but the web
-            page is wanted of a model that has none.
+        ValueError: If a format is unknown, the model is neither a Keras model nor an ONNX file, or
+            nothing of what is wanted can be made of it.
     """
     folder, wanted = Path(folder), _check_formats(formats)
     if folder.exists() and not overwrite:
@@ -149,25 +165,29 @@ def export(
             f"{os.fspath(folder)!r} holds no export (no {SIDECAR}), so it is not replaced; choose "
             "another folder"
         )
-    reader, prefix = _from_keras(model), f".{folder.name}."
-    mask = reader.spec.mask.but(charset=charset, length=length, ignore_case=ignore_case)
-    reader = from_keras(reader.keras_model, replace(reader.spec, mask=mask))
+    source, prefix = _open_source(model), f".{folder.name}."
+    mask = source.reader.spec.mask.but(charset=charset, length=length, ignore_case=ignore_case)
+    source = source.with_mask(mask)
+    reader, spec = source.reader, source.reader.spec
     if reader.decoder.missing:
         warnings.warn(missing_characters(reader.decoder.missing), MaskWarning, stacklevel=2)
-    no_page = _why_no_page(reader.spec) if "web" in formats else ""
-    if no_page and set(formats) == {"web"}:
-        raise ValueError(f"there can be no web page of this model: {no_page}")
+    missing = {name: why for name in formats if (why := _why_not(name, source))}
+    wanted = [name for name in wanted if not _why_not(name, source)]
+    if set(missing) == set(formats):
+        reasons = "; ".join(f"no {name} of this model: {why}" for name, why in missing.items())
+        raise ValueError(f"nothing can be exported; {reasons}")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _quiet(), tempfile.TemporaryDirectory(dir=folder.parent, prefix=prefix) as work:
         partial = Path(work, "new")
         partial.mkdir()
-        _write_metadata(partial, reader.spec, [])  # some formats have it nowhere else
-        checks = [check for name in wanted for check in _write(reader, partial, name)]
-        if no_page:
-            checks.append(Parity("web", 0, 0, 0.0, 0.0, left_out=no_page))
-        elif "web" in formats:
-            _write_web(partial, reader.spec, samples, offline)
-        _write_metadata(partial, reader.spec, checks)
+        _write_metadata(partial, spec, [])  # some formats have it nowhere else
+        images = drawn_images(spec, CHECKED_IMAGES, seed=1)
+        seen = _Seen(images, source.reader.run(images))
+        checks = [check for name in wanted for check in _write(source, partial, name, seen)]
+        checks += [Parity(name, 0, 0, 0.0, 0.0, left_out=why) for name, why in missing.items()]
+        if "web" in formats and "web" not in missing:
+            _write_web(partial, spec, samples, offline)
+        _write_metadata(partial, spec, checks)
         _replace(folder, partial, Path(work, "old"))
     return checks
 
@@ -183,10 +203,20 @@ def compare(path: str | os.PathLike[str], model: keras.Model, demand: Demand) ->
     Returns:
         How the two compare; ``left_out`` says what is wrong, if the file falls short.
     """
-    path = Path(path)
-    spec = read_spec(path)
-    images = drawn_images(spec, CHECKED_IMAGES, seed=1)
-    expected, received = model.predict_on_batch(images), open_model(path)(images)
+    images = drawn_images(read_spec(path), CHECKED_IMAGES, seed=1)
+    return _compare(Path(path), _Seen(images, keras_run(model)(images)), demand)
+
+
+class _Seen(NamedTuple):
+    """Images ``(B, height, width, C)``, and the logits ``(B, T, V)`` that a model gave for them."""
+
+    images: NDArray[np.uint8]
+    logits: NDArray[np.floating]
+
+
+def _compare(path: Path, seen: _Seen, demand: Demand) -> Parity:
+    spec, (images, expected) = read_spec(path), seen
+    received = open_model(path)(images)
     difference = float(np.abs(received - expected).max())
     readers = [Recognizer(lambda _, logits=one: logits, spec) for one in (expected, received)]
     texts = [[reading.text for reading in one.read_prepared(images)] for one in readers]
@@ -236,11 +266,34 @@ def _characters(spec: ModelSpec) -> str:
     return fit(spec.mask, spec.charset).charset.characters
 
 
-def _why_no_page(spec: ModelSpec) -> str:
-    """Say why the web page cannot read as this model does; empty if it can."""
-    if spec.processing == Processing():
-        return ""
-    return f"the page cannot process images as it needs ({spec.processing})"
+class _Source(NamedTuple):
+    """What is exported: a reader with a Keras model, or one with the bytes of its ONNX file."""
+
+    reader: Recognizer
+    onnx_file: bytes | None = None
+
+    def with_mask(self, mask: Mask) -> _Source:
+        """The same, but it reads only what a mask lets through."""
+        reader = self.reader
+        if mask == reader.spec.mask:
+            return self
+        spec = replace(reader.spec, mask=mask)
+        onnx_file = self.onnx_file
+        if onnx_file is not None:
+            from captcha_helpers.exporting.onnx_graph import with_spec
+
+            onnx_file = with_spec(onnx_file, spec)
+        return _Source(Recognizer(reader.run, spec, reader.keras_model), onnx_file)
+
+
+def _why_not(name: str, source: _Source) -> str:
+    """Say why a format cannot be made of a model; empty if it can."""
+    if source.onnx_file is not None and name not in FROM_ONNX:
+        return "it takes a Keras model, and this is an ONNX file"
+    processing = source.reader.spec.processing
+    if name == "web" and processing != Processing():
+        return f"the page cannot process images as it needs ({processing})"
+    return ""
 
 
 def _replace(folder: Path, new: Path, old: Path) -> None:
@@ -258,25 +311,29 @@ def _replace(folder: Path, new: Path, old: Path) -> None:
 
 def _check_formats(formats: Sequence[str]) -> list[str]:
     """The formats to be written by a writer: the web page needs the ONNX file."""
-    unknown = ", ".join(sorted(set(formats) - set(FORMATS)))
+    known = [*_WRITERS, "web"]
+    unknown = ", ".join(sorted(set(formats) - set(known)))
     if unknown or not formats:
-        raise ValueError(f"unknown formats {unknown or '(none)'}; choose from {', '.join(FORMATS)}")
+        raise ValueError(f"unknown formats {unknown or '(none)'}; choose from {', '.join(known)}")
     needed = {*formats, "onnx"} if "web" in formats else {*formats}
     return [name for name in _WRITERS if name in needed]
 
 
-def _from_keras(model: Recognizer | str | os.PathLike[str]) -> Recognizer:
-    """A reader around a Keras model of its own that is not compiled."""
-    if not isinstance(model, Recognizer):
-        import keras
-
-        if Path(model).suffix != ".keras":
-            raise ValueError(f"export starts from a .keras file, received {os.fspath(model)!r}")
-        spec = read_spec(model)
-        return from_keras(keras.models.load_model(model, compile=False), spec)
-    if model.keras_model is None:
-        raise ValueError("this reader is not from Keras; export the .keras file that it came from")
-    return from_keras(uncompiled(model.keras_model), model.spec)
+def _open_source(model: Recognizer | str | os.PathLike[str]) -> _Source:
+    """Open what shall be exported; a Keras model is copied, without what training needs."""
+    if isinstance(model, Recognizer):
+        if model.keras_model is None:
+            raise ValueError(
+                "this reader is not from Keras; export the .keras file that it came from"
+            )
+        return _Source(from_keras(uncompiled(model.keras_model), model.spec))
+    path = shipped_starts().get(os.fspath(model)) or model_path(model)
+    spec, known = read_spec(path), format_of(path)
+    if known.load is not None:
+        return _Source(from_keras(uncompiled(load_keras(path)), spec))
+    if path.suffix != ".onnx":
+        raise ValueError(f"export starts from a .keras or an ONNX file, received {str(path)!r}")
+    return _Source(load(path), path.read_bytes())
 
 
 @contextmanager
@@ -295,10 +352,14 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _write(reader: Recognizer, folder: Path, name: str) -> Iterator[Parity]:
-    """Write the files of a format; leave those that read what Keras reads."""
-    for path, demand in _WRITERS[name](reader.keras_model, reader.spec, folder):
-        parity = compare(path, reader.keras_model, demand)
+def _write(source: _Source, folder: Path, name: str, seen: _Seen) -> Iterator[Parity]:
+    """Write the files of a format; leave those that read what the model itself reads."""
+    if source.onnx_file is None:
+        written = _WRITERS[name](source.reader.keras_model, source.reader.spec, folder)
+    else:
+        written = _copy_onnx(source.onnx_file, folder)
+    for path, demand in written:
+        parity = _compare(path, seen, demand)
         if parity.left_out and demand.same_text == 1.0:
             raise ParityError(
                 f"{path.name} does not read what Keras reads: {parity.left_out}. Nothing was "
@@ -349,6 +410,19 @@ def _write_onnx(model: keras.Model, spec: ModelSpec, folder: Path) -> Written:
     yield path, EXACT
 
 
+def _write_onnx_int8(model: keras.Model, spec: ModelSpec, folder: Path) -> Written:
+    from captcha_helpers.exporting.onnx_graph import build_onnx
+
+    path = folder / "model.int8.onnx"
+    path.write_bytes(build_onnx(model, spec, weights="int8"))
+    yield path, SHRUNK
+
+
+def _copy_onnx(onnx_file: bytes, folder: Path) -> Written:
+    (folder / "model.onnx").write_bytes(onnx_file)
+    yield folder / "model.onnx", EXACT
+
+
 def _write_litert(model: keras.Model, spec: ModelSpec, folder: Path) -> Written:
     from captcha_helpers.exporting.litert import convert
 
@@ -364,6 +438,7 @@ _WRITERS: dict[str, Callable[[keras.Model, ModelSpec, Path], Written]] = {
     "h5": _write_h5,
     "savedmodel": _write_saved_model,
     "onnx": _write_onnx,
+    "onnx-int8": _write_onnx_int8,
     "litert": _write_litert,
 }
 
@@ -410,9 +485,11 @@ def _png(image: Image.Image) -> bytes:
 
 def _write_metadata(folder: Path, spec: ModelSpec, checks: list[Parity]) -> None:
     """Write what one must know to read with the files, and how they were made and checked."""
-    tools = ("captcha-helpers", "keras", "tensorflow", "numpy", "pillow")
+    # By the modules: what the package of TensorFlow is called depends on the machine.
+    tools = {name: sys.modules[name] for name in ("keras", "tensorflow") if name in sys.modules}
+    tools |= {"captcha-helpers": captcha_helpers, "numpy": np, "pillow": PIL}
     text = spec.to_json(
-        exported_with={name: version(name) for name in tools},
+        exported_with={name: module.__version__ for name, module in sorted(tools.items())},
         files=[asdict(check) for check in checks],
     )
     (folder / SIDECAR).write_text(text, encoding="utf-8")

@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from captcha_helpers.core.charset import BLANK_INDEX, Charset
-from captcha_helpers.core.files import WEIGHTS
 from captcha_helpers.core.models import (
     cnn_ctc,
     crnn_ctc,
@@ -33,9 +32,10 @@ from captcha_helpers.data.processing import Processing
 from captcha_helpers.drawing.random_looks import draw_images
 from captcha_helpers.drawing.styles import STYLES, Style
 from captcha_helpers.reading.model_file import Head, ModelSpec, read_spec
-from captcha_helpers.reading.recognizer import model_path
+from captcha_helpers.reading.runtimes import load_keras
+from captcha_helpers.reading.shipped import model_path, shipped_starts
 
-STARTS = ("pretrained", "mixed")
+STARTS = tuple(shipped_starts())
 HEIGHT, WIDTH = 48, 160  # of the images that they read
 # A start knows a look if its character error rate is below this. What is drawn near one style helps
 # with an image of that style even if it is read badly; what is drawn in any look only takes time.
@@ -111,11 +111,11 @@ def start_file(name: str) -> Path:
 
     Example:
         >>> start_file("pretrained").name
-        'pretrained.keras'
+        'pretrained.npz'
     """
     if name not in STARTS:
         raise ValueError(f"there is no start {name!r}; choose one of {', '.join(STARTS)}")
-    return WEIGHTS / f"{name}.keras"
+    return shipped_starts()[name]
 
 
 def shipped(name: str) -> Start:
@@ -248,7 +248,7 @@ def _read(path: Path) -> Weights:
 
 
 def _load(path: Path) -> Weights:
-    return Weights(keras.models.load_model(path, compile=False), read_spec(path))
+    return Weights(load_keras(path), read_spec(path))
 
 
 def _with_weights(

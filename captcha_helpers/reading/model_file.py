@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -23,11 +22,12 @@ from captcha_helpers.core.charset import BLANK_INDEX, Charset
 from captcha_helpers.data.images import ImageSource, prepare
 from captcha_helpers.data.processing import Processing
 from captcha_helpers.reading.mask import Mask
+from captcha_helpers.reading.runtimes import MEMBER, SIDECAR, format_of
+
+__all__ = ["MEMBER", "SIDECAR", "ModelSpec", "read_spec"]
 
 Head = Literal["ctc", "per_position"]
 
-MEMBER = "captcha_helpers.json"
-SIDECAR = "metadata.json"
 # Fields that came later, and the schema they came with.
 ADDED = {"processing": 2, "channels": 3, "mask": 4}
 SCHEMA = max(ADDED.values())
@@ -184,41 +184,10 @@ def read_spec(path: str | os.PathLike[str]) -> ModelSpec:
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"there is no model file {str(path)!r}; check the path")
-    reader = {".keras": _spec_in_keras, ".onnx": _spec_in_onnx}.get(path.suffix, _spec_beside)
-    text = reader(path)
+    text = format_of(path).spec(path)
     if text is None:
         raise ValueError(
             f"{str(path)!r} does not say which characters it reads; save models with "
             "captcha_helpers.save_model and convert them with captcha_helpers.export"
         )
     return ModelSpec.from_json(text)
-
-
-def _spec_in_keras(path: Path) -> str | None:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.read(MEMBER).decode() if MEMBER in archive.namelist() else None
-    except (zipfile.BadZipFile, IsADirectoryError):
-        raise ValueError(f"{str(path)!r} is not a .keras file, or it is damaged") from None
-
-
-def _spec_in_onnx(path: Path) -> str | None:
-    try:
-        import onnxruntime
-    except ModuleNotFoundError as error:
-        raise ImportError(
-            f"to open {path.name} you need onnxruntime, which is not installed: "
-            'pip install "captcha-helpers[predict]"'
-        ) from error
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    try:
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime has its own kinds
-        raise ValueError(f"{str(path)!r} is not an ONNX file, or it is damaged") from error
-    return session.get_modelmeta().custom_metadata_map.get(MEMBER)
-
-
-def _spec_beside(path: Path) -> str | None:
-    sidecar = path.parent / SIDECAR
-    return sidecar.read_text(encoding="utf-8") if sidecar.exists() else None

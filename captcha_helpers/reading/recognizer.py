@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import warnings
 import zipfile
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from captcha_helpers.core.charset import Charset
-from captcha_helpers.core.files import WEIGHTS, write_bytes
+from captcha_helpers.core.files import write_bytes
 from captcha_helpers.data.folders import image_files
 from captcha_helpers.data.images import ImageSource
 from captcha_helpers.data.processing import Processing
@@ -23,6 +24,7 @@ from captcha_helpers.reading.decoder import Decoder, Reading
 from captcha_helpers.reading.mask import MaskWarning, missing_characters
 from captcha_helpers.reading.model_file import MEMBER, ModelSpec, read_spec
 from captcha_helpers.reading.runtimes import Run, keras_run, open_model
+from captcha_helpers.reading.shipped import model_path
 
 if TYPE_CHECKING:
     import keras
@@ -110,9 +112,13 @@ def uncompiled(model: keras.Model) -> keras.Model:
         model: A functional model.
 
     Returns:
-        A model with the same weights.
+        A model with the same weights that calculates in float32, even if the model was trained in
+        mixed precision, which few formats can hold.
     """
-    copy = type(model).from_config(model.get_config())
+    import keras
+
+    config = re.sub('"mixed_b?float16"', '"float32"', model.to_json())
+    copy = keras.models.model_from_json(config)
     copy.set_weights(model.get_weights())
     return copy
 
@@ -166,9 +172,10 @@ def load(
     """Load a model that `captcha_helpers.train`, `save_model` or `captcha_helpers.export` wrote.
 
     Args:
-        path: A ``.keras``, ``.h5``, ``.onnx`` or ``.tflite`` file, or a SavedModel folder. An ONNX
-            file needs onnxruntime and no TensorFlow. Or the name of a model that ships with the
-            package: "pretrained" reads letters and digits of every look, not very well.
+        path: A ``.keras``, ``.h5``, ``.npz``, ``.onnx`` or ``.tflite`` file, or a SavedModel
+            folder. An ONNX file needs onnxruntime and no TensorFlow. Or the name of a model that
+            ships with the package: "pretrained" reads letters and digits of every look, not very
+            well.
         charset: The only characters that occur in the images, if that is known: the best string of
             these is read, and its confidence is the probability among such strings. By default
             those of the file: all of the model, unless it was exported with a mask.
@@ -196,38 +203,8 @@ def load(
     if reader.decoder.missing:
         warnings.warn(missing_characters(reader.decoder.missing), MaskWarning, stacklevel=2)
     if mask.length is not None:  # an impossible one is told now
-        reader.read_prepared(np.zeros((1, spec.height, spec.width, 1), np.uint8))
+        reader.read_prepared(np.zeros((1, spec.height, spec.width, spec.channels), np.uint8))
     return reader
-
-
-def model_path(name: str | os.PathLike[str]) -> Path:
-    """Find a model file: the one that ships with the package under this name, or the path itself.
-
-    Args:
-        name: A path, or a name without an ending.
-
-    Returns:
-        The path, which may lead nowhere.
-
-    Example:
-        >>> model_path("pretrained").stem, model_path("mine.onnx").name
-        ('pretrained', 'mine.onnx')
-    """
-    return shipped_models().get(os.fspath(name), Path(name))
-
-
-def shipped_models() -> dict[str, Path]:
-    """The models that come with the package.
-
-    Returns:
-        Each model's name and file. If there is an ONNX file, which opens quickest, it is that one.
-
-    Example:
-        >>> "pretrained" in shipped_models()
-        True
-    """
-    files = [path for suffix in ("keras", "onnx") for path in WEIGHTS.glob(f"*.{suffix}")]
-    return dict(sorted({path.stem: path for path in files}.items()))
 
 
 def from_keras(model: keras.Model, spec: ModelSpec) -> Recognizer:

@@ -1,15 +1,20 @@
-"""Run a model file, whatever format it has: images in, logits out.
+"""The formats of model files: how each is opened, and where it keeps what it says of itself.
 
-Each runtime is imported when a file needs it. To read with an ONNX file, onnxruntime is enough.
+A format that can be read is a line in `FORMATS`; one that can be written, a line in the table of
+`exporting.formats`. Each runtime is imported when a file needs it. To read with an ONNX file,
+onnxruntime is enough.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import sys
 import threading
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,14 +24,53 @@ if TYPE_CHECKING:
 
 _CACHED = 8  # images at a time, whose layers fit into a processor's cache
 
+Opened = TypeVar("Opened")
 Run = Callable[[NDArray[np.uint8]], NDArray[np.floating]]
+
+MEMBER = "captcha_helpers.json"  # the specification inside a file
+SIDECAR = "metadata.json"  # and beside it
+
+
+class Format(NamedTuple):
+    """What there is to know to read with a kind of file.
+
+    Args:
+        extra: The extra in `pyproject.toml` that installs the runtime.
+        spec: Finds the specification, JSON; None if there is none.
+        open: Opens the file; either this is given or the next.
+        load: Loads it as a Keras model, which may be converted and trained further.
+    """
+
+    extra: str
+    spec: Callable[[Path], str | None]
+    open: Callable[[Path], Run] | None = None
+    load: Callable[[Path], keras.Model] | None = None
+
+
+def format_of(path: str | os.PathLike[str]) -> Format:
+    """Tell the format of a file by its ending; a folder is a SavedModel.
+
+    Raises:
+        ValueError: If no format has this ending.
+
+    Example:
+        >>> format_of("model.onnx").extra
+        'predict'
+    """
+    path = Path(path)
+    known = FORMATS.get("folder" if path.is_dir() else path.suffix)
+    if known is None:
+        endings = ", ".join(suffix for suffix in FORMATS if suffix != "folder")
+        raise ValueError(f"{str(path)!r} is no model: its name must end in one of {endings}")
+    return known
 
 
 def open_model(path: str | os.PathLike[str]) -> Run:
     """Open a model file that captcha_helpers wrote.
 
     Args:
-        path: A ``.keras``, ``.h5``, ``.onnx`` or ``.tflite`` file, or a SavedModel folder.
+        path: A ``.keras``, ``.h5``, ``.npz``, ``.onnx`` or ``.tflite`` file, or a SavedModel
+            folder.
 
     Returns:
         A function from ``(B, height, width, C)`` uint8 to logits ``(B, T, V)``. Several threads may
@@ -37,25 +81,77 @@ def open_model(path: str | os.PathLike[str]) -> Run:
         ImportError: If the runtime for this format is not installed.
         ValueError: If the file is damaged, or something else than its name says.
     """
+    known = format_of(_existing(path))
+    if known.open is None:
+        return keras_run(load_keras(path))
+    return _opened(path, known, known.open)
+
+
+def load_keras(path: str | os.PathLike[str]) -> keras.Model:
+    """Load a Keras model, without its optimizer.
+
+    Args:
+        path: A ``.keras``, ``.h5`` or ``.npz`` file.
+
+    Returns:
+        The model.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ImportError: If Keras is not installed.
+        ValueError: If it is a file of another kind, or cannot be opened. If another version of
+            Keras wrote it, both are named.
+    """
+    known = format_of(_existing(path))
+    if known.load is None:
+        raise ValueError(f"{os.fspath(path)!r} is no Keras model; use the file it was made from")
+    return _opened(path, known, known.load)
+
+
+def _existing(path: str | os.PathLike[str]) -> Path:
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"there is no model file {str(path)!r}; check the path")
-    opener = _OPENERS.get("folder" if path.is_dir() else path.suffix)
-    if opener is None:
-        known = ", ".join(suffix for suffix in _OPENERS if suffix != "folder")
-        raise ValueError(f"{str(path)!r} is no model: its name must end in one of {known}")
+    return path
+
+
+def _opened(
+    path: str | os.PathLike[str], known: Format, opener: Callable[[Path], Opened]
+) -> Opened:
+    """Call the opener, and say in one way what went wrong."""
+    path = Path(path)
     try:
         return opener(path)
     except ModuleNotFoundError as error:
-        extra = {".onnx": "predict", ".tflite": "export"}.get(path.suffix, "train")
         raise ImportError(
             f"to open {path.name} you need {error.name}, which is not installed: "
-            f'pip install "captcha-helpers[{extra}]"'
+            f'pip install "captcha-helpers[{known.extra}]"'
         ) from error
     except Exception as error:  # each runtime has its own
-        raise ValueError(
-            f"{str(path)!r} cannot be opened; is it damaged, or something else? ({error})"
-        ) from error
+        raise _cannot_open(path, error) from error
+
+
+def _cannot_open(path: Path, error: Exception) -> ValueError:
+    """Say that a file cannot be opened and, if it may be the cause, which Keras wrote it."""
+    advice = "is it damaged, or something else?"
+    wrote = _keras_version(path)
+    if wrote:
+        here = sys.modules["keras"].__version__
+        advice = (
+            f"Keras {wrote} wrote it and this is Keras {here}: install that version, or export the "
+            "model to ONNX where it opens"
+        )
+    return ValueError(f"{str(path)!r} cannot be opened; {advice} ({error})")
+
+
+def _keras_version(path: Path) -> str:
+    """Which Keras wrote a ``.keras`` file; empty if that is unknown or the one of now."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            wrote = str(json.loads(archive.read("metadata.json"))["keras_version"])
+    except (zipfile.BadZipFile, OSError, KeyError, ValueError):
+        return ""
+    return "" if wrote == sys.modules["keras"].__version__ else wrote
 
 
 def keras_run(model: keras.Model) -> Run:
@@ -69,7 +165,7 @@ def keras_run(model: keras.Model) -> Run:
     """
 
     def run(images: NDArray[np.uint8]) -> NDArray[np.floating]:
-        return np.asarray(model.predict_on_batch(images))
+        return np.asarray(model.predict_on_batch(images), np.float32)
 
     return _one_at_a_time(run)
 
@@ -85,10 +181,16 @@ def _one_at_a_time(run: Run) -> Run:
     return wait_and_run
 
 
-def _open_keras(path: Path) -> Run:
+def _load_keras(path: Path) -> keras.Model:
     import keras
 
-    return keras_run(keras.models.load_model(path, compile=False))
+    return keras.models.load_model(path, compile=False)
+
+
+def _load_weights(path: Path) -> keras.Model:
+    from captcha_helpers.reading.weights import load_weights
+
+    return load_weights(path)
 
 
 def _open_saved_model(path: Path) -> Run:
@@ -139,10 +241,77 @@ def _open_litert(path: Path) -> Run:
     return _one_at_a_time(run)
 
 
-_OPENERS: dict[str, Callable[[Path], Run]] = {
-    ".keras": _open_keras,
-    ".h5": _open_keras,
-    ".onnx": _open_onnx,
-    ".tflite": _open_litert,
-    "folder": _open_saved_model,
+def _spec_in_keras(path: Path) -> str | None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.read(MEMBER).decode() if MEMBER in archive.namelist() else None
+    except (zipfile.BadZipFile, IsADirectoryError):
+        raise ValueError(f"{str(path)!r} is not a .keras file, or it is damaged") from None
+
+
+def _spec_in_weights(path: Path) -> str | None:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return str(file[MEMBER]) if MEMBER in file.files else None
+    except (ValueError, OSError, AttributeError, zipfile.BadZipFile):
+        raise ValueError(f"{str(path)!r} is not a file of weights, or it is damaged") from None
+
+
+def _spec_in_onnx(path: Path) -> str | None:
+    """Find the specification among the metadata, without opening the model, which takes longer."""
+    metadata = 14  # the field ModelProto.metadata_props, whose entries have the fields key, value
+    try:
+        for field, value in _protobuf_fields(memoryview(path.read_bytes())):
+            entry = dict(_protobuf_fields(value)) if field == metadata else {}
+            if bytes(entry.get(1, b"")) == MEMBER.encode():
+                return bytes(entry[2]).decode()
+    except (ValueError, IndexError, KeyError):
+        raise ValueError(f"{str(path)!r} is not an ONNX file, or it is damaged") from None
+    return None
+
+
+def _protobuf_fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """The fields of a protobuf message that hold bytes: number and value of each.
+
+    Source: the encoding on protobuf.dev; numbers are in groups of seven bits, the lowest first.
+    """
+    place = 0
+
+    def number() -> int:
+        nonlocal place
+        value = shift = 0
+        while True:
+            byte = message[place]
+            place += 1
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+
+    while place < len(message):
+        field, kind = divmod(number(), 8)
+        if kind not in (0, 1, 2, 5):
+            raise ValueError("this is no protobuf message")
+        size = number() if kind in (0, 2) else {1: 8, 5: 4}[kind]
+        if kind == 0:
+            continue
+        if place + size > len(message):
+            raise ValueError("the message is cut off")
+        if kind == 2:
+            yield field, message[place : place + size]
+        place += size
+
+
+def _spec_beside(path: Path) -> str | None:
+    sidecar = path.parent / SIDECAR
+    return sidecar.read_text(encoding="utf-8") if sidecar.exists() else None
+
+
+FORMATS = {
+    ".keras": Format("train", _spec_in_keras, load=_load_keras),
+    ".h5": Format("train", _spec_beside, load=_load_keras),
+    ".onnx": Format("predict", _spec_in_onnx, open=_open_onnx),
+    ".tflite": Format("export", _spec_beside, open=_open_litert),
+    ".npz": Format("train", _spec_in_weights, load=_load_weights),
+    "folder": Format("train", _spec_beside, open=_open_saved_model),
 }

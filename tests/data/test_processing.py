@@ -240,7 +240,7 @@ def test_export_reads_the_same_and_tells_others_how(
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout == " ".join(expected) + "\n[]\n"
-    with pytest.raises(ValueError, match="no web page of this model.*auto_crop=True"):
+    with pytest.raises(ValueError, match="no web of this model.*auto_crop=True"):
         export(model_file, tmp_path / "page", formats=["web"])
     assert not (tmp_path / "page").exists()
 

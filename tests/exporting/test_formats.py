@@ -10,6 +10,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
@@ -17,6 +18,7 @@ from captcha_helpers import (
     Charset,
     ModelSpec,
     ParityError,
+    cnn_ctc,
     compare,
     crnn_ctc,
     export,
@@ -30,7 +32,7 @@ from captcha_helpers.exporting import formats
 from captcha_helpers.exporting.litert import convert
 from captcha_helpers.exporting.onnx_graph import build_onnx
 from captcha_helpers.reading.mask import MaskWarning
-from captcha_helpers.reading.recognizer import from_keras
+from captcha_helpers.reading.recognizer import from_keras, uncompiled
 
 pytestmark = pytest.mark.slow
 
@@ -207,8 +209,8 @@ def test_folders_are_replaced_only_when_asked(model_file: Path, tmp_path: Path):
 def test_wrong_arguments_are_explained(model_file: Path, exported: Path, tmp_path: Path):
     with pytest.raises(ValueError, match="unknown formats tflite; choose from keras, h5"):
         export(model_file, tmp_path / "out", formats=["tflite"])
-    with pytest.raises(ValueError, match="starts from a .keras file"):
-        export(exported / "model.onnx", tmp_path / "out")
+    with pytest.raises(ValueError, match="starts from a .keras or an ONNX file"):
+        export(exported / "model.float32.tflite", tmp_path / "out")
     with pytest.raises(ValueError, match="not from Keras"):
         export(load(exported / "model.onnx"), tmp_path / "out")
     with pytest.raises(ValueError, match="unknown kind of LiteRT file"):
@@ -233,3 +235,78 @@ def test_files_without_a_specification_are_told(spec: ModelSpec, exported: Path,
     (tmp_path / "metadata.json").write_text(spec.to_json())
     with pytest.raises(ValueError, match="must end in one of .keras, .h5, .onnx, .tflite"):
         load(tmp_path / "model.pt")
+
+
+def test_older_runtimes_can_open_the_onnx_file(exported: Path):
+    """Before 1.26 onnxruntime makes one node of a Transpose and a MatMul, and lacks it in float64;
+    before 1.21 nodes without names may get the same one. OpenVINO wants constants of one name to
+    have one shape."""
+    graph = onnx.load(exported / "model.onnx").graph
+    maker = {output: node for node in graph.node for output in node.output}
+    for node in graph.node:
+        for name in node.input if node.op_type == "MatMul" else ():
+            while name in maker and maker[name].op_type == "Cast":
+                name = maker[name].input[0]
+            assert name not in maker or maker[name].op_type != "Transpose", node.name
+    prepare_names = [node.name for node in graph.node if node.output[0].startswith("prepare/")]
+    assert "" not in prepare_names and len(set(prepare_names)) == len(prepare_names)
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    scalars = [node.input[0] for node in graph.node if node.op_type == "Range"]
+    assert scalars and all(shapes[name] == () for name in scalars)
+    limits = [name for node in graph.node if node.op_type == "Slice" for name in node.input[1:]]
+    assert limits and all(len(shapes[name]) == 1 for name in limits if name in shapes)
+
+
+def test_weights_of_8_bits_are_a_quarter_and_read_nearly_the_same(
+    model_file: Path, exported: Path, stars: list[np.ndarray], tmp_path: Path
+):
+    (check,) = export(model_file, tmp_path / "out", formats=["onnx-int8"])
+    assert not check.left_out and check.same_text >= 0.9
+    small = tmp_path / "out" / "model.int8.onnx"
+    assert small.stat().st_size < 0.3 * (exported / "model.onnx").stat().st_size
+    assert read_spec(small) == read_spec(model_file)
+    texts = [[one.text for one in load(path).read_many(stars)] for path in (small, model_file)]
+    assert np.mean([a == b for a, b in zip(*texts, strict=True)]) >= 0.9
+
+
+def test_a_model_in_mixed_precision_is_exported_in_float32(tmp_path: Path):
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        model = cnn_ctc(Charset("01"), length=4, height=48, width=64)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    assert model.layers[-1].compute_dtype == "float16"
+    copy = uncompiled(model)
+    assert {layer.compute_dtype for layer in copy.layers} == {"float32"}
+    reader = from_keras(model, ModelSpec("01", (1, 4), 48, 64))
+    checks = export(reader, tmp_path / "out", formats=["h5", "onnx", "litert"])
+    assert not any(check.left_out for check in checks[:2])
+
+
+def test_the_images_to_compare_are_drawn_and_read_once(
+    model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    drawn = []
+
+    def note(*arguments: object, draw=formats.drawn_images, **options: object) -> np.ndarray:
+        drawn.append(options)
+        return draw(*arguments, **options)
+
+    monkeypatch.setattr(formats, "drawn_images", note)
+    export(model_file, tmp_path / "out", formats=["keras", "h5", "onnx"])
+    assert len(drawn) == 1
+
+
+def test_the_metadata_need_no_package_of_a_certain_name(
+    model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """TensorFlow is called tensorflow-cpu on some machines."""
+    import importlib.metadata
+
+    def missing(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    export(model_file, tmp_path / "out", formats=["keras"])
+    about = json.loads((tmp_path / "out" / "metadata.json").read_text())
+    assert set(about["exported_with"]) >= {"captcha-helpers", "keras", "numpy", "tensorflow"}

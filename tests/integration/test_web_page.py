@@ -36,6 +36,7 @@ from captcha_helpers import (
 from captcha_helpers.exporting.page import RUNTIME_FILES, write_page
 from captcha_helpers.learning.starts import start_file
 from captcha_helpers.reading.recognizer import from_keras
+from captcha_helpers.reading.runtimes import load_keras
 
 pytestmark = pytest.mark.slow
 
@@ -174,8 +175,8 @@ print(*{"keras", "tensorflow", "onnx", "cv2"} & set(sys.modules))
 
 @pytest.fixture(scope="module")
 def keras_model() -> Any:
-    keras = pytest.importorskip("keras")
-    return keras.models.load_model(PRETRAINED, compile=False)
+    pytest.importorskip("keras")
+    return load_keras(PRETRAINED)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,50 @@
+"""The models that come with the package: listed, unchanged, each usable by its name."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from captcha_helpers import ImageError, export, load, shipped_models
+from captcha_helpers.reading.shipped import INDEX, shipped_files, shipped_starts
+from tools import weights_index
+
+
+@pytest.mark.parametrize("file", shipped_files(), ids=lambda file: file.file)
+def test_a_file_is_the_one_that_the_index_means(file):
+    assert hashlib.sha256(file.path.read_bytes()).hexdigest() == file.sha256, (
+        "if it was made anew, run python -m tools.weights_index"
+    )
+
+
+def test_the_index_lists_every_file_and_the_tool_writes_it():
+    names = {path.name for path in INDEX.parent.iterdir()} - {INDEX.name}
+    assert names == {file.file for file in shipped_files()}
+    assert tuple(weights_index.listed()) == shipped_files()
+
+
+@pytest.mark.parametrize("name", shipped_models())
+def test_every_name_reads(name: str):
+    assert load(name).read(np.full((50, 160, 3), 255, np.uint8)).confidence > 0
+    with pytest.raises(ImageError):
+        load(name).read(b"")
+
+
+def test_a_name_with_keras_weights_goes_to_every_format(tmp_path):
+    checks = export("mixed", tmp_path / "out", formats=["keras", "onnx"])
+    assert [check.left_out for check in checks] == ["", ""]
+    assert "mixed" in shipped_starts()
+
+
+def test_a_name_with_an_onnx_file_alone_goes_where_it_can(tmp_path):
+    checks = export("slanted", tmp_path / "out", formats=["onnx", "h5", "web"])
+    assert {check.file: check.left_out for check in checks} == {
+        "model.onnx": "",
+        "h5": "it takes a Keras model, and this is an ONNX file",
+    }
+    made = shipped_models()["slanted"].read_bytes()
+    assert (tmp_path / "out" / "web" / "model.onnx").read_bytes() == made
+    with pytest.raises(ValueError, match="no h5 of this model: it takes a Keras model"):
+        export("slanted", tmp_path / "other", formats=["h5"])
