@@ -16,6 +16,8 @@ from captcha_helpers.learning.fitting import compile_model
 from captcha_helpers.learning.plan import Plan, State, TrainingSettings, learning_rate
 from captcha_helpers.learning.run import Material, Run
 
+pytestmark = pytest.mark.slow
+
 SPEC = ModelSpec("01", (4, 4), 16, 32)
 
 
