@@ -143,7 +143,7 @@ def train(
             be resumed had other images or settings.
     """
     begun = time.perf_counter()
-    _check_arguments(minutes, epochs, out, resume)
+    _check_arguments(minutes, epochs, out, resume, pretrained)
     if out is not None:
         _check_place(Path(out), replaced=overwrite or resume)
     examples = examples_of(images, labels)
@@ -199,8 +199,17 @@ def train(
 
 
 def _check_arguments(
-    minutes: float, epochs: int | None, out: str | os.PathLike[str] | None, resume: bool
+    minutes: float,
+    epochs: int | None,
+    out: str | os.PathLike[str] | None,
+    resume: bool,
+    pretrained: bool,
 ) -> None:
+    if not isinstance(pretrained, bool):
+        raise ValueError(
+            f"pretrained is True or False, received {pretrained!r}; to begin with a reader of your "
+            "own, say init='MODEL.keras'"
+        )
     if not minutes > 0 or (epochs is not None and epochs < 1):
         raise ValueError(f"need minutes > 0 or epochs >= 1, received {minutes} and {epochs}")
     if resume and out is None:

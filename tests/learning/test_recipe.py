@@ -421,6 +421,7 @@ def test_nothing_is_overwritten_unasked(folder: Path, tmp_path: Path):
         ({"epochs": 0}, "epochs >= 1"),
         ({"out": "model.h5"}, "end in .keras"),
         ({"resume": True}, "say which"),
+        ({"pretrained": "mine.keras"}, "init='MODEL.keras'"),
     ],
 )
 def test_arguments_that_make_no_sense(folder: Path, options: dict, said: str):
