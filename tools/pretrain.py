@@ -14,7 +14,6 @@ Descent with Warm Restarts*, 2017).
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import math
 import platform
@@ -28,7 +27,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from captcha_helpers.core.charset import ALPHANUMERIC
 from captcha_helpers.core.files import write_bytes
+from captcha_helpers.reading.mask import Mask
+from captcha_helpers.reading.model_file import ModelSpec
+from captcha_helpers.reading.weights import load_weights, save_weights
 from tools.pretrain_draw import (
     CHANNELS,
     CHARSET,
@@ -110,35 +113,21 @@ def build_model(precision: str) -> keras.Model:
         keras.config.set_dtype_policy(before)
 
 
-def save_weights(model: keras.Model, weights: Arrays, path: Path) -> None:
-    """Write weights with 16 bits each; those of few numbers, as batch normalisation has, with 32.
+def general_spec(figures: dict[str, Any]) -> ModelSpec:
+    """Say what the general reader expects; unless told more, it reads letters and digits.
 
     Args:
-        model: The model they belong to; the arrays are named as its variables are.
-        weights: In the order of ``model.get_weights()``.
-        path: The ``.npz`` file; it appears when it is complete.
+        figures: How it was trained and how well it reads.
     """
-    small: dict[str, Any] = {
-        variable.path: array.astype("float16" if array.ndim > 1 else "float32")
-        for variable, array in zip(model.weights, weights, strict=True)
-    }
-    file = io.BytesIO()
-    np.savez_compressed(file, **small)
-    write_bytes(path, file.getvalue())
-
-
-def load_weights(model: keras.Model, path: Path) -> None:
-    """Give a model the weights that `save_weights` wrote.
-
-    Raises:
-        ValueError: If they are those of another model.
-    """
-    with np.load(path) as file:
-        found = {name: file[name] for name in file.files}
-    wanted = {variable.path: tuple(variable.shape) for variable in model.weights}
-    if {name: array.shape for name, array in found.items()} != wanted:
-        raise ValueError(f"the weights in {path} are those of another model or charset")
-    model.set_weights([found[name].astype("float32") for name in wanted])
+    return ModelSpec(
+        CHARSET.characters,
+        (1, LONGEST),
+        HEIGHT,
+        WIDTH,
+        training=figures,
+        channels=CHANNELS,
+        mask=Mask(charset=ALPHANUMERIC),
+    )
 
 
 def learn(
@@ -193,6 +182,7 @@ class Reporter:
 
     def __init__(self, model: keras.Model, learner: Learner, options: argparse.Namespace) -> None:
         self.model, self.learner, self.options = model, learner, options
+        self.plain = build_model("float32")  # what is written
         self.images, labels = draw_test(TEST_SEED, options.test_images)
         self.labels = CHARSET.decode(labels)
         self.history: list[Progress] = []
@@ -218,10 +208,12 @@ class Reporter:
         self.history.append(progress)
         print(progress, flush=True)
         out = self.options.out
-        save_weights(self.model, weights, out / WEIGHTS)
+        figures = self._figures(progress)
+        self.plain.set_weights(weights)
+        save_weights(self.plain, general_spec(figures), out / WEIGHTS)
         lines = [asdict(line) for line in self.history]
         write_bytes(out / HISTORY, json.dumps(lines, indent=1).encode())
-        write_bytes(out / FIGURES, json.dumps(self._figures(progress), indent=2).encode())
+        write_bytes(out / FIGURES, json.dumps(figures, indent=2).encode())
 
     def _measure(self, weights: Arrays) -> tuple[float, float]:
         from captcha_helpers.core.ctc import greedy_decode
@@ -291,7 +283,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         keras.utils.set_random_seed(options.seed)
         model = build_model(options.precision)
         if options.init:
-            load_weights(model, options.init)
+            model.set_weights(load_weights(options.init).get_weights())
         learner = make_learner(
             model,
             pool=options.pool,

@@ -12,13 +12,16 @@ import json
 from captcha_helpers.core.files import write_bytes
 from captcha_helpers.reading.shipped import INDEX, ShippedFile
 
+GENERAL = "general"  # reads every look
 READERS = ("slanted", "stars", "gradient", "mixed", "classic")  # each reads the style of its name
-STARTS = {"pretrained": None, "mixed": "mixed"}  # and the style that they have learned from
+# The style that the weights to begin with have learned from; None is every look.
+STARTS = {GENERAL: None, "pretrained": None, "mixed": "mixed"}
 
 
 def listed() -> list[ShippedFile]:
     """The files, with their checksums of now."""
-    files = [ShippedFile(name, "reader", name, f"{name}.onnx", "") for name in READERS]
+    files = [ShippedFile(GENERAL, "reader", None, f"{GENERAL}.onnx", "")]
+    files += [ShippedFile(name, "reader", name, f"{name}.onnx", "") for name in READERS]
     files += [
         ShippedFile(name, "start", style, f"{name}.npz", "") for name, style in STARTS.items()
     ]

@@ -20,9 +20,10 @@ from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from captcha_helpers.core.charset import ALPHANUMERIC
+from captcha_helpers.data.images import prepare
+from captcha_helpers.data.processing import Processing
 from captcha_helpers.drawing.backgrounds import BACKGROUNDS
 from captcha_helpers.drawing.clutter import CLUTTER
 from captcha_helpers.drawing.dice import Rng, between, chance, pick, whole
@@ -368,6 +369,7 @@ def draw_looks(
     look: str | None = None,
     held_out: bool = False,
     exclude: Collection[str] = (),
+    processing: Processing | None = None,
     seed: int = 0,
     start: int = 0,
     channels: int = 3,
@@ -388,6 +390,7 @@ def draw_looks(
         look: Name of a look; by default any that is not held out.
         held_out: By default take only looks that are held out.
         exclude: Labels that are not drawn.
+        processing: What is done to the images before they get this size; by default nothing.
         seed: Another seed gives other images.
         start: Number of the first image.
         channels: 3 for colour, 1 for grey.
@@ -419,7 +422,7 @@ def draw_looks(
             held_out=held_out,
             exclude=exclude,
         )
-        images[row] = _prepare(image, height, width, channels)
+        images[row] = prepare(image, height, width, processing, channels)
         labels.append(label)
     return images, labels
 
@@ -431,16 +434,6 @@ def _pool(fonts: tuple[Font | str, ...], seed: int, block: int) -> tuple[Font | 
         return fonts
     chosen = np.random.default_rng([seed, block, _POOL]).choice(len(fonts), _POOL, replace=False)
     return tuple(fonts[place] for place in chosen.tolist())
-
-
-def _prepare(image: np.ndarray, height: int, width: int, channels: int) -> np.ndarray:
-    """Bring an image (H, W, 3) to a model's size, as `data.images.prepare` does."""
-    picture = Image.fromarray(image)
-    if channels == 1:
-        picture = picture.convert("L")
-    picture = picture.resize((width, picture.height), Image.Resampling.BILINEAR)
-    picture = picture.resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(picture).reshape(height, width, channels)
 
 
 class _Recipe(NamedTuple):

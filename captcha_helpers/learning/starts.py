@@ -1,8 +1,9 @@
 """What a training begins with: a network, and weights that it may have learned already.
 
-A `Start` is all that `captcha_helpers.train` has to know about it. Two ship with the package and
-have learned from drawn images only: "pretrained" from every look (`drawing.random_looks`), "mixed"
-from many more of the style that is hardest to read. `from_file` makes one of a reader that somebody
+A `Start` is all that `captcha_helpers.train` has to know about it. Three ship with the package and
+have learned from drawn images only: "general", in colour, from every look (`drawing.looks`);
+"pretrained", smaller and in grey, from looks made up at random (`drawing.random_looks`); "mixed",
+as small, from many more of one style. `from_file` makes one of a reader that somebody
 has already, `from_builder` one of a network that knows nothing yet.
 """
 
@@ -29,6 +30,7 @@ from captcha_helpers.core.models import (
 )
 from captcha_helpers.data.examples import InputShape
 from captcha_helpers.data.processing import Processing
+from captcha_helpers.drawing.looks import draw_looks
 from captcha_helpers.drawing.random_looks import draw_images
 from captcha_helpers.drawing.styles import STYLES, Style
 from captcha_helpers.reading.model_file import Head, ModelSpec, read_spec
@@ -39,7 +41,7 @@ STARTS = tuple(shipped_starts())
 HEIGHT, WIDTH = 48, 160  # of the images that they read
 # A start knows a look if its character error rate is below this. What is drawn near one style helps
 # with an image of that style even if it is read badly; what is drawn in any look only takes time.
-FAMILIAR = {"pretrained": 0.05, "mixed": 0.15}
+FAMILIAR = {"general": 0.05, "pretrained": 0.05, "mixed": 0.15}
 OWN_FAMILIAR = 0.15  # for readers of one's own, which were made for a look too
 _BUILDERS: dict[str, Callable[..., keras.Model]] = {  # by the names of their models
     build.__name__: build
@@ -129,9 +131,9 @@ def shipped(name: str) -> Start:
         InputShape(height=48, width=160, channels=1)
     """
     weights = _read(start_file(name))
-    return _with_weights(
-        name, weights, FAMILIAR[name], _draw_near(STYLES.get(name), _input_shape(weights.model))
-    )
+    shape = _input_shape(weights.model)
+    draw = _draw_looks(shape) if shape.channels == 3 else _draw_near(STYLES.get(name), shape)
+    return _with_weights(name, weights, FAMILIAR[name], draw)
 
 
 def from_file(path: str | os.PathLike[str], build: Builder | None = None) -> Start:
@@ -262,6 +264,15 @@ def _with_weights(
         return model
 
     return Start(name, made_anew, shape, head, weights, familiar, draw)
+
+
+def _draw_looks(shape: InputShape) -> Draw:
+    """Draw in every look by name, as the general reader was taught."""
+
+    def draw(count: int, **kind: Any) -> tuple[NDArray[np.uint8], list[str]]:
+        return draw_looks(count, **shape._asdict(), **kind)
+
+    return draw
 
 
 def _draw_near(style: Style | None, shape: InputShape) -> Draw:

@@ -29,7 +29,7 @@ from captcha_helpers.reading.shipped import model_path
 if TYPE_CHECKING:
     import keras
 
-DEFAULT_MODEL = "pretrained"  # what reads if nothing else is named
+DEFAULT_MODEL = "general"  # what reads if nothing else is named
 
 
 class Recognizer:
