@@ -74,7 +74,7 @@ def untrained(labels: list[str]) -> Recognizer:
     """Give the start the characters and lengths of these labels."""
     charset, lengths = ch.Charset.from_labels(labels), [len(label) for label in labels]
     spec = ch.ModelSpec(charset.characters, (min(lengths), max(lengths)), 48, 160)
-    return from_keras(ch.pretrained_start(charset, length=max(lengths)), spec)
+    return from_keras(ch.pretrained_start(charset, length=max(lengths), start="pretrained"), spec)
 
 
 def main() -> None:

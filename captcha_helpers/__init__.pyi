@@ -58,6 +58,10 @@ from .data.segmentation import even_grey as even_grey
 from .data.segmentation import segment as segment
 from .data.segmentation import split_wide as split_wide
 from .drawing import styles as styles
+from .drawing.looks import LOOKS as LOOKS
+from .drawing.looks import Look as Look
+from .drawing.looks import draw_look as draw_look
+from .drawing.looks import draw_looks as draw_looks
 from .drawing.painter import draw as draw
 from .drawing.painter import generate as generate
 from .drawing.painter import true_boxes as true_boxes

@@ -92,7 +92,9 @@ def spec() -> captcha_helpers.ModelSpec:
 def model_file(spec: captcha_helpers.ModelSpec, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The pre-trained start for digits, as a .keras file."""
     path = tmp_path_factory.mktemp("model") / "start.keras"
-    start = captcha_helpers.pretrained_start(captcha_helpers.Charset(spec.charset), length=6)
+    start = captcha_helpers.pretrained_start(
+        captcha_helpers.Charset(spec.charset), length=6, start="pretrained"
+    )
     captcha_helpers.save_model(start, spec, path)
     return path
 

@@ -132,7 +132,7 @@ def make(name: str, images: int, folder: Path) -> None:
     drawn, labels = generate(style, TEST_IMAGES, seed=TEST_SEED)
     backup = Path("build/style_models", name)
     keras.utils.set_random_seed(0)
-    model = pretrained_start(charset, length=style.length[1])
+    model = pretrained_start(charset, length=style.length[1], start="pretrained")
     steps = images // BATCH_SIZE // EPOCHS
     compile_model(model, head="ctc", steps=steps * EPOCHS, peak_rate=PEAK_RATE)
     model.fit(

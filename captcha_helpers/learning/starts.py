@@ -217,9 +217,9 @@ def check_model(model: keras.Model, charset: Charset, length: int, head: Head) -
 
 
 def pretrained_start(
-    charset: Charset, *, length: int, start: str = "pretrained", dropout: float = 0.0
+    charset: Charset, *, length: int, start: str = "general", dropout: float = 0.0
 ) -> keras.Model:
-    """Build a `cnn_ctc` for a charset that can read a little already.
+    """Build a network for a charset that can read a little already.
 
     All layers but the last are the pre-trained ones. The last has a row of weights for each class;
     the rows of the charset's characters are taken over. A character that was not in the
@@ -228,17 +228,18 @@ def pretrained_start(
     Args:
         charset: The characters to read.
         length: Characters of the longest label.
-        start: Which weights, one of `STARTS`.
-        dropout: As for :func:`captcha_helpers.core.models.cnn_ctc`.
+        start: Which weights, one of `STARTS`. "general" is a `residual_ctc` that takes colour
+            images of 48 x 192 pixels; the others are a `cnn_ctc` each, for grey ones of 48 x 160.
+        dropout: As for the builders in :mod:`captcha_helpers.core.models`.
 
     Returns:
-        A model from ``(B, 48, 160, 1)`` in 0–255 to CTC logits ``(B, 40, V)``.
+        A model from ``(B, H, W, C)`` in 0–255 to CTC logits ``(B, W // 4, V)``.
 
     Raises:
         ValueError: If the image is too narrow for labels of that length, or no start has that name.
 
     Example:
-        >>> pretrained_start(Charset("0123456789"), length=6).output_shape
+        >>> pretrained_start(Charset("0123456789"), length=6, start="pretrained").output_shape
         (None, 40, 11)
     """
     return shipped(start).build(charset, length, dropout)

@@ -202,7 +202,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "cropping.keras"
     spec = replace(SPEC, processing=Processing(auto_crop=True))
-    save_model(pretrained_start(Charset(SPEC.charset), length=6), spec, path)
+    save_model(pretrained_start(Charset(SPEC.charset), length=6, start="pretrained"), spec, path)
     return path
 
 

@@ -78,6 +78,6 @@ def test_the_shipped_start_is_small_and_fits_the_recipe():
 def test_the_shipped_start_reads_without_any_label():
     images, labels = generate("stars", 200, seed=9)
     charset = Charset("0123456789")
-    start = pretrained_start(charset, length=6)
+    start = pretrained_start(charset, length=6, start="pretrained")
     texts = predict_labels(start, prepare_batch(images, **SIZE), charset, head="ctc")
     assert exact_match(labels, texts) > 0.6

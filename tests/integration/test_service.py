@@ -623,7 +623,9 @@ def onnx_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     spec = ModelSpec("0123456789", (4, 6), 48, 160)
     path = tmp_path_factory.mktemp("model") / "model.onnx"
-    path.write_bytes(build_onnx(pretrained_start(Charset(spec.charset), length=6), spec))
+    path.write_bytes(
+        build_onnx(pretrained_start(Charset(spec.charset), length=6, start="pretrained"), spec)
+    )
     return path
 
 

@@ -126,7 +126,7 @@ def test_missing_and_foreign_model_files(tmp_path: Path):
 
 
 def test_a_specification_of_another_model_is_refused(spec: ModelSpec, tmp_path: Path):
-    model = pretrained_start(Charset("abc"), length=4)
+    model = pretrained_start(Charset("abc"), length=4, start="pretrained")
     with pytest.raises(ValueError, match="4 classes, but the specification says .* 11"):
         save_model(model, spec, tmp_path / "a.keras")
     assert not list(tmp_path.iterdir())
@@ -146,8 +146,8 @@ def test_evaluation_and_its_report(model_file: Path, stars: Path, tmp_path: Path
 
 def test_the_start_takes_new_characters_and_keeps_what_it_knows():
     """'é' is new to it; the classes it knows must not move because of that."""
-    with_new = pretrained_start(Charset("7éx"), length=4)
-    without = pretrained_start(Charset("7x"), length=4)
+    with_new = pretrained_start(Charset("7éx"), length=4, start="pretrained")
+    without = pretrained_start(Charset("7x"), length=4, start="pretrained")
     image = np.random.default_rng(0).integers(0, 256, (1, 48, 160, 1), dtype=np.uint8)
     assert np.allclose(
         np.asarray(with_new.predict_on_batch(image))[:, :, [0, 1, 3]],
