@@ -16,5 +16,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "recognizer",
         "robustness",
         "runtimes",
+        "shipped",
+        "weights",
     ],
 )

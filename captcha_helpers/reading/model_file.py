@@ -87,7 +87,6 @@ class ModelSpec:
                 f"height, width and length must be positive, received height={self.height}, "
                 f"width={self.width}, length={self.length}"
             )
-
         if self.channels not in (1, 3):
             raise ValueError(f"channels must be 1 (grey) or 3 (RGB), received {self.channels!r}")
 
