@@ -7,8 +7,9 @@ import json
 import keras
 import numpy as np
 import pytest
+from drawers import in_any_look
 
-from captcha_helpers.drawing.looks import FONTS, Font, draw_looks
+from captcha_helpers.drawing.looks import FONTS, Font
 from captcha_helpers.reading.model_file import read_spec
 from tools import pretrain, pretrain_draw
 from tools.augment_ops import augment
@@ -21,12 +22,6 @@ def installed_fonts(monkeypatch: pytest.MonkeyPatch) -> None:
     """The fonts of `make fonts` are not there when tests run; those of the package are."""
     fonts = tuple(map(Font, FONTS))
     monkeypatch.setattr(pretrain_draw, "_fonts", lambda role: fonts)
-
-
-def in_any_look(seed: int, start: int, count: int, length: tuple[int, int]):
-    """What `draw` does, in the installed fonts; processes that draw know no monkeypatch."""
-    images, labels = draw_looks(count, height=48, width=192, length=length, seed=seed, start=start)
-    return images, CHARSET.encode(labels, length=LONGEST)
 
 
 def stripes(seed: int, start: int, count: int, length: tuple[int, int]):
