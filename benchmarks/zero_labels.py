@@ -46,7 +46,7 @@ def ours(name: str) -> Reader:
     reader, path = ch.load(name), model_path(name)
     return Reader(
         ["", *reader.spec.charset],
-        lambda image: reader.run(reader.spec.prepare_batch([image]))[0],
+        lambda image: reader.run(reader.spec.prepare(image)[None])[0],
         path.stat().st_size,
     )
 
@@ -106,9 +106,9 @@ def _ddddocr(beta: bool) -> Reader:
 
     def frames(image: Path) -> np.ndarray:
         said = whole.classification(Image.fromarray(ch.load_image(image)), probability=True)
-        if not classes:
-            classes.extend(said["charsets"])
-        return np.log(np.asarray(said["probability"]) + 1e-12)
+        order = sorted(range(len(said["charsets"])), key=lambda i: said["charsets"][i] != "")
+        classes[:] = [said["charsets"][i] for i in order]  # the blank first
+        return np.log(np.asarray(said["probability"])[:, order] + 1e-12)
 
     size = (folder / ("common.onnx" if beta else "common_old.onnx")).stat().st_size
     return Reader(classes, frames, size)

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from statistics import mean, median
+from typing import Any
 
 from captcha_helpers.results import format_table, load_results
 from tools.languages import READMES
@@ -18,11 +21,31 @@ from tools.markers import fill
 ZERO_LABELS = Path("benchmarks", "zero_labels.json")
 READERS = Path("benchmarks", "readers.json")
 
+Figure = Callable[[list[dict[str, Any]]], str]
+FIGURES: dict[str, Figure] = {  # of a reader, from its rows
+    "mean": lambda rows: f"{mean(row['exact_match'] for row in rows):.1%}",
+    "MB": lambda rows: f"{rows[0]['bytes'] / 1e6:.1f}",
+    "CPU ms": lambda rows: f"{median(row['cpu_ms'] for row in rows):.0f}",
+}
 
-def without_labels(root: Path) -> list[dict[str, object]]:
-    """The rows of `ZERO_LABELS` without the seconds, which are wall time there."""
+
+def without_labels(root: Path) -> list[dict[str, str]]:
+    """The figures of `ZERO_LABELS`: a row for each set, a column for each reader.
+
+    Below the sets stand their mean, the size of the network in megabytes, and CPU milliseconds an
+    image (median of the sets).
+    """
     rows = json.loads((root / ZERO_LABELS).read_text(encoding="utf-8"))
-    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+    table: dict[str, dict[str, str]] = {}
+    by_reader: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        line = table.setdefault(row["set"], {"set": f"{row['set']} (n = {row['n']})"})
+        line[row["reader"]] = f"{row['exact_match']:.1%}"
+        by_reader.setdefault(row["reader"], []).append(row)
+    for name, figure in FIGURES.items():
+        shown = {reader: figure(measured) for reader, measured in by_reader.items()}
+        table[name] = {"set": name} | shown
+    return list(table.values())
 
 
 def fully_trained(root: Path) -> list[dict[str, object]]:
@@ -45,7 +68,8 @@ def outdated(root: Path) -> dict[Path, str]:
         ValueError: If a README has no markers, or a results file is broken.
     """
     rows = load_results(root / "results")
-    benchmarks = {"zero_labels": without_labels(root), "readers": fully_trained(root)}
+    unlabelled, trained = without_labels(root), fully_trained(root)
+    columns = {name: name for name in dict.fromkeys(key for row in unlabelled for key in row)}
     stale = {}
     for name, language in READMES.items():
         path = root / name
@@ -54,9 +78,11 @@ def outdated(root: Path) -> dict[Path, str]:
             new = fill(
                 text, "results", format_table(rows, markdown=True, headings=language.results), name
             )
-            for marker, measured in benchmarks.items():
-                table = format_table(measured, markdown=True, headings=language.benchmarks)
-                new = fill(new, marker, table, name)
+            columns["set"] = language.benchmarks["set"]
+            table = format_table(unlabelled, markdown=True, headings=columns)
+            new = fill(new, "zero_labels", table, name)
+            table = format_table(trained, markdown=True, headings=language.benchmarks)
+            new = fill(new, "readers", table, name)
             if new != text:
                 stale[path] = new
     return stale
