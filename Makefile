@@ -71,8 +71,8 @@ samples: $(STAMP)  ## Draw captcha_images/ again, pixel for pixel
 fonts: $(STAMP)  ## Fetch the fonts that only the pre-training draws with (needs npm; some minutes)
 	$(BIN)/python -m tools.fonts
 
-pretrained: $(STAMP)  ## Make the pre-trained weights anew (two hours on two cores; goes on if cut off)
-	$(BIN)/python -m tools.pretrain
+pretrained: $(STAMP)  ## Pre-train the general reader for one more hour (after make fonts)
+	$(BIN)/python -m tools.pretrain --init captcha_helpers/assets/weights/general.npz --seed 1
 
 models: $(STAMP)  ## Make the shipped readers of the styles and their cards anew (an hour)
 	$(BIN)/python -m tools.style_models
