@@ -53,28 +53,17 @@ CARDS = Path("docs/models.md")
 INTRODUCTION = """# The readers that ship with the package
 
 `captcha_helpers.load("stars")` and `captcha-helpers predict stars IMAGE` read with them, without
-TensorFlow. Each of those of a style began with pre-trained weights, has learned from drawn images near one style, and
-never saw a real image. `mixed` began with `pretrained`, the four others with an
-earlier round of it. `make models` makes them anew and writes
-this page. They are for images of their own look; for another one, train your own:
-`captcha_helpers.train`.
+TensorFlow. None ever saw a real image. `general` is for every look; the others have learned from
+images drawn near one style and are for images of that look: `mixed` began with `pretrained`, the
+four others with an earlier round of it. `make models` makes these anew and writes this page. For
+another look, train your own: `captcha_helpers.train`.
 
-## general
+`pretrained` is an older and smaller reader of letters and digits, in grey. A training begins with
+`general`, with `pretrained` or with the weights of `mixed`, whichever read the labelled images
+best.
 
-| | |
-|---|---|
-| reads | 1 to 12 characters out of letters, digits and `+-=?`; without a mask, letters and digits |
-| file | 1.76 MB (8-bit weights), 48 x 192 pixels in colour; trainings begin with `general.npz`, 3.15 MB |
-| learned from | 3,993,600 drawn images, each shown about nine times with other changes, seed 0 |
-| made by | `python -m tools.pretrain --minutes 9.4 --workers 15 --batch-size 1024 --precision mixed_bfloat16 --chunk 4096 --pool 294912 --views 1 --short 200000 --peak-rate 3e-3 --test-images 512` on one NVIDIA H100 with 16 CPU cores; then `python -m tools.ship_general` |
-| reads of 512 drawn images in looks and fonts that it never saw | exact match 80.9 % (case counts), CER 6.5 % |
-| weak | letters rotated by more than 30 degrees, cut off, or small in much empty space; `1` in unusual fonts; capitals and small letters of one shape; two rows of text |
-
-`captcha_helpers.read_spec` of either file has these figures.
-
-`pretrained` is an older, smaller reader of letters and digits in grey. A training begins with `general`,
-`pretrained` or the weights of `mixed`, whichever reads the labelled images best.
 """
+GENERAL_CARD = Path("tools/general_card.md")
 CARD = """
 ## {name}
 
@@ -218,7 +207,9 @@ def main() -> None:
     if options.out == WEIGHTS:
         weights_index.main()
         cards = [card(name, WEIGHTS / f"{name}.onnx") for name in IMAGES]
-        write_bytes(CARDS, "".join([INTRODUCTION, *cards]).encode())
+        write_bytes(
+            CARDS, "".join([INTRODUCTION, GENERAL_CARD.read_text("utf-8"), *cards]).encode()
+        )
 
 
 if __name__ == "__main__":
