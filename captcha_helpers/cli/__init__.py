@@ -1,8 +1,11 @@
 """The command ``captcha-helpers``: each verb is a call or two of public functions.
 
-May import everything. Begin with `commands`.
+May import everything. Begin with `main`.
 """
 
 import lazy_loader as _lazy
 
-__getattr__, __dir__, __all__ = _lazy.attach(__name__, submodules=["commands"])
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submodules=["draw", "errors", "export", "learn", "loading", "main", "options", "read", "serve"],
+)

@@ -9,6 +9,7 @@ from pathlib import Path
 ASSETS = Path(__file__).parents[1] / "assets"
 WEIGHTS = ASSETS / "weights"
 WEB = ASSETS / "web"
+OR_OVERWRITE = "or replace it with overwrite=True (--overwrite)"  # how every refusal ends
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
@@ -33,6 +34,30 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def refuse_existing(
+    path: str | os.PathLike[str], *, overwrite: bool = False, more: str = ""
+) -> None:
+    """Keep what is there, unless it may be replaced.
+
+    Args:
+        path: A file or folder that is to be written.
+        overwrite: Whether it may be replaced.
+        more: What else one can do, at the end of the message.
+
+    Raises:
+        FileExistsError: If it exists and must not be replaced.
+
+    Example:
+        >>> refuse_existing(Path(__file__).parent)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        FileExistsError: ...core' exists; choose another name, or replace it with overwrite=True ...
+    """
+    if not overwrite and Path(path).exists():
+        raise FileExistsError(
+            f"{os.fspath(path)!r} exists; choose another name, {OR_OVERWRITE}{more}"
+        )
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:

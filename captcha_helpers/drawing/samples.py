@@ -15,7 +15,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from captcha_helpers.core.files import write_bytes
+from captcha_helpers.core.files import OR_OVERWRITE, write_bytes
 from captcha_helpers.drawing.painter import generate
 from captcha_helpers.drawing.styles import Style, get_style
 from captcha_helpers.drawing.writing import image_bytes
@@ -82,8 +82,7 @@ def write_samples(
         if kept and not overwrite:
             raise FileExistsError(
                 f"{kept[0]} exists and differs from the image to be written ({len(kept)} such "
-                "files). Choose another folder, or pass overwrite=True (--overwrite) to replace "
-                "them."
+                f"files); choose another folder, {OR_OVERWRITE}"
             )
         for path, data in changed.items():
             write_bytes(path, data)

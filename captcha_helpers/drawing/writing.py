@@ -28,7 +28,7 @@ from PIL import Image
 from tqdm import tqdm
 
 import captcha_helpers
-from captcha_helpers.core.files import write_bytes
+from captcha_helpers.core.files import OR_OVERWRITE, write_bytes
 from captcha_helpers.data.folders import LABELS_FILE, read_labels, split_by_label
 from captcha_helpers.drawing.painter import check_fonts, draw, sample_label
 from captcha_helpers.drawing.styles import Style, get_style
@@ -57,7 +57,7 @@ def write_dataset(
     seed: int = 0,
     test_ratio: float = 0.0,
     workers: int = 1,
-    force: bool = False,
+    overwrite: bool = False,
     progress: bool | None = None,
 ) -> dict[str, Any]:
     """Draw images and write them with their labels, for a training or for other programs.
@@ -80,16 +80,16 @@ def write_dataset(
         test_ratio: Share of the strings whose images go to the test part, from 0 to below 1.
         workers: How many processes draw. With more than one, a script needs the line
             ``if __name__ == "__main__":`` around what it does, as always with processes.
-        force: Replace another data set that this function wrote. Only the files that its
+        overwrite: Replace another data set that this function wrote. Only the files that its
             `labels.csv` lists are removed; a folder without such a data set is never touched.
         progress: Whether to show a progress bar. By default in a terminal, after the first second.
 
     Returns:
         What `meta.json` says: among others the `count` of images, and in `parts` how many images
-        each folder has.
+        each folder has. And in `drawn`, how many this call has drawn: 0 if all were there.
 
     Raises:
-        FileExistsError: The folder holds other files, or another or a complete data set.
+        FileExistsError: The folder holds other files, or another data set.
         NotADirectoryError: The folder is a file.
         ValueError: An argument is not as above, there are too many strings to draw them all, or a
             font lacks a character.
@@ -125,7 +125,7 @@ def write_dataset(
         "parts": {part: len(of_part) for part, of_part in jobs.items()},
         "look": json.loads(json.dumps(asdict(style))),
     }
-    _claim(folder, about, jobs, force)
+    _claim(folder, about, jobs, overwrite)
     done = {job.file for job in _written(folder, jobs)}
     missing = [job for of_part in jobs.values() for job in of_part if job.file not in done]
     hidden = None if progress is None else not progress  # None: tqdm looks for a terminal
@@ -135,7 +135,7 @@ def write_dataset(
             bar.update(drawn)
     about["complete"] = True
     _write_json(folder / META_FILE, about)
-    return about
+    return about | {"drawn": len(missing)}
 
 
 def image_bytes(image: np.ndarray, suffix: str = ".png", *, smallest: bool = False) -> bytes:
@@ -228,7 +228,9 @@ def _jobs(
     }
 
 
-def _claim(folder: Path, about: dict[str, Any], jobs: dict[str, list[_Job]], force: bool) -> None:
+def _claim(
+    folder: Path, about: dict[str, Any], jobs: dict[str, list[_Job]], overwrite: bool
+) -> None:
     """Make sure that the folder is ours to write to, and say in it what it will hold."""
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{str(folder)!r} is a file; name a folder")
@@ -240,16 +242,16 @@ def _claim(folder: Path, about: dict[str, Any], jobs: dict[str, list[_Job]], for
                 f"{str(folder)!r} is not empty and holds no data set of ours ({kept[0]} is in it), "
                 "so nothing is written there; choose another folder"
             )
-    elif force:
+    elif overwrite:
         _clear(folder, old)
     else:
         _check_same(folder, old, about)
-    if (old is None or force) and (foreign := _written(folder, jobs)):
+    if (old is None or overwrite) and (foreign := _written(folder, jobs)):
         raise FileExistsError(
             f"{folder / foreign[0].file} is there and would be replaced, but no {LABELS_FILE} says "
             "that it was drawn here; remove it or choose another folder"
         )
-    if old is None or force:
+    if old is None or overwrite:
         _write_json(folder / META_FILE, about)
     _remove_partial(folder, [META_FILE])
     for part, of_part in jobs.items():
@@ -280,12 +282,7 @@ def _check_same(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
         )
         raise FileExistsError(
             f"{str(folder)!r} holds a data set with other settings ({changed}); choose another "
-            "folder, or replace it by force=True (--force)"
-        )
-    if old.get("complete"):
-        raise FileExistsError(
-            f"{str(folder)!r} holds this data set already, and it is complete; to draw it again, "
-            "choose another folder, or replace it by force=True (--force)"
+            f"folder, {OR_OVERWRITE}"
         )
 
 
@@ -321,7 +318,7 @@ def _write_listing(path: Path, jobs: Sequence[_Job]) -> None:
     elif path.read_bytes() != data:
         raise FileExistsError(
             f"{path} was changed since it was written, so the data set cannot be completed; "
-            "choose another folder, or start anew by force=True (--force)"
+            f"choose another folder, {OR_OVERWRITE}"
         )
 
 

@@ -26,6 +26,7 @@ from PIL import Image
 
 import captcha_helpers
 from captcha_helpers.core.charset import ALPHANUMERIC
+from captcha_helpers.core.files import refuse_existing
 from captcha_helpers.data.folders import read_labels
 from captcha_helpers.data.processing import Processing
 from captcha_helpers.reading.mask import Mask, MaskWarning, fit, missing_characters
@@ -156,10 +157,7 @@ def export(
             nothing of what is wanted can be made of it.
     """
     folder, wanted = Path(folder), _check_formats(formats)
-    if folder.exists() and not overwrite:
-        raise FileExistsError(
-            f"{os.fspath(folder)!r} exists; choose another folder or ask to overwrite it"
-        )
+    refuse_existing(folder, overwrite=overwrite)
     if folder.exists() and not (folder / SIDECAR).exists():
         raise FileExistsError(
             f"{os.fspath(folder)!r} holds no export (no {SIDECAR}), so it is not replaced; choose "

@@ -38,7 +38,7 @@ from captcha_helpers import __version__
 from captcha_helpers.core import metrics
 from captcha_helpers.core.charset import Charset
 from captcha_helpers.core.ctc import greedy_decode
-from captcha_helpers.core.files import check_writable
+from captcha_helpers.core.files import check_writable, refuse_existing
 from captcha_helpers.core.models import keras
 from captcha_helpers.data.checks import Inspection
 from captcha_helpers.data.examples import (
@@ -221,12 +221,9 @@ def _check_arguments(
 def _check_place(out: Path, *, replaced: bool) -> None:
     for path in (out, resume_path(out)):
         check_writable(path)
-    if out.exists() and not replaced:
-        cut_off = resume_path(out).exists()
-        more = ", or go on with the training that was cut off: resume" if cut_off else ""
-        raise FileExistsError(
-            f"{str(out)!r} exists; choose another name or ask to overwrite it{more}"
-        )
+    cut_off = resume_path(out).exists()
+    more = ", or go on with the training that was cut off by resume=True (--resume)"
+    refuse_existing(out, overwrite=replaced, more=more if cut_off else "")
 
 
 def _candidates(

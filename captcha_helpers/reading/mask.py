@@ -213,7 +213,7 @@ def parse_length(text: str) -> tuple[int, int]:
     """
     found = re.fullmatch("([0-9]{1,6})(?:-([0-9]{1,6}))?", text)
     if not found:
-        raise ValueError(f"{text!r} is no length; give a number as 4, or two as 4-6")
+        raise ValueError(f"{text!r} is not a length; use 4 or 4-6")
     fewest, most = int(found[1]), int(found[2] or found[1])
     if not 1 <= fewest <= most:
         raise ValueError(f"{text!r} must be from 1 up, the smaller number first")

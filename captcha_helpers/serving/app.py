@@ -13,7 +13,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -179,7 +179,7 @@ class _Known:
 
     def decoder(self, reader: Recognizer) -> Decoder:
         """The decoder that reads with this, beside what the reader knows already."""
-        if self.charset is self.length is self.ignore_case is None:
+        if self.charset is None and self.length is None and self.ignore_case is None:
             return reader.decoder
         try:
             mask = reader.spec.mask.but(
@@ -230,23 +230,57 @@ def create_app(
     if not isinstance(reader, Recognizer):
         name = name or Path(reader).name
         reader = load(reader)
-    name = name or "model"
     metrics = _Metrics()
     queue = ReadingQueue(
         reader, size=queue_size, batch_size=batch_size, on_batch=metrics.batches.observe
     )
     metrics.queue.set_function(lambda: queue.images)
-    uploads = Uploads(upload_seconds)
-    fetcher = Fetcher(allow_url_hosts, max_bytes=MAX_BYTES)
-    downloads = asyncio.Semaphore(_DOWNLOADS)
-    most = min(MAX_FILES, queue_size)
+    service = _Service(
+        reader=reader,
+        name=name or "model",
+        queue=queue,
+        uploads=Uploads(upload_seconds),
+        fetcher=Fetcher(allow_url_hosts, max_bytes=MAX_BYTES),
+        most_files=min(MAX_FILES, queue_size),
+    )
+    app = _empty_app(queue)
+    app.add_middleware(_Measured, metrics=metrics)
+    _answer_errors(app)
+    _answer_uploads(app, service)
+    _answer_urls(app, service)
+    _answer_operators(app, service.name, metrics)
+    for path, file in _PAGES.items():
+        app.add_api_route(path, _page(file), include_in_schema=False)
+    return app
+
+
+@dataclass(frozen=True)
+class _Service:
+    """What the endpoints share."""
+
+    reader: Recognizer
+    name: str  # of the model, in answers
+    queue: ReadingQueue
+    uploads: Uploads
+    fetcher: Fetcher
+    most_files: int  # in one request
+
+    async def read(self, image: bytes, decoder: Decoder) -> Reading:
+        (reading,) = await self.queue.read([image], decoder)
+        if isinstance(reading, ImageError):
+            raise reading
+        return reading
+
+
+def _empty_app(queue: ReadingQueue) -> FastAPI:
+    """An application that reads what is in the queue as long as it runs."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with queue:
             yield
 
-    app = FastAPI(
+    return FastAPI(
         title="captcha-helpers",
         version=captcha_helpers.__version__,
         description="Reads text in images. It keeps no image and logs no request.",
@@ -254,20 +288,18 @@ def create_app(
         redoc_url=None,
         lifespan=lifespan,
     )
-    app.add_middleware(_Measured, metrics=metrics)
-    app.add_exception_handler(ImageError, _tell_image_error)
-    app.add_exception_handler(FetchError, _tell_fetch_error)
-    app.add_exception_handler(LengthError, _tell_length_error)
-    app.add_exception_handler(RequestValidationError, _tell_parameter_error)
-    app.add_exception_handler(QueueFullError, _tell_try_again)
-    app.add_exception_handler(ReaderFailedError, _tell_try_again)
 
-    async def read(image: bytes, decoder: Decoder) -> Reading:
-        (reading,) = await queue.read([image], decoder)
-        if isinstance(reading, ImageError):
-            raise reading
-        return reading
 
+def _answer_errors(app: FastAPI) -> None:
+    app.exception_handler(ImageError)(_tell_image_error)
+    app.exception_handler(FetchError)(_tell_fetch_error)
+    app.exception_handler(LengthError)(_tell_length_error)
+    app.exception_handler(RequestValidationError)(_tell_parameter_error)
+    app.exception_handler(QueueFullError)(_tell_try_again)
+    app.exception_handler(ReaderFailedError)(_tell_try_again)
+
+
+def _answer_uploads(app: FastAPI, service: _Service) -> None:
     @app.post(
         "/predict",
         summary="Read an image",
@@ -277,11 +309,11 @@ def create_app(
     )
     async def predict(request: Request, known: Annotated[_Known, Depends()]) -> Prediction:
         """Send the image itself, or a form with the field `file`."""
-        decoder = known.decoder(reader)
-        (file,) = await uploads.files(request, most=1, max_bytes=MAX_BYTES)
+        decoder = known.decoder(service.reader)
+        (file,) = await service.uploads.files(request, most=1, max_bytes=MAX_BYTES)
         begun = time.perf_counter()
-        reading = await read(file.data, decoder)
-        told = _about(name, begun, decoder)
+        reading = await service.read(file.data, decoder)
+        told = _about(service.name, begun, decoder)
         return Prediction(**_fields(reading), **told)
 
     @app.post(
@@ -293,12 +325,18 @@ def create_app(
     )
     async def predict_batch(request: Request, known: Annotated[_Known, Depends()]) -> Batch:
         """Send a form with the field `file` several times. One bad image leaves the others be."""
-        decoder = known.decoder(reader)
-        files = await uploads.files(request, most=most, max_bytes=MAX_BATCH_BYTES)
+        decoder = known.decoder(service.reader)
+        files = await service.uploads.files(
+            request, most=service.most_files, max_bytes=MAX_BATCH_BYTES
+        )
         begun = time.perf_counter()
-        readings = await queue.read([file.data for file in files], decoder)
+        readings = await service.queue.read([file.data for file in files], decoder)
         entries = [_entry(*pair) for pair in zip(files, readings, strict=True)]
-        return Batch(predictions=entries, **_about(name, begun, decoder))
+        return Batch(predictions=entries, **_about(service.name, begun, decoder))
+
+
+def _answer_urls(app: FastAPI, service: _Service) -> None:
+    downloads = asyncio.Semaphore(_DOWNLOADS)
 
     @app.get(
         "/",
@@ -320,13 +358,15 @@ def create_app(
         """Download an image and answer with its text alone."""
         if url is None:
             return RedirectResponse("ui")
-        decoder = known.decoder(reader)
+        decoder = known.decoder(service.reader)
         if downloads.locked():
             raise HTTPException(503, "too many downloads at a time; try again", _RETRY)
         async with downloads:
-            image = await fetcher.fetch(url)
-        return PlainTextResponse((await read(image, decoder)).text)
+            image = await service.fetcher.fetch(url)
+        return PlainTextResponse((await service.read(image, decoder)).text)
 
+
+def _answer_operators(app: FastAPI, name: str, metrics: _Metrics) -> None:
     @app.get("/healthz", summary="Ask whether the service works")
     async def healthz() -> Health:
         return Health(status="ok", model=name)
@@ -334,10 +374,6 @@ def create_app(
     @app.get("/metrics", summary="Figures for Prometheus", response_class=PlainTextResponse)
     async def figures() -> Response:
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
-
-    for path, file in _PAGES.items():
-        app.add_api_route(path, _page(file), include_in_schema=False)
-    return app
 
 
 def serve(
@@ -521,7 +557,8 @@ class _Measured:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
-            return await self.app(scope, receive, send)
+            await self.app(scope, receive, send)
+            return
         begun, status = time.perf_counter(), 500
 
         async def note_and_send(message: Any) -> None:

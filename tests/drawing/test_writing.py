@@ -101,6 +101,7 @@ def test_no_string_is_in_both_parts(tmp_path: Path):
 
 def test_the_settings_are_on_record(tmp_path: Path):
     about = write_dataset("gradient", tmp_path, 2, seed=9)
+    assert about.pop("drawn") == 2
     assert json.loads((tmp_path / "meta.json").read_text()) == about
     expected = {"style": "gradient", "seed": 9, "count": 2, "length": [5, 5], "complete": True}
     assert about | expected == about
@@ -195,9 +196,10 @@ def test_ctrl_c_while_processes_begin_is_not_lost_and_does_not_reach_them():
 def test_a_complete_data_set_is_not_drawn_again(tmp_path: Path):
     write_dataset("stars", tmp_path, 3)
     before = contents(tmp_path)
-    with pytest.raises(FileExistsError, match="complete.*choose another folder"):
-        write_dataset("stars", tmp_path, 3)
+    times = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.png")}
+    assert write_dataset("stars", tmp_path, 3)["drawn"] == 0
     assert contents(tmp_path) == before
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.png")} == times
 
 
 @pytest.mark.parametrize(
@@ -227,52 +229,52 @@ def test_labels_that_somebody_changed_are_kept(tmp_path: Path):
     assert contents(tmp_path) == before
 
 
-@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("overwrite", [False, True])
 @pytest.mark.parametrize("name", ["notes.txt", "123456_000000.png", "meta.json", ".hidden"])
-def test_a_foreign_folder_is_never_touched(tmp_path: Path, name: str, force: bool):
+def test_a_foreign_folder_is_never_touched(tmp_path: Path, name: str, overwrite: bool):
     (tmp_path / name).write_text('{"made_by": "me"}')
     with pytest.raises(FileExistsError, match="choose another folder"):
-        write_dataset("stars", tmp_path, 4, force=force)
+        write_dataset("stars", tmp_path, 4, overwrite=overwrite)
     assert contents(tmp_path) == {name: b'{"made_by": "me"}'}
 
 
-def test_force_replaces_what_was_drawn_and_nothing_else(tmp_path: Path):
+def test_overwrite_replaces_what_was_drawn_and_nothing_else(tmp_path: Path):
     folder = tmp_path / "set"
     write_dataset("stars", folder, 6, test_ratio=0.5)
     (folder / "notes.txt").write_text("mine")
     (folder / "train" / "mine_000001.png").write_text("mine too")
-    write_dataset("stars", folder, 3, seed=1, force=True)
+    write_dataset("stars", folder, 3, seed=1, overwrite=True)
     write_dataset("stars", tmp_path / "fresh", 3, seed=1)
     mine = {"notes.txt": b"mine", "train/mine_000001.png": b"mine too"}
     assert contents(folder) == contents(tmp_path / "fresh") | mine
 
 
-def test_force_follows_no_path_out_of_the_folder(tmp_path: Path):
+def test_overwrite_follows_no_path_out_of_the_folder(tmp_path: Path):
     folder = tmp_path / "set"
     write_dataset("stars", folder, 2)
     (tmp_path / "1_000000.png").write_text("precious")
     (folder / "photo.png").write_text("precious")
     with open(folder / "labels.csv", "a") as listing:
         listing.write("../1_000000.png,1\nphoto.png,photo\n")
-    write_dataset("stars", folder, 2, seed=1, force=True)
+    write_dataset("stars", folder, 2, seed=1, overwrite=True)
     assert (tmp_path / "1_000000.png").read_text() == "precious"
     assert (folder / "photo.png").read_text() == "precious"
 
 
-def test_force_without_the_list_replaces_no_image(tmp_path: Path):
+def test_overwrite_without_the_list_replaces_no_image(tmp_path: Path):
     """The same names, another look: they must not be taken for images of the new set."""
     write_dataset("stars", tmp_path, 2)
     (tmp_path / "labels.csv").unlink()
     before = {path.name: path.read_bytes() for path in tmp_path.glob("*.png")}
     with pytest.raises(FileExistsError, match="would be replaced"):
-        write_dataset(replace(STARS, rise=0.0), tmp_path, 2, force=True)
+        write_dataset(replace(STARS, rise=0.0), tmp_path, 2, overwrite=True)
     assert {path.name: path.read_bytes() for path in tmp_path.glob("*.png")} == before
 
 
 def test_a_file_in_place_of_the_folder_is_kept(tmp_path: Path):
     (tmp_path / "images").write_text("mine")
     with pytest.raises(NotADirectoryError, match="is a file; name a folder"):
-        write_dataset("stars", tmp_path / "images", 1, force=True)
+        write_dataset("stars", tmp_path / "images", 1, overwrite=True)
     assert (tmp_path / "images").read_text() == "mine"
 
 

@@ -27,7 +27,7 @@ from captcha_helpers import (
     write_dataset,
     write_samples,
 )
-from captcha_helpers.cli.commands import main
+from captcha_helpers.cli.main import main
 from captcha_helpers.reading.recognizer import DEFAULT_MODEL
 
 pytestmark = pytest.mark.slow
@@ -71,7 +71,10 @@ def test_train_then_evaluate(folder: Path, tmp_path: Path):
     start = run("evaluate", "pretrained", folder, "--json")
     assert json.loads(start.stdout)["n"] == 60, start.stderr
     again = run("evaluate", tmp_path / "m.keras", folder, "--report", page)
-    assert again.returncode == 1 and "exists" in again.stderr
+    assert again.returncode == 1 and "exists" in again.stderr and "--overwrite" in again.stderr
+    page.write_text("mine")
+    again = run("evaluate", tmp_path / "m.keras", folder, "--report", page, "--overwrite")
+    assert again.returncode == 0 and page.read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
 def test_generate_draws_what_write_dataset_draws(tmp_path: Path):
@@ -118,8 +121,11 @@ def test_generate_gives_parts_and_says_so_to_programs(tmp_path: Path):
     assert about["parts"] == {"train": 24, "test": 6} and about["complete"]
     assert len(read_labels(tmp_path / "x" / "test")) == 6
     again = run_here(*arguments, "--out", tmp_path / "x")
-    assert again.exit_code == 1 and "complete" in again.stderr
-    assert run_here(*arguments, "--out", tmp_path / "x", "--force").exit_code == 0
+    assert again.exit_code == 0 and "complete already; nothing was drawn" in again.stdout
+    other = run_here(*arguments, "--seed", 1, "--out", tmp_path / "x")
+    assert other.exit_code == 1 and "--overwrite" in other.stderr
+    other = run_here(*arguments, "--seed", 1, "--out", tmp_path / "x", "--overwrite")
+    assert other.exit_code == 0 and "complete already" not in other.stdout
 
 
 def test_preview_shows_a_style_and_a_folder(folder: Path, tmp_path: Path):
@@ -177,7 +183,10 @@ def test_predict_gives_json_and_csv(onnx_file: Path, folder: Path, tmp_path: Pat
     assert run_here("predict", onnx_file, folder, "--csv", other).stdout == f"{other}: 60 images\n"
     before = table.read_bytes()
     again = run("predict", onnx_file, folder, "--csv", table)
-    assert again.returncode == 1 and "exists" in again.stderr and table.read_bytes() == before
+    assert again.returncode == 1 and "--overwrite" in again.stderr
+    assert table.read_bytes() == before
+    again = run_here("predict", onnx_file, folder, "--limit", 2, "--csv", table, "--overwrite")
+    assert again.exit_code == 0 and table.read_text().count("\n") == 3
 
 
 def test_predict_reads_on_after_a_bad_image(onnx_file: Path, folder: Path, tmp_path: Path):
@@ -253,7 +262,7 @@ def test_reading_with_onnx_imports_nothing_heavy(onnx_file: Path, folder: Path):
     """What makes the start quick."""
     for arguments in (["predict", str(onnx_file), str(folder)], ["styles"], ["--help"]):
         code = (
-            "import sys\nfrom captcha_helpers.cli.commands import main\n"
+            "import sys\nfrom captcha_helpers.cli.main import main\n"
             f"try:\n    main({arguments})\nexcept SystemExit as end:\n    assert not end.code\n"
             "heavy = {'tensorflow', 'keras', 'cv2', 'matplotlib', 'onnx', 'scipy', 'pandas'}\n"
             "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"

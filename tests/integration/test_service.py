@@ -142,7 +142,7 @@ def test_a_request_says_what_is_known_of_the_text(client: httpx.Client, asked: d
         ({"charset": "é"}, "none of the characters 'é'"),
         ({"charset": ""}, "the charset is empty"),
         ({"length": "6-4"}, "the smaller number first"),
-        ({"length": "four"}, "'four' is no length"),
+        ({"length": "four"}, "'four' is not a length; use 4 or 4-6"),
         ({"length": "900"}, "cannot hold 900 characters; ask for another length"),
         ({"ignore_case": "perhaps"}, "ignore_case: "),
     ],

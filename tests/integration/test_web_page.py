@@ -462,7 +462,7 @@ def test_what_people_know_of_the_text_is_read_with(page: Page):
     page.find("ignore-case").click()
     page.wait(lambda: page.find("ignore-case").is_selected())
     page.find("length").send_keys("9-\t")
-    page.wait(lambda: "is no length" in page.result())
+    page.wait(lambda: "is not a length" in page.result())
     page.find("length").clear()
     page.find("charset").clear()
     page.find("charset").send_keys("é\t")

@@ -89,7 +89,7 @@ export function parseLength(text) {
   const fewest = Number(found?.[1]);
   const most = Number(found?.[2] ?? found?.[1]);
   if (!(1 <= fewest && fewest <= most)) {
-    throw new MaskError(`“${text}” is no length. Type a number as 4, or two as 4-6.`);
+    throw new MaskError(`“${text}” is not a length. Use 4 or 4-6.`);
   }
   return [fewest, most];
 }

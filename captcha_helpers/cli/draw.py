@@ -1,0 +1,215 @@
+"""Draw images: generate, preview, styles."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import click
+
+import captcha_helpers
+from captcha_helpers.cli.options import Length, Verb, json_option, overwrite_option, path_type, span
+from captcha_helpers.core.files import refuse_existing, write_bytes
+
+
+@click.command(
+    cls=Verb,
+    epilog="captcha-helpers generate gradient --count 5000 --out my_images\n"
+    "captcha-helpers generate classic --length 4 --epochs 2 --test-ratio 0.2 --out digits\n"
+    "captcha-helpers generate mixed --length 4-6 --lower --digits --count 5000 --out letters\n"
+    "captcha-helpers generate slanted --width 160 --height 60 --count 100 --out small\n"
+    "captcha-helpers generate stars --charset 2345 --count 90000 --workers 4 --out many",
+)
+@click.argument("style")
+@click.option("--out", required=True, type=path_type, help="Data folder to make.")
+@click.option("--count", type=click.IntRange(1), help="Images; with --epochs, at most so many.")
+@click.option(
+    "--epochs", type=click.IntRange(1), help="Rounds over all strings, each once a round."
+)
+@click.option("--length", type=Length(), help="Characters per image, as 4 or 4-6.")
+@click.option("--digits", is_flag=True, help="Use 0-9.")
+@click.option("--lower", is_flag=True, help="Use a-z.")
+@click.option("--upper", is_flag=True, help="Use A-Z.")
+@click.option("--charset", help="Use these characters.")
+@click.option("--width", type=click.IntRange(1), help="Width in pixels.")
+@click.option("--height", type=click.IntRange(1), help="Height in pixels.")
+@click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(0), help="Which data set."
+)
+@click.option(
+    "--test-ratio",
+    default=0.0,
+    type=click.FloatRange(0, 1, max_open=True),
+    help="Share of the strings whose images go to OUT/test, the others to OUT/train.",
+)
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
+@overwrite_option("another data set of this command")
+@json_option
+def generate(
+    style: str,
+    out: Path,
+    count: int | None,
+    epochs: int | None,
+    length: tuple[int, int] | None,
+    digits: bool,
+    lower: bool,
+    upper: bool,
+    charset: str | None,
+    width: int | None,
+    height: int | None,
+    seed: int,
+    test_ratio: float,
+    workers: int,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Draw a data set of the look STYLE.
+
+    It has images, labels.csv and meta.json. What is not given is as STYLE has it; captcha-helpers
+    styles lists them. No string is both in the train and in the test part. The same command goes
+    on with a run that was cut off. --overwrite removes what the labels.csv of a former data set
+    lists, and no other file.
+    """
+    if count is None and epochs is None:
+        raise click.UsageError("Give --count, or --epochs to draw every string.")
+    if charset is not None and (digits or lower or upper):
+        raise click.UsageError("Give --charset, or some of --digits, --lower and --upper.")
+    kinds = (
+        captcha_helpers.DIGITS * digits
+        + captcha_helpers.LOWER * lower
+        + captcha_helpers.UPPER * upper
+    )
+    look = captcha_helpers.adapt_style(
+        style, charset=charset or kinds or None, length=length, width=width, height=height
+    )
+    try:
+        about = captcha_helpers.write_dataset(
+            look,
+            out,
+            count,
+            epochs=epochs,
+            seed=seed,
+            test_ratio=test_ratio,
+            workers=workers,
+            overwrite=overwrite,
+            progress=False if as_json else None,
+        )
+    except KeyboardInterrupt:
+        raise click.ClickException("stopped; the same command goes on") from None
+    if as_json:
+        del about["look"]
+        click.echo(json.dumps({"folder": os.fspath(out), **about}))
+        return
+    if not about["drawn"]:
+        click.echo(f"{out}: the data set is complete already; nothing was drawn")
+    for part, images in about["parts"].items():
+        click.echo(f"{out / part}: {images} images of {look.width} x {look.height} pixels")
+
+
+@click.command(
+    cls=Verb,
+    epilog="captcha-helpers preview gradient --out sheet.png\n"
+    "captcha-helpers preview my_images --out sheet.png --rows 10 --columns 6",
+)
+@click.argument("what", metavar="STYLE|FOLDER")
+@click.option("--out", required=True, type=path_type, help="Picture to write, .png.")
+@click.option("--rows", default=6, show_default=True, type=click.IntRange(1, 50))
+@click.option("--columns", default=5, show_default=True, type=click.IntRange(1, 20))
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Which images.")
+@overwrite_option("the picture")
+@json_option
+def preview(
+    what: str, out: Path, rows: int, columns: int, seed: int, overwrite: bool, as_json: bool
+) -> None:
+    """Show a style or a folder on one sheet.
+
+    Sums up the labelled images of a folder, too. A style's name stands for the style; for a folder
+    of that name write ./NAME.
+    """
+    if out.suffix.lower() != ".png":
+        raise click.UsageError(f"--out is {str(out)!r}; the picture's name must end in .png.")
+    refuse_existing(out, overwrite=overwrite)
+    show = _preview_style if what in captcha_helpers.STYLES else _preview_folder
+    images, labels, facts, text = show(what, rows * columns, seed)
+    import matplotlib
+
+    matplotlib.use("Agg")  # no window, and no need of a screen
+    figure = captcha_helpers.plots.gallery(images, labels, columns=columns)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=100)
+    write_bytes(out, picture.getvalue())
+    click.echo(json.dumps({"sheet": os.fspath(out), **facts}) if as_json else f"{text}\n{out}")
+
+
+_Preview = tuple[list[Any], list[str], dict[str, Any], str]  # images, labels, facts, summary
+
+
+def _preview_style(name: str, count: int, seed: int) -> _Preview:
+    images, labels = captcha_helpers.generate(name, count, seed=seed)
+    shown = list(images)
+    if images.shape[-1] == 4:
+        shown = [captcha_helpers.load_image(image) for image in images]
+    facts = _about_style(name)
+    return shown, labels, facts, _style_line(facts)
+
+
+def _preview_folder(folder: str, count: int, seed: int) -> _Preview:
+    import numpy as np
+
+    check = captcha_helpers.check_folder(folder)
+    pairs = captcha_helpers.read_labels(folder)
+    order = np.random.default_rng(seed).permutation(len(pairs))
+    readable = _readable(pairs[i] for i in order)
+    chosen = sorted(islice(readable, count), key=lambda one: one[1])
+    if not chosen:
+        raise ValueError(f"none of the {len(pairs)} images in {folder!r} can be read")
+    sizes = [
+        {"width": width, "height": height, "images": images}
+        for (width, height), images in sorted(check.sizes.items())
+    ]
+    facts = asdict(check) | {"folder": folder, "sizes": sizes}
+    listed = ", ".join(f"{size['width']} x {size['height']}" for size in sizes[:5])
+    more = f" and {len(sizes) - 5} more" if len(sizes) > 5 else ""
+    text = f"{check}\nsizes in pixels: {listed}{more}"
+    return [image for image, _ in chosen], [label for _, label in chosen], facts, text
+
+
+def _readable(pairs: Iterable[tuple[Path, str]]) -> Iterator[tuple[Any, str]]:
+    for path, label in pairs:
+        try:
+            yield captcha_helpers.load_image(path), label
+        except captcha_helpers.ImageError:
+            continue
+
+
+@click.command(cls=Verb, epilog="captcha-helpers styles\ncaptcha-helpers styles --json")
+@json_option
+def styles(as_json: bool) -> None:
+    """List the looks that generate and preview draw."""
+    listed = [_about_style(name) for name in captcha_helpers.STYLES]
+    if as_json:
+        click.echo(json.dumps(listed))
+        return
+    for facts in listed:
+        click.echo(_style_line(facts))
+
+
+def _about_style(name: str) -> dict[str, Any]:
+    style = captcha_helpers.get_style(name)
+    keys = ("name", "width", "height", "length", "charset", "fonts")
+    return {key: getattr(style, key) for key in keys}
+
+
+def _style_line(facts: dict[str, Any]) -> str:
+    fonts = len(facts["fonts"])
+    return (
+        f"{facts['name']:<9} {facts['width']:>3} x {facts['height']:<3}  "
+        f"{span(facts['length'])} characters of {facts['charset']}  "
+        f"{fonts} font{'s' * (fonts != 1)}"
+    )

@@ -1,0 +1,87 @@
+"""Take a model elsewhere: export."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+import captcha_helpers
+from captcha_helpers.cli.errors import tell_warning
+from captcha_helpers.cli.loading import import_runtime, silence
+from captcha_helpers.cli.options import (
+    Verb,
+    json_option,
+    known_strings,
+    overwrite_option,
+    path_type,
+)
+
+
+@click.command(
+    cls=Verb,
+    epilog="captcha-helpers export my_reader.keras --out exported\n"
+    "captcha-helpers export my_reader.keras --to onnx,litert --out exported\n"
+    "captcha-helpers export my_reader.keras --charset digits --length 4-6 --out digits_only\n"
+    "captcha-helpers export my_reader.keras --to web --offline --samples my_images --out page",
+)
+@click.argument("model")
+@click.option("--out", required=True, type=path_type, help="Folder to make.")
+@click.option("--to", "formats", help="Which formats, as in keras,onnx; by default all.")
+@known_strings
+@click.option("--samples", type=path_type, help="Images to try on the web page.")
+@click.option("--offline", is_flag=True, help="Copy the web page's runtime beside it.")
+@overwrite_option("the folder")
+@json_option
+def export(
+    model: str,
+    out: Path,
+    formats: str | None,
+    samples: Path | None,
+    offline: bool,
+    overwrite: bool,
+    as_json: bool,
+    **known: Any,
+) -> None:
+    """Write MODEL in other formats.
+
+    MODEL is a .keras file, or a name that captcha-helpers models lists; of an ONNX file come onnx
+    and web alone. --charset, --length and --ignore-case are kept in the files: whoever reads with
+    them reads such strings only.
+
+    Each file is compared with MODEL: it must read the same. The formats: keras, h5, savedmodel;
+    onnx takes raw pixels, onnx-int8 is a quarter of its size (only with --to); litert gives four
+    .tflite files; web is a page that reads images in the browser.
+    """
+    from captcha_helpers.exporting.formats import FORMATS
+    from captcha_helpers.reading.mask import MaskWarning
+    from captcha_helpers.reading.shipped import shipped_starts
+
+    import_runtime(os.fspath(shipped_starts().get(model, model)))
+    with warnings.catch_warnings(record=True) as told, silence():  # what converters print
+        checks = captcha_helpers.export(
+            model,
+            out,
+            formats=formats.split(",") if formats else FORMATS,
+            samples=samples,
+            offline=offline,
+            overwrite=overwrite,
+            **known,
+        )
+    for one in told:
+        if issubclass(one.category, MaskWarning):
+            tell_warning(one.message)
+    if as_json:
+        click.echo(json.dumps([asdict(check) for check in checks]))
+        return
+    for check in checks:
+        click.echo(
+            f"{check.file:<26} {check.bytes / 1e6:6.2f} MB  logits within "
+            f"{check.max_logit_difference:<8.2g} same text {check.same_text:7.2%} of {check.n}"
+            + (f"  left out: {check.left_out}" if check.left_out else "")
+        )

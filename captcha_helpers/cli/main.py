@@ -1,0 +1,58 @@
+"""The command ``captcha-helpers``: its verbs, in the order in which one needs them.
+
+Errors are one line on stderr: exit code 1 if the work failed, 2 if the command was written wrongly.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import click
+
+import captcha_helpers
+from captcha_helpers.cli import draw, export, learn, read, serve
+from captcha_helpers.cli.errors import one_line_errors, tell_warning
+
+
+class _Verbs(click.Group):
+    """The verbs, in the order in which one needs them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the verbs in the order in which they were added."""
+        return list(self.commands)
+
+    def make_context(
+        self, info_name: str | None, args: list[str], *more: Any, **extra: Any
+    ) -> click.Context:
+        """Look at what stands before the verb."""
+        if not args:  # click shows the help then
+            return super().make_context(info_name, args, *more, **extra)
+        with one_line_errors():
+            return super().make_context(info_name, args, *more, **extra)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the verb."""
+        with one_line_errors(ctx), warnings.catch_warnings():
+            warnings.showwarning = tell_warning
+            return super().invoke(ctx)
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(captcha_helpers.__version__, prog_name="captcha-helpers")
+def main() -> None:
+    """Draw text CAPTCHAs, train readers of your own images, measure them and read with them."""
+
+
+for _verb in (
+    draw.generate,
+    draw.preview,
+    learn.train,
+    read.evaluate,
+    read.predict,
+    export.export,
+    serve.serve,
+    draw.styles,
+    read.models,
+):
+    main.add_command(_verb)
