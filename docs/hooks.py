@@ -77,11 +77,14 @@ class Examples(griffe.Extension):
     """Put docstrings into the words of griffe and mkdocstrings.
 
     The section ``Example:`` is set as code, as griffe does with ``Examples:``, and names with
-    a role of Sphinx such as ``:func:`` are set as code, without the role.
+    a role of Sphinx such as ``:func:`` are set as code, without the role. The arguments of a named
+    tuple are its attributes, for griffe does not know that it can be called.
     """
 
     def on_object(self, *, obj: griffe.Object, **_: object) -> None:
         """Rewrite one object's docstring."""
         if obj.docstring is not None:
             text = re.sub(r"^Example:$", "Examples:", obj.docstring.value, flags=re.MULTILINE)
+            if obj.is_class and "NamedTuple" in map(str, obj.bases):
+                text = re.sub(r"^Args:$", "Attributes:", text, flags=re.MULTILINE)
             obj.docstring.value = _ROLE.sub(r"`\1`", text)

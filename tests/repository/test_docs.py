@@ -23,12 +23,10 @@ def test_the_design_gives_every_module_its_reason():
     assert sorted(name for name, _ in named) == MODULES
 
 
-def test_the_reference_describes_every_module():
+def test_the_reference_describes_every_room():
     pages = [path.read_text("utf-8") for path in (ROOT / "docs" / "api").glob("*.md")]
-    described = re.findall(r"^::: captcha_helpers\.([\w.]+)$", "\n".join(pages), re.M)
-    rooms = {path.parent.name for path in (ROOT / "captcha_helpers").glob("*/__init__.py")}
-    assert sorted(set(described) - rooms) == sorted(name.replace("/", ".") for name in MODULES)
-    assert len(described) == len(set(described)) and rooms <= set(described)
+    described = re.findall(r"^::: captcha_helpers\.(\w+)$", "\n".join(pages), re.M)
+    assert sorted(described) == sorted({name.partition("/")[0] for name in MODULES})
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
