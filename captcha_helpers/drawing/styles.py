@@ -548,12 +548,13 @@ def _natural_width(style: Style, most: int) -> int:
 def _scaled(style: Style, scale: float, left: float, top: float) -> dict[str, Any]:
     """Everything that is measured in pixels, in another scale; the text moved by left and top."""
 
-    def scaled(pair: Range | None, move: float = 0.0) -> Range | None:
-        return None if pair is None else (pair[0] * scale + move, pair[1] * scale + move)
+    def scaled(pair: Range, move: float = 0.0) -> Range:
+        return pair[0] * scale + move, pair[1] * scale + move
 
-    pairs = {name: scaled(getattr(style, name)) for name in ("font_size", "weight", "hollow")}
-    pairs |= {"gap": scaled(style.gap), "pitch": scaled(style.pitch)}
-    pairs |= {"start": scaled(style.start, left), "baseline": scaled(style.baseline, top)}
+    moves = {"start": left, "baseline": top}
+    names = ("font_size", "weight", "hollow", "gap", "pitch", *moves)
+    given = {name: pair for name in names if (pair := getattr(style, name)) is not None}
+    pairs = {name: scaled(pair, moves.get(name, 0.0)) for name, pair in given.items()}
     numbers = {name: getattr(style, name) * scale for name in ("drift", "rise", "margin")}
     strokes = tuple(
         replace(stroke, thickness=tuple(map(scaled, stroke.thickness))) for stroke in style.strokes
