@@ -266,7 +266,7 @@ def _grey(image: Pixels) -> Pixels:
     """An image as it is if grey, or the grey of an RGB image, as Pillow makes it."""
     if image.ndim == 2:
         return image
-    sums: NDArray[np.int64] = image @ np.array([RED, GREEN, BLUE], np.int64)
+    sums = image @ np.array([RED, GREEN, BLUE], np.int64)
     return ((sums + 32768) >> 16).astype(np.uint8)
 
 
