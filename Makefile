@@ -41,7 +41,7 @@ test: $(STAMP) check  ## Everything that CI runs: lint, unit tests, doctests, al
 	CAPTCHA_HELPERS_RESULTS="$(CURDIR)/build/results" $(BIN)/python -m pytest \
 	  --nbval --nbval-current-env --nbval-cell-timeout=1200 notebooks
 
-check: $(STAMP) lint  ## Lint, unit tests, doctests, branch coverage (some minutes)
+check: $(STAMP) lint types  ## Lint, types, unit tests, doctests, branch coverage (some minutes)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=json:build/coverage.json
 	-$(BIN)/python -m tools.coverage_table build/coverage.json
 
@@ -53,8 +53,8 @@ lint: $(STAMP)  ## Lint only (seconds)
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 
-types: $(STAMP)  ## Check the package's types
-	$(BIN)/python -m mypy
+types: $(STAMP)  ## Check the types of the package and the tools
+	$(BIN)/mypy
 
 # In an environment of its own, so that a test run needs none of its packages.
 docs: .venv-docs/.installed  ## Build the site into build/site; fails over any warning or broken link

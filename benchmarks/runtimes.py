@@ -91,7 +91,7 @@ def main() -> None:
                 stderr=subprocess.DEVNULL,
                 text=True,
                 env=os.environ | {"OMP_NUM_THREADS": "1"},
-                preexec_fn=lambda: os.sched_setaffinity(0, {0}),  # noqa: PLW1509
+                preexec_fn=lambda: os.sched_setaffinity(0, {0}),
             )
             report[name] = json.loads(said.stdout) | {"bytes": sizes[file]}
             row = report[name]

@@ -109,7 +109,7 @@ def write_folder(folder: Path, draw: Draw, count: int) -> None:
     """Draw a folder; it appears when it is complete."""
     rng = random.Random(folder.name)
     random.seed(folder.name)
-    np.random.seed(0)  # noqa: NPY002 - some of the packages draw from the global generators
+    np.random.seed(0)  # some of the packages draw from the global generators
     with tempfile.TemporaryDirectory(dir=folder.parent) as work:
         partial = Path(work, "new")
         partial.mkdir()

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 from math import ceil
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 try:
     import matplotlib.pyplot as plt
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 except ModuleNotFoundError as error:  # pragma: no cover - depends on the installation
     raise ImportError(
@@ -32,7 +34,7 @@ from captcha_helpers.reading.robustness import DAMAGES, Damage, DamageScore
 RIGHT, WRONG = "#1b7837", "#c51b29"  # told apart by brightness too, and errors are marked in text
 
 
-def _show(axes: plt.Axes, image: ArrayLike, **options: object) -> None:
+def _show(axes: Axes, image: ArrayLike, **options: Any) -> None:
     """Show ``(H, W)``, ``(H, W, 1)``, ``(H, W, 3)`` or ``(H, W, 4)`` uint8 without ticks."""
     pixels = np.asarray(image)
     if pixels.ndim == 3 and pixels.shape[-1] == 1:
@@ -405,7 +407,7 @@ def robustness_curves(
     return figure
 
 
-def _band(axes: plt.Axes, rows: Sequence[DamageScore], name: str, damage: str, marker: str) -> None:
+def _band(axes: Axes, rows: Sequence[DamageScore], name: str, damage: str, marker: str) -> None:
     if not rows:
         raise ValueError(f"the reader {name!r} has no row of the damage {damage!r}")
     rows = sorted(rows, key=lambda row: row.value)

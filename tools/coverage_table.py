@@ -34,8 +34,8 @@ def table(report: dict[str, Any], reasons: dict[str, str]) -> tuple[list[str], l
         ['a.py has 90.0 %: add a test, or the reason to REASONS']
     """
     lines, wrong = [], []
-    for name, entry in report["files"].items():
-        name = name.replace("\\", "/")
+    for path, entry in report["files"].items():
+        name = path.replace("\\", "/")
         covered, reason = entry["summary"]["percent_covered"], reasons.get(name)
         lines.append(f"{covered:6.1f} %  {name}" + (f"  ({reason})" if reason else ""))
         if covered < AT_LEAST and not reason:

@@ -237,7 +237,7 @@ def fetch(batch: Sequence[Family]) -> list[tuple[Family, list[str], list[str]]]:
     with tempfile.TemporaryDirectory() as packages:
         command = ["npm", "pack", "--ignore-scripts", "--silent", "--pack-destination", packages]
         pinned = [family.pinned for family in batch]
-        done = subprocess.run([*command, *pinned], capture_output=True, text=True)
+        done = subprocess.run([*command, *pinned], capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(
                 f"npm could not fetch {' '.join(pinned)}\n{done.stderr}{done.stdout}\n"

@@ -90,7 +90,8 @@ def _draw(
 
 @cache
 def _fonts(role: str) -> tuple[Font, ...]:
-    from captcha_helpers.drawing.looks import FONTS, Font
+    from captcha_helpers.drawing.looks import Font
+    from captcha_helpers.drawing.random_looks import FONTS
     from tools.fonts import load_fonts
 
     fetched = tuple(Font(os.fspath(font.path), font.upper_only) for font in load_fonts(role))

@@ -105,7 +105,7 @@ class KerasLearner:
         loss = self.model.train_on_batch(images, self.labels[rows])
         kept = _kept(number)
         for old, new in zip(self._average, self.model.get_weights(), strict=True):
-            old += (1 - kept) * (new - old)
+            old[...] += (1 - kept) * (new - old)
         return float(loss)
 
     def average(self) -> Arrays:

@@ -82,7 +82,7 @@ def _notebook(path: Path, repository: str) -> str:
     title, line_break, rest = _BADGE.sub("", opening.source).partition("\n")
     badge = f"\n\n{_badge(path, repository)}" if repository else ""
     opening.source = title + badge + line_break + rest
-    return nbformat.writes(notebook) + "\n"
+    return f"{nbformat.writes(notebook)}\n"
 
 
 def _citation(path: Path, repository: str) -> str:

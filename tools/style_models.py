@@ -16,6 +16,7 @@ import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import captcha_helpers  # noqa: F401  (sets TensorFlow's environment before Keras is imported)
 
@@ -42,7 +43,9 @@ IMAGES = {
     "stars": 24_000,
     "classic": 48_000,
 }
-VARIED = {"stars": {"rise": 10.0, "margin": -5.0}}  # the edge cuts digits, as it may in real ones
+VARIED: dict[str, dict[str, Any]] = {
+    "stars": {"rise": 10.0, "margin": -5.0},  # the edge cuts digits, as it may in real ones
+}
 PEAK_RATE = 1.5e-3
 BATCH_SIZE = 64
 EPOCHS = 20  # only says how often progress is shown and saved

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -52,7 +53,7 @@ def required_time_steps(label: Sequence[object]) -> int:
         >>> required_time_steps("5335"), required_time_steps("5353")
         (5, 4)
     """
-    return len(label) + sum(a == b for a, b in zip(label, label[1:], strict=False))
+    return len(label) + sum(a == b for a, b in pairwise(label))
 
 
 def best_paths(logits: ArrayLike, *, length: tuple[int, int] | None = None) -> NDArray[np.int32]:

@@ -274,7 +274,7 @@ def _from_csv(listing: Path) -> list[tuple[Path, str]]:
         raise ValueError(f"{listing} is not a CSV file ({err})") from None
 
 
-def _csv_rows(reader: csv.DictReader, listing: Path) -> list[tuple[Path, str]]:
+def _csv_rows(reader: csv.DictReader[str], listing: Path) -> list[tuple[Path, str]]:
     """Every row as (path, label), or an error with its line number."""
     columns = reader.fieldnames or []
     if not {"file", "label"} <= set(columns):

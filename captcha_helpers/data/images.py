@@ -401,7 +401,7 @@ def _check_sides(name: str, width: int, height: int) -> None:
 def _too_large(name: str, max_pixels: int | None, *, by_pillow: bool = False) -> TooManyPixelsError:
     limit = MAX_PIXELS if max_pixels is None else max_pixels
     whose, raised = "", "max_pixels"
-    if by_pillow:
+    if by_pillow and Image.MAX_IMAGE_PIXELS is not None:
         limit = min(limit, 2 * Image.MAX_IMAGE_PIXELS)
         whose, raised = " (Pillow refused it, see PIL.Image.MAX_IMAGE_PIXELS)", "both limits"
     advice = "shrink or crop it" + ("" if max_pixels is None else f", or raise {raised}")

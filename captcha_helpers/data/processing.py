@@ -188,7 +188,9 @@ def thicken(image: Pixels) -> Pixels:
     near = np.stack([edged[1:, 1:], edged[1:, :-1], edged[:-1, 1:], edged[:-1, :-1]])
     grey = _grey(near) if image.ndim == 3 else near
     strongest = grey.argmax(axis=0) if is_dark(image) else grey.argmin(axis=0)  # (H, W), 0 to 3
-    return near[(strongest, *np.indices(strongest.shape))]
+    places = (strongest, *np.indices(strongest.shape))
+    thicker: Pixels = near[places]
+    return thicker
 
 
 def auto_crop(image: Pixels) -> Pixels:
@@ -250,10 +252,10 @@ def clahe(image: Pixels) -> Pixels:
         ) from error
     equalise = cv2.createCLAHE(CLIP_LIMIT, TILES).apply
     if image.ndim == 2:
-        return equalise(image)
+        return np.asarray(equalise(image), np.uint8)
     luminance = cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb)
     luminance[:, :, 0] = equalise(np.ascontiguousarray(luminance[:, :, 0]))
-    return cv2.cvtColor(luminance, cv2.COLOR_YCrCb2RGB)
+    return np.asarray(cv2.cvtColor(luminance, cv2.COLOR_YCrCb2RGB), np.uint8)
 
 
 def _invert_if_dark(image: Pixels) -> Pixels:

@@ -54,7 +54,8 @@ def even_grey(image: ImageSource) -> NDArray[np.uint8]:
     edge = np.concatenate([rgb[0], rgb[-1], rgb[:, 0], rgb[:, -1]])
     if np.median(edge) < 128:
         rgb = 255 - rgb
-    return rgb.max(axis=2)
+    brightest: NDArray[np.uint8] = rgb.max(axis=2)
+    return brightest
 
 
 def binarize(grey: NDArray[np.uint8], *, line: int = 0) -> NDArray[np.bool_]:
@@ -168,7 +169,7 @@ def character_boxes(ink: NDArray[np.bool_], count: int | None = None) -> NDArray
     pieces = [(x, y, x + w, y + h) for x, y, w, h, area in stats[1:].tolist() if area >= _SPECK]
     if not pieces:
         raise ValueError(f"nothing to cut: no piece of ink has {_SPECK} pixels, the image is blank")
-    boxes = np.array(_stacked(sorted(pieces)))
+    boxes: NDArray[np.intp] = np.array(_stacked(sorted(pieces)))
     heights = boxes[:, 3] - boxes[:, 1]
     boxes = boxes[heights >= _LOW * heights.max()]
     if count is None:
@@ -209,7 +210,7 @@ def _shares(widths: NDArray[np.intp], count: int) -> NDArray[np.intp]:
 
 def _parts(ink: NDArray[np.bool_], box: NDArray[np.intp], count: int) -> list[tuple[int, ...]]:
     left, top, right, bottom = box.tolist()
-    found = []
+    found: list[tuple[int, ...]] = []
     for x0, x1 in pairwise((left + split_wide(ink[top:bottom, left:right], count)).tolist()):
         rows = np.flatnonzero(ink[top:bottom, x0:x1].any(axis=1))
         y0, y1 = (top + rows[0], top + rows[-1] + 1) if len(rows) else (top, bottom)

@@ -129,7 +129,8 @@ def letterboxed(image: np.ndarray, rng: Rng) -> np.ndarray:
     first = round(room * rng.random())
     before, after = (first, round(room) - first)
     sides = (before, after, 0, 0) if tall else (0, 0, before, after)
-    return cv2.copyMakeBorder(image, *sides, cv2.BORDER_CONSTANT, value=colour)
+    top, bottom, left, right = sides
+    return cv2.copyMakeBorder(image, top, bottom, left, right, cv2.BORDER_CONSTANT, value=colour)
 
 
 def _lit(image: np.ndarray, rng: Rng) -> np.ndarray:

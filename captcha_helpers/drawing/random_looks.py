@@ -205,11 +205,20 @@ def draw_images(
         ((3, 48, 160, 1), 3)
     """
     images, labels = np.empty((count, height, width, channels), np.uint8), []
-    size = {"height": height, "width": width, "processing": processing, "channels": channels}
-    drawn = {"charset": charset, "length": length, "near": near, "rough": rough}
     for row in range(count):
         rng = np.random.default_rng([seed, start + row])
-        images[row], label = draw_anything(rng, **size, **drawn, exclude=exclude)
+        images[row], label = draw_anything(
+            rng,
+            height=height,
+            width=width,
+            charset=charset,
+            length=length,
+            near=near,
+            rough=rough,
+            exclude=exclude,
+            processing=processing,
+            channels=channels,
+        )
         labels.append(label)
     return images, labels
 
@@ -401,5 +410,5 @@ def _spoil(image: np.ndarray, rng: Rng) -> np.ndarray:
     if _chance(rng, 0.25):
         quality = int(rng.integers(20, 90))
         _, coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        image = cv2.imdecode(coded, cv2.IMREAD_COLOR)
+        image = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR))
     return image

@@ -61,8 +61,8 @@ def write_samples(
         (2, 'slanted', '.png')
     """
     paths: list[Path] = []
-    for style in styles:
-        style = get_style(style) if isinstance(style, str) else style
+    for wanted in styles:
+        style = get_style(wanted) if isinstance(wanted, str) else wanted
         images, labels = generate(style, count, seed=seed)
         strange = [label for label in labels if not label.isalnum()]
         if strange:

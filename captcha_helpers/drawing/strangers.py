@@ -133,8 +133,9 @@ def _specks(image: Image.Image, rng: Rng) -> None:
     """Small marks of many colours, anywhere."""
     pen = ImageDraw.Draw(image)
     for _ in range(int(rng.integers(15, 40))):
-        x, y = rng.integers(0, WIDTH), rng.integers(0, HEIGHT)
-        pen.line((x, y, x + rng.integers(-3, 4), y + rng.integers(-3, 4)), fill=_ink(rng))
+        x, y = int(rng.integers(0, WIDTH)), int(rng.integers(0, HEIGHT))
+        right, down = int(rng.integers(-3, 4)), int(rng.integers(-3, 4))
+        pen.line((x, y, x + right, y + down), fill=_ink(rng))
 
 
 def _as_jpeg(image: Image.Image, quality: int) -> np.ndarray:

@@ -204,39 +204,55 @@ class Style:
     transparent: bool = False
 
     def __post_init__(self) -> None:
-        def refuse(problem: str) -> None:
-            raise ValueError(f"Style {self.name!r}: {problem}.")
+        _check_size(self)
+        _check_numbers(self)
+        _check_ranges(self)
 
-        if not self.charset or len(set(self.charset)) < len(self.charset):
-            refuse(f"charset is {self.charset!r}; give each character once, and at least one")
-        if self.width < 8 or self.height < 8:
-            refuse(f"an image is {self.width} x {self.height} pixels; give 8 or more each way")
-        if not self.fonts:
-            refuse('fonts is empty; name at least one, for example ("DejaVuSans",)')
-        if self.length[0] < 1:
-            refuse(f"length is {self.length}; a label needs at least one character")
-        if not 0 <= self.warp < 0.5:
-            refuse(f"warp is {self.warp}; keep it from 0 to below 0.5, or characters collapse")
-        if not 0 <= self.size_jitter < 1:
-            refuse(f"size_jitter is {self.size_jitter}; keep it from 0 to below 1")
-        for name in ("drift", "rise", "rotation", "shear", "tint"):
-            if getattr(self, name) < 0:
-                refuse(f"{name} is {getattr(self, name)}; give 0 or more, it goes either way")
-        for name in ("negative", "outline", "tinted"):
-            if not 0 <= getattr(self, name) <= 1:
-                refuse(f"{name} is {getattr(self, name)}; a share lies between 0 and 1")
-        if self.transparent and (self.ink != (0, 0) or self.ink_per_character):
-            refuse("a transparent image has black ink; set ink=(0, 0) or transparent=False")
-        pairs = ("length", "dots", "stars", "gap", "weight", "hollow", "start", "pitch", "baseline")
-        for name in pairs:
-            if getattr(self, name) is not None:
-                _check_range(f"Style {self.name!r}: {name}", getattr(self, name))
-        for name in ("font_size", "stretch", "contrast"):
-            _check_range(f"Style {self.name!r}: {name}", getattr(self, name), low=0.01)
-        for pair in self.gradient or ():
-            _check_range(f"Style {self.name!r}: gradient", pair, low=0, high=255)
-        for name in ("ink", "background", "star_colour"):
-            _check_range(f"Style {self.name!r}: {name}", getattr(self, name), low=0, high=255)
+
+def _check_size(style: Style) -> None:
+    if not style.charset or len(set(style.charset)) < len(style.charset):
+        problem = "give each character once, and at least one"
+        _refuse(style, f"charset is {style.charset!r}; {problem}")
+    if style.width < 8 or style.height < 8:
+        _refuse(
+            style, f"an image is {style.width} x {style.height} pixels; give 8 or more each way"
+        )
+    if not style.fonts:
+        _refuse(style, 'fonts is empty; name at least one, for example ("DejaVuSans",)')
+    if style.length[0] < 1:
+        _refuse(style, f"length is {style.length}; a label needs at least one character")
+
+
+def _check_numbers(style: Style) -> None:
+    if not 0 <= style.warp < 0.5:
+        _refuse(style, f"warp is {style.warp}; keep it from 0 to below 0.5, or characters collapse")
+    if not 0 <= style.size_jitter < 1:
+        _refuse(style, f"size_jitter is {style.size_jitter}; keep it from 0 to below 1")
+    for name in ("drift", "rise", "rotation", "shear", "tint"):
+        if getattr(style, name) < 0:
+            _refuse(style, f"{name} is {getattr(style, name)}; give 0 or more, it goes either way")
+    for name in ("negative", "outline", "tinted"):
+        if not 0 <= getattr(style, name) <= 1:
+            _refuse(style, f"{name} is {getattr(style, name)}; a share lies between 0 and 1")
+    if style.transparent and (style.ink != (0, 0) or style.ink_per_character):
+        _refuse(style, "a transparent image has black ink; set ink=(0, 0) or transparent=False")
+
+
+def _check_ranges(style: Style) -> None:
+    pairs = ("length", "dots", "stars", "gap", "weight", "hollow", "start", "pitch", "baseline")
+    for name in pairs:
+        if getattr(style, name) is not None:
+            _check_range(f"Style {style.name!r}: {name}", getattr(style, name))
+    for name in ("font_size", "stretch", "contrast"):
+        _check_range(f"Style {style.name!r}: {name}", getattr(style, name), low=0.01)
+    for pair in style.gradient or ():
+        _check_range(f"Style {style.name!r}: gradient", pair, low=0, high=255)
+    for name in ("ink", "background", "star_colour"):
+        _check_range(f"Style {style.name!r}: {name}", getattr(style, name), low=0, high=255)
+
+
+def _refuse(style: Style, problem: str) -> None:
+    raise ValueError(f"Style {style.name!r}: {problem}.")
 
 
 def _check_range(
@@ -548,12 +564,13 @@ def _natural_width(style: Style, most: int) -> int:
 def _scaled(style: Style, scale: float, left: float, top: float) -> dict[str, Any]:
     """Everything that is measured in pixels, in another scale; the text moved by left and top."""
 
-    def scaled(pair: Range | None, move: float = 0.0) -> Range | None:
-        return None if pair is None else (pair[0] * scale + move, pair[1] * scale + move)
+    def scaled(pair: Range, move: float = 0.0) -> Range:
+        return pair[0] * scale + move, pair[1] * scale + move
 
-    pairs = {name: scaled(getattr(style, name)) for name in ("font_size", "weight", "hollow")}
-    pairs |= {"gap": scaled(style.gap), "pitch": scaled(style.pitch)}
-    pairs |= {"start": scaled(style.start, left), "baseline": scaled(style.baseline, top)}
+    moves = {"start": left, "baseline": top}
+    names = ("font_size", "weight", "hollow", "gap", "pitch", *moves)
+    given = {name: pair for name in names if (pair := getattr(style, name)) is not None}
+    pairs = {name: scaled(pair, moves.get(name, 0.0)) for name, pair in given.items()}
     numbers = {name: getattr(style, name) * scale for name in ("drift", "rise", "margin")}
     strokes = tuple(
         replace(stroke, thickness=tuple(map(scaled, stroke.thickness))) for stroke in style.strokes

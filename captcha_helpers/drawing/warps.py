@@ -146,7 +146,7 @@ def _crumpled(map_x: np.ndarray, map_y: np.ndarray, size: float, rng: Rng) -> No
     most = 0.16 * cell + 0.03 * size
     for move in (map_x, map_y):
         small = rng.random((height // cell + 3, width // cell + 3), np.float32) - 0.5
-        move += 2 * most * cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
+        move[...] += 2 * most * cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
 def _squeezed(map_x: np.ndarray, map_y: np.ndarray, size: float, rng: Rng) -> None:

@@ -29,6 +29,7 @@ from captcha_helpers.core.charset import ALPHANUMERIC
 from captcha_helpers.core.files import refuse_existing
 from captcha_helpers.data.folders import read_labels
 from captcha_helpers.data.processing import Processing
+from captcha_helpers.reading.decoder import Decoder
 from captcha_helpers.reading.mask import Mask, MaskWarning, fit, missing_characters
 from captcha_helpers.reading.model_file import SIDECAR, ModelSpec, read_spec
 from captcha_helpers.reading.recognizer import (
@@ -212,12 +213,15 @@ class _Seen(NamedTuple):
     logits: NDArray[np.floating]
 
 
+def _texts(spec: ModelSpec, logits: NDArray[np.floating]) -> list[str]:
+    return [reading.text for reading in Decoder(spec).read(logits)]
+
+
 def _compare(path: Path, seen: _Seen, demand: Demand) -> Parity:
     spec, (images, expected) = read_spec(path), seen
     received = open_model(path)(images)
     difference = float(np.abs(received - expected).max())
-    readers = [Recognizer(lambda _, logits=one: logits, spec) for one in (expected, received)]
-    texts = [[reading.text for reading in one.read_prepared(images)] for one in readers]
+    texts = [_texts(spec, logits) for logits in (expected, received)]
     same = np.array([a == b for a, b in zip(*texts, strict=True)])
     if np.isfinite(demand.difference):
         second, first = np.moveaxis(np.sort(expected, axis=-1)[..., -2:], -1, 0)  # (B, T) each
@@ -484,8 +488,8 @@ def _png(image: Image.Image) -> bytes:
 def _write_metadata(folder: Path, spec: ModelSpec, checks: list[Parity]) -> None:
     """Write what one must know to read with the files, and how they were made and checked."""
     # By the modules: what the package of TensorFlow is called depends on the machine.
-    tools = {name: sys.modules[name] for name in ("keras", "tensorflow") if name in sys.modules}
-    tools |= {"captcha-helpers": captcha_helpers, "numpy": np, "pillow": PIL}
+    tools = {"captcha-helpers": captcha_helpers, "numpy": np, "pillow": PIL}
+    tools |= {name: sys.modules[name] for name in ("keras", "tensorflow") if name in sys.modules}
     text = spec.to_json(
         exported_with={name: module.__version__ for name, module in sorted(tools.items())},
         files=[asdict(check) for check in checks],

@@ -57,4 +57,5 @@ def convert(model: keras.Model, kind: str, calibration: NDArray[np.uint8]) -> by
             converter.inference_input_type = tf.uint8
             converter.inference_output_type = tf.int8
         converter.target_spec.supported_ops = [operators]  # any other is an error here, not later
-        return converter.convert()
+        converted: bytes = converter.convert()
+        return converted

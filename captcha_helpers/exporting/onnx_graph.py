@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from captcha_helpers.data.processing import BLUE, GREEN, RED
 from captcha_helpers.reading.model_file import MEMBER, ModelSpec
@@ -115,7 +116,8 @@ def build_onnx(
     )
     helper.set_model_props(whole, {MEMBER: spec.to_json()})
     onnx.checker.check_model(whole, full_check=True)
-    return whole.SerializeToString()
+    written: bytes = whole.SerializeToString()
+    return written
 
 
 def with_spec(onnx_file: bytes, spec: ModelSpec) -> bytes:
@@ -130,7 +132,8 @@ def with_spec(onnx_file: bytes, spec: ModelSpec) -> bytes:
     """
     model = onnx.load_from_string(onnx_file)
     helper.set_model_props(model, {MEMBER: spec.to_json()})
-    return model.SerializeToString()
+    written: bytes = model.SerializeToString()
+    return written
 
 
 def _convert(model: keras.Model) -> onnx.ModelProto:
@@ -186,10 +189,10 @@ def _add_preparation(graph: _Graph, spec: ModelSpec) -> str:
     planes = graph.add("Cast", planes, to=TensorProto.DOUBLE)  # (N, C, h, w)
     shape = graph.add("Shape", "image")
     # Pillow goes over the rows first and rounds what it has before it goes over the columns.
-    width = graph.add("Gather", shape, np.int64(2)[...])
+    width = graph.add("Gather", shape, np.array(2, np.int64))
     across = _add_weights(graph, width, spec.width, source_axis=0)  # (w, width)
     planes = _add_rounding(graph, graph.add("MatMul", planes, across))  # (N, C, h, width)
-    height = graph.add("Gather", shape, np.int64(1)[...])
+    height = graph.add("Gather", shape, np.array(1, np.int64))
     down = _add_weights(graph, height, spec.height, source_axis=1)  # (height, h)
     planes = _add_rounding(graph, graph.add("MatMul", down, planes))  # (N, C, height, width)
     return graph.add("Transpose", planes, perm=[0, 2, 3, 1])
@@ -204,18 +207,18 @@ def _add_flattening(graph: _Graph) -> str:
     planes = graph.add("Cast", planes, to=TensorProto.FLOAT)
     colour = graph.add("Slice", planes, np.array([0]), np.array([3]), np.array([1]))
     alpha = graph.add("Slice", planes, np.array([3]), np.array([4]), np.array([1]))
-    paper = graph.add("Mul", graph.add("Sub", np.float32([255]), alpha), np.float32([255]))
+    paper = graph.add("Mul", graph.add("Sub", _floats(255), alpha), _floats(255))
     mixed = graph.add("Add", graph.add("Mul", colour, alpha), paper)
-    mixed = graph.add("Div", mixed, np.float32([255]))
-    return graph.add("Floor", graph.add("Add", mixed, np.float32([0.5])))
+    mixed = graph.add("Div", mixed, _floats(255))
+    return graph.add("Floor", graph.add("Add", mixed, _floats(0.5)))
 
 
 def _add_grey(graph: _Graph, planes: str) -> str:
     """From the planes of red, green and blue ``(N, 3, h, w)`` to one of grey, ``(N, 1, h, w)``."""
-    weights = np.float32([RED, GREEN, BLUE]).reshape(3, 1, 1)
+    weights = _floats(RED, GREEN, BLUE).reshape(3, 1, 1)
     grey = graph.add("ReduceSum", graph.add("Mul", planes, weights), np.array([1]), keepdims=1)
-    grey = graph.add("Add", grey, np.float32([32768]))
-    return graph.add("Floor", graph.add("Div", grey, np.float32([65536])))
+    grey = graph.add("Add", grey, _floats(32768))
+    return graph.add("Floor", graph.add("Div", grey, _floats(65536)))
 
 
 def _add_weights(graph: _Graph, size: str, wanted: int, *, source_axis: int) -> str:
@@ -227,26 +230,32 @@ def _add_weights(graph: _Graph, size: str, wanted: int, *, source_axis: int) -> 
     """
     double = TensorProto.DOUBLE
     source = graph.add("Cast", size, to=double)
-    scale = graph.add("Div", source, np.float64([wanted]))  # pixels of the source for each result
+    scale = graph.add("Div", source, _doubles(wanted))  # pixels of the source for each result
     places = graph.add(
-        "Cast", graph.add("Range", np.int64(0)[...], size, np.int64(1)[...]), to=double
+        "Cast", graph.add("Range", np.array(0, np.int64), size, np.array(1, np.int64)), to=double
     )
-    places = graph.add("Add", places, np.float64([0.5]))  # (size,) middles of the pixels
+    places = graph.add("Add", places, _doubles(0.5))  # (size,) middles of the pixels
     places = graph.add("Unsqueeze", places, np.array([1 - source_axis]))
-    centres = np.expand_dims(np.arange(wanted) + 0.5, source_axis)
-    centres = graph.add("Mul", centres, scale)
-    reach = graph.add("Max", scale, np.float64([1]))
+    middles = np.expand_dims(np.arange(wanted) + 0.5, source_axis)
+    centres = graph.add("Mul", middles, scale)
+    reach = graph.add("Max", scale, _doubles(1))
     far = graph.add("Div", graph.add("Abs", graph.add("Sub", places, centres)), reach)
-    weights = graph.add("Relu", graph.add("Sub", np.float64([1]), far))  # triangles
+    weights = graph.add("Relu", graph.add("Sub", _doubles(1), far))  # triangles
     total = graph.add("ReduceSum", weights, np.array([source_axis]), keepdims=1)
-    weights = graph.add("Mul", graph.add("Div", weights, total), np.float64([PRECISION]))
-    return graph.add("Floor", graph.add("Add", weights, np.float64([0.5])))
+    weights = graph.add("Mul", graph.add("Div", weights, total), _doubles(PRECISION))
+    return graph.add("Floor", graph.add("Add", weights, _doubles(0.5)))
 
 
 def _add_rounding(graph: _Graph, sums: str) -> str:
     """From sums in 1/2**22 to whole values, 0–255."""
-    grey = graph.add(
-        "Div", graph.add("Add", sums, np.float64([PRECISION / 2])), np.float64([PRECISION])
-    )
+    grey = graph.add("Div", graph.add("Add", sums, _doubles(PRECISION / 2)), _doubles(PRECISION))
     grey = graph.add("Floor", grey)
     return graph.add("Clip", grey, np.array(0.0), np.array(255.0))
+
+
+def _floats(*values: float) -> NDArray[np.float32]:
+    return np.array(values, np.float32)
+
+
+def _doubles(*values: float) -> NDArray[np.float64]:
+    return np.array(values, np.float64)

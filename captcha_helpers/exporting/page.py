@@ -90,8 +90,9 @@ def _fetch_runtime(package: str, address: str, target: Path) -> None:
     with tarfile.open(fileobj=io.BytesIO(_npm_pack(package, address))) as archive:
         for name in archive.getnames():
             inside = name.removeprefix("package/").removeprefix("dist/")
-            if inside in RUNTIME_FILES or inside.startswith("LICENSE"):
-                (target / inside).write_bytes(archive.extractfile(name).read())
+            wanted = inside in RUNTIME_FILES or inside.startswith("LICENSE")
+            if wanted and (file := archive.extractfile(name)):  # None for a folder
+                (target / inside).write_bytes(file.read())
 
 
 def _npm_pack(package: str, address: str) -> bytes:

@@ -211,8 +211,10 @@ class GeneratedBatches(keras.utils.PyDataset):
             self.style, self.batch_size, seed=self.seed, start=start, exclude=self.exclude
         )
         encoded = self.charset.encode(labels, length=self.label_length)
-        size = {"height": self.height, "width": self.width, "channels": self.channels}
-        return prepare_batch(images, **size), encoded
+        prepared = prepare_batch(
+            images, height=self.height, width=self.width, channels=self.channels
+        )
+        return prepared, encoded
 
     def on_epoch_end(self) -> None:
         """Go on to images not seen yet; Keras calls this, before the first epoch too."""

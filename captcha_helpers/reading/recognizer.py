@@ -156,7 +156,8 @@ def save_model(
         partial = Path(folder, "model.keras")
         model.save(partial)
         with zipfile.ZipFile(partial, "a", zipfile.ZIP_DEFLATED) as archive:
-            for name, data in {MEMBER: spec.to_json(), **(members or {})}.items():
+            contents: dict[str, str | bytes] = {MEMBER: spec.to_json(), **(members or {})}
+            for name, data in contents.items():
                 archive.writestr(name, data)
         write_bytes(path, partial.read_bytes())
 

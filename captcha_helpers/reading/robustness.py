@@ -66,7 +66,7 @@ def _noise(image: Pixels, sigma: float, rng: Rng) -> Pixels:
 
 
 def _contrast(image: Pixels, factor: float, _: Rng) -> Pixels:
-    changed = 127.5 + factor * (image.astype(np.float32) - 127.5)
+    changed: NDArray[np.float32] = 127.5 + factor * (image.astype(np.float32) - 127.5)
     return np.clip(np.rint(changed), 0, 255).astype(np.uint8)
 
 

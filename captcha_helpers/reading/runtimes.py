@@ -199,7 +199,8 @@ def _open_saved_model(path: Path) -> Run:
     served = tf.saved_model.load(str(path))  # kept alive by `run`
 
     def run(images: NDArray[np.uint8]) -> NDArray[np.floating]:
-        return served.serve(images.astype(np.float32)).numpy()
+        logits: NDArray[np.floating] = served.serve(images.astype(np.float32)).numpy()
+        return logits
 
     return run
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -51,8 +51,8 @@ def save_weights(model: keras.Model, spec: ModelSpec, path: str | os.PathLike[st
         for one, array in zip(model.weights, model.get_weights(), strict=True)
     }
     data = io.BytesIO()
-    about = {MEMBER: np.array(spec.to_json()), BUILDER: np.array(model.name)}
-    np.savez_compressed(data, **about, **values)
+    members: dict[str, Any] = {MEMBER: spec.to_json(), BUILDER: model.name, **values}
+    np.savez_compressed(data, **members)
     write_bytes(path, data.getvalue())
 
 

@@ -13,7 +13,6 @@ import ssl
 from collections.abc import Iterable
 from functools import cache
 from ipaddress import IPv6Network, ip_address
-from typing import Any
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 try:
@@ -113,7 +112,7 @@ class Fetcher:
         target = self._checked(url)
         context = _tls() if target.scheme == b"https" else None
         backend = _CheckedConnections(self.hosts)
-        headers = {"User-Agent": "captcha-helpers", "Accept": "image/*"}
+        headers = [("User-Agent", "captcha-helpers"), ("Accept", "image/*")]
         async with (
             httpcore.AsyncConnectionPool(network_backend=backend, ssl_context=context) as pool,
             pool.stream("GET", target, headers=headers) as response,
@@ -170,9 +169,15 @@ class _CheckedConnections(httpcore.AsyncNetworkBackend):
         self.backend = httpcore.AnyIOBackend()
 
     async def connect_tcp(
-        self, host: str, port: int, **options: Any
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """Connect to the first address of the host that answers."""
+        options = timeout, local_address, socket_options
         addresses = await _addresses(host, port)
         if not all(self._usable(address, host) for address in addresses):
             raise FetchError(
@@ -180,10 +185,10 @@ class _CheckedConnections(httpcore.AsyncNetworkBackend):
             )
         for address in addresses[:-1]:
             try:
-                return await self.backend.connect_tcp(address, port, **options)
+                return await self.backend.connect_tcp(address, port, *options)
             except (httpcore.NetworkError, httpcore.TimeoutException):
                 continue
-        return await self.backend.connect_tcp(addresses[-1], port, **options)
+        return await self.backend.connect_tcp(addresses[-1], port, *options)
 
     def _usable(self, text: str, host: str) -> bool:
         if text in self.named:

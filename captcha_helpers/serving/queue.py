@@ -69,7 +69,7 @@ class ReadingQueue:
         *,
         size: int = 256,
         batch_size: int = 32,
-        on_batch: Callable[[int], object] = lambda images: None,
+        on_batch: Callable[[int], object] = lambda _: None,
     ) -> None:
         if min(size, batch_size) < 1:
             raise ValueError(
@@ -125,10 +125,12 @@ class ReadingQueue:
             answers = await asyncio.gather(*waiting, return_exceptions=True)
         finally:
             self.images -= len(images)
+        readings: list[Reading | ImageError] = []
         for answer in answers:
             if isinstance(answer, BaseException) and not isinstance(answer, ImageError):
                 raise answer
-        return answers
+            readings.append(answer)
+        return readings
 
     async def _read(self, image: bytes, decoder: Decoder) -> Reading:
         loop = asyncio.get_running_loop()

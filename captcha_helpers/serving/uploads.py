@@ -113,7 +113,8 @@ def _from_form(content_type: str, body: bytes, most: int) -> list[Upload]:
         if len(files) == most:
             raise HTTPException(400, f"the form has more than {most} files; {_WANTED}")
         name = (part.file_name or b"").decode(errors="replace")
-        files.append(Upload(name, part.file_object.getvalue()))
+        part.file_object.seek(0)
+        files.append(Upload(name, part.file_object.read()))
 
     _, options = parse_options_header(content_type)
     config = {"MAX_MEMORY_FILE_SIZE": math.inf}

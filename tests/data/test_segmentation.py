@@ -52,7 +52,7 @@ def test_as_many_boxes_as_asked_for_inside_the_image_and_from_left_to_right(
     try:
         boxes = character_boxes(ink, count)
     except ValueError as error:
-        assert "blank" in str(error) or "columns of ink" in str(error)  # noqa: PT017
+        assert "blank" in str(error) or "columns of ink" in str(error)
         return
     left, top, right, bottom = boxes.T
     assert boxes.shape == (count, 4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -95,7 +96,7 @@ def test_characters_are_drawn_uniformly() -> None:
 
 def test_repeated_characters_occur_as_often_as_chance_gives_them() -> None:
     labels = [sample_label(STARS, rng(i)) for i in range(3000)]
-    repeats = np.mean([a == b for label in labels for a, b in zip(label, label[1:], strict=False)])
+    repeats = np.mean([a == b for label in labels for a, b in pairwise(label)])
     assert abs(repeats - 0.1) < 4 * (0.1 * 0.9 / 15000) ** 0.5
     distinct = np.mean([len(set(label)) == 6 for label in labels])
     assert abs(distinct - 0.1512) < 4 * (0.1512 * 0.8488 / 3000) ** 0.5

@@ -244,7 +244,8 @@ def test_older_runtimes_can_open_the_onnx_file(exported: Path):
     graph = onnx.load(exported / "model.onnx").graph
     maker = {output: node for node in graph.node for output in node.output}
     for node in graph.node:
-        for name in node.input if node.op_type == "MatMul" else ():
+        for source in node.input if node.op_type == "MatMul" else ():
+            name = source
             while name in maker and maker[name].op_type == "Cast":
                 name = maker[name].input[0]
             assert name not in maker or maker[name].op_type != "Transpose", node.name

@@ -373,7 +373,7 @@ def test_an_endless_body_is_cut_off():
             connection.sendall(
                 b"POST /predict HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
             )
-            with pytest.raises(OSError):  # noqa: PT011 - a reset, or a broken pipe
+            with pytest.raises(OSError):  # a reset, or a broken pipe
                 for _ in range(100_000):
                     connection.sendall(b"2710\r\n" + bytes(10_000) + b"\r\n")
         nobody_is_left(server)
@@ -581,8 +581,19 @@ def test_any_bytes_are_answered(client: httpx.Client, data: st.DataObject):
 @given(
     st.lists(
         st.sampled_from(
-            [b"--b", b"--", b"\r\n", b"\n", b'Content-Disposition: form-data; name="file"; ']
-            + [b'filename="a"', b"Content-Type: image/png", b": ", b"\xff", b"GIF89a", b"\0"]
+            [
+                b"--b",
+                b"--",
+                b"\r\n",
+                b"\n",
+                b'Content-Disposition: form-data; name="file"; ',
+                b'filename="a"',
+                b"Content-Type: image/png",
+                b": ",
+                b"\xff",
+                b"GIF89a",
+                b"\0",
+            ]
         )
         | st.binary(max_size=10),
         max_size=20,
@@ -669,7 +680,7 @@ def test_the_process_reads_without_tensorflow_and_ends_in_order(onnx_file: Path,
             time.sleep(0.3)
             process.send_signal(signal.SIGTERM)
             time.sleep(0.5)
-            with pytest.raises(OSError):  # noqa: PT011 - nobody new is let in
+            with pytest.raises(OSError):  # nobody new is let in
                 socket.create_connection((host, int(port)), 5)
             connection.sendall(content[50:])
             assert b'"text"' in connection.recv(65536)

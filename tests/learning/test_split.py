@@ -93,7 +93,7 @@ def test_what_was_learned_before_is_never_set_aside():
     assert not set(validation) & set(learned_then)
     assert set(training) & set(new) and len(validation) >= 30
     assert split.learned <= after.learned
-    again, others, _ = parts(old, learned=split.learned)
+    _, others, _ = parts(old, learned=split.learned)
     assert set(others) < set(aside_then)
     with pytest.raises(ValueError, match="add images with other strings"):
         parts(learned_then, learned=split.learned)

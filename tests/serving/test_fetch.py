@@ -93,7 +93,7 @@ def connections(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Note addresses instead of connecting to them."""
     made: list[str] = []
 
-    async def connect(self: object, host: str, port: int, **options: object) -> None:
+    async def connect(self: object, host: str, port: int, *options: object) -> None:
         made.append(host)
         raise httpcore.ConnectError("this test connects to nobody")
 
