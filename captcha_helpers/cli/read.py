@@ -150,8 +150,7 @@ def predict(
             columns = [click.format_filename(path), row["text"], f"{row['confidence']:.4f}"]
             undecided = " ".join(result.undecided)
             click.echo("\t".join([*columns, undecided] if undecided else columns))
-        if quiet:
-            rows.append(row)
+        rows.append(row)
     if table is not None:
         _write_csv(table, rows)
     if as_json:
