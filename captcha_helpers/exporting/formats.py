@@ -70,7 +70,8 @@ class Demand(NamedTuple):
     same_text: float
 
 
-EXACT = Demand(difference=5e-3, same_text=1.0)
+# The same sums in another order; the logits of a reader in colour differ by up to 0.01 by that.
+EXACT = Demand(difference=2e-2, same_text=1.0)
 SHRUNK = Demand(difference=np.inf, same_text=0.9)
 LITERT = {
     "float32": EXACT,
