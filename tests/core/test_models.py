@@ -108,6 +108,7 @@ def test_the_frames_that_count_are_those_of_the_model():
         build("crnn_ctc", length=8, width=59)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cnn_ctc", "residual_ctc"])
 def test_dropout_is_for_training_and_leaves_the_weights_as_they_are(name):
     plain, dropping = build(name), build(name, dropout=0.5)

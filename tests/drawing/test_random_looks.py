@@ -75,6 +75,7 @@ def test_the_shipped_start_is_small_and_fits_the_recipe():
     assert spec.charset == ALPHANUMERIC and "tools.pretrain" in spec.training["command"]
 
 
+@pytest.mark.slow
 def test_the_shipped_start_reads_without_any_label():
     images, labels = generate("stars", 200, seed=9)
     charset = Charset("0123456789")

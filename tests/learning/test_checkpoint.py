@@ -41,6 +41,7 @@ def job() -> Job:
     return Job(ORDER, plan, SPEC, set_aside(data, seed=3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("begun_with_weights", [True, False])
 def test_everything_comes_back(tmp_path: Path, begun_with_weights: bool):
     path, model, before = tmp_path / "m.resume.keras", network(), job()
@@ -60,6 +61,7 @@ def test_everything_comes_back(tmp_path: Path, begun_with_weights: bool):
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
+@pytest.mark.slow
 def test_other_settings_are_named(tmp_path: Path):
     path, model = resume_path(tmp_path / "m.keras"), network()
     save_checkpoint(path, job(), Progress(model, model.get_weights(), None))

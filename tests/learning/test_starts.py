@@ -32,6 +32,7 @@ def saved(build, path: Path, charset: str, head: str = "ctc") -> keras.Model:
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("build", "head"), [(cnn_ctc, "ctc"), (crnn_ctc, "ctc"), (multi_head, "per_position")]
 )
@@ -58,6 +59,7 @@ def test_as_many_classes_as_features_are_not_mistaken_for_characters(tmp_path: P
     )
 
 
+@pytest.mark.slow
 def test_longer_labels(tmp_path: Path):
     saved(cnn_ctc, tmp_path / "ctc.keras", "abcd")
     assert from_file(tmp_path / "ctc.keras").build(Charset("ab"), 9, 0.0).output_shape[1] == 36

@@ -73,6 +73,7 @@ def by_hand(mask: Mask, charset: str, logits: np.ndarray) -> tuple[dict, dict]:
     return best, {string: chance / allowed for string, chance in total.items()}
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_a_reading_is_the_best_allowed_one_and_its_confidence_the_share_of_it(data):

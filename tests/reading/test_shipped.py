@@ -32,6 +32,7 @@ def test_every_name_reads(name: str):
         load(name).read(b"")
 
 
+@pytest.mark.slow
 def test_a_name_with_keras_weights_goes_to_every_format(tmp_path):
     checks = export("mixed", tmp_path / "out", formats=["keras", "onnx"])
     assert [check.left_out for check in checks] == ["", ""]
