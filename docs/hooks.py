@@ -24,7 +24,8 @@ COPIED = (
     *("pyproject.toml", "constraints.txt", "mkdocs.yml"),
     *("benchmarks/*.py", "benchmarks/*.json", "tools/languages.py"),
 )
-_MODULE = re.compile(r"\]\(((?:\.\./)*)captcha_helpers/(?:(\w+)/)?(\w+)\.py\)")
+_MODULE = re.compile(r"\]\(((?:\.\./)*)captcha_helpers/(?:(\w+)/)?(?:(\w+)\.py)?\)")
+_ROOM = re.compile(r"(\]\((?:\.\./)*captcha_helpers/\w+)\)")
 _ROLE = re.compile(r":(?:class|data|func|meth|mod):`([\w.]+)`")
 _NOTEBOOK = re.compile(r'(href="[\w./-]*\d\d_\w+)\.ipynb(?=["#])')
 
@@ -56,14 +57,15 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Let links to modules lead to the reference."""
+    """Let links to modules, and to rooms, lead to the reference."""
 
     def reference(link: re.Match[str]) -> str:
         up, room, module = link.groups()
         name = ".".join(part for part in ("captcha_helpers", room, module) if part)
-        return f"]({up}docs/api/{room or 'notebooks'}.md#{name})"
+        anchor = f"#{name}" if module else ""
+        return f"]({up}docs/api/{room or 'notebooks'}.md{anchor})"
 
-    return _MODULE.sub(reference, markdown)
+    return _MODULE.sub(reference, _ROOM.sub(r"\1/)", markdown))
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
