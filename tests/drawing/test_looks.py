@@ -30,15 +30,19 @@ def test_every_look_draws_what_can_be_seen(name: str):
 
 
 def _contrast(image: np.ndarray, mask: np.ndarray) -> float:
-    """How far ink and what is beside it lie apart, in the channel and part where most."""
+    """How far ink and what is beside it lie apart, in the channel and part where most.
+
+    Apart in the mean, or in how much their values vary: an embossed letter has dark and light edges.
+    """
     ink = (mask > 100).astype(np.uint8)
     ring = cv2.dilate(ink, np.ones((7, 7), np.uint8)) - ink
     found = [0.0]
     for columns in np.array_split(np.arange(image.shape[1]), 8):
         part, inside, beside = image[:, columns], ink[:, columns] > 0, ring[:, columns] > 0
         if inside.sum() > 3 and beside.sum() > 3:
-            apart = part[inside].mean(axis=0) - part[beside].mean(axis=0)
-            found.append(float(np.abs(apart).max()))
+            for measure in (np.mean, np.std):
+                apart = measure(part[inside], axis=0) - measure(part[beside], axis=0)
+                found.append(float(np.abs(apart).max()))
     return max(found)
 
 
