@@ -318,11 +318,11 @@ def draw(style: Style, label: str, rng: Rng) -> np.ndarray:
         (100, 120, 3)
     """
     _check_label(style, label)
-    ink = _colour(style.ink, rng)
+    ink, letters = _coloured_letters(style, label, rng)
     # Two layers: where there is ink (`mask`), and of what colour (`paint`).
     mask = np.zeros((style.height, style.width), np.uint8)
     paint = None if style.transparent else _flat(style.height, style.width, ink)
-    _draw_text(mask, paint, style, label, rng)
+    _draw_text(mask, paint, letters)
     if not style.waves_move_strokes:
         mask = _displace(mask, style.waves, rng)
     for stroke in style.strokes:
@@ -401,12 +401,10 @@ def true_boxes(
     for i in range(start, start + count):
         rng = np.random.default_rng([seed, i])
         label = sample_label(style, rng, exclude)
-        _colour(style.ink, rng)  # as `draw` does, so that what follows is the same
         layers = np.zeros((len(label), style.height, style.width), np.uint8)
-        for layer, (ink, (x0, y0, x1, y1)) in zip(layers, _letters(style, label, rng), strict=True):
+        _, letters = _coloured_letters(style, label, rng)
+        for layer, (ink, (x0, y0, x1, y1), _) in zip(layers, letters, strict=True):
             layer[y0:y1, x0:x1] = ink
-            if style.ink_per_character and not style.transparent:
-                _colour(style.ink, rng)
         found.append(np.array([_ink_box(_displace(x, waves, deepcopy(rng))) for x in layers]))
     return found
 
@@ -480,15 +478,33 @@ def _ground(style: Style, rng: Rng) -> np.ndarray:
     return _draw_stars(ground, style, rng)
 
 
-def _draw_text(
-    mask: np.ndarray, paint: np.ndarray | None, style: Style, label: str, rng: Rng
-) -> None:
-    for ink, (x0, y0, x1, y1) in _letters(style, label, rng):
+class _Letter(NamedTuple):
+    """A character on the canvas."""
+
+    ink: np.ndarray  # (h, w) uint8
+    part: tuple[int, int, int, int]  # of the canvas: left, top, right and bottom pixel
+    colour: tuple[float, ...] | None  # of its own
+
+
+def _coloured_letters(
+    style: Style, label: str, rng: Rng
+) -> tuple[tuple[float, ...], list[_Letter]]:
+    """Choose the colour of the text, draw its characters, and choose theirs."""
+    common = _colour(style.ink, rng)
+    own = style.ink_per_character and not style.transparent
+    return common, [
+        _Letter(ink, part, _colour(style.ink, rng) if own else None)
+        for ink, part in _letters(style, label, rng)
+    ]
+
+
+def _draw_text(mask: np.ndarray, paint: np.ndarray | None, letters: Iterable[_Letter]) -> None:
+    for ink, (x0, y0, x1, y1), colour in letters:
         part = mask[y0:y1, x0:x1]
         cv2.max(part, ink, part)
-        if style.ink_per_character and paint is not None:
-            colour = tuple(map(int, _colour(style.ink, rng)))
-            cv2.copyTo(_flat(y1 - y0, x1 - x0, colour), ink, paint[y0:y1, x0:x1])
+        if colour is not None and paint is not None:
+            flat = _flat(y1 - y0, x1 - x0, tuple(map(int, colour)))
+            cv2.copyTo(flat, ink, paint[y0:y1, x0:x1])
 
 
 def _letters(

@@ -161,7 +161,9 @@ class Style:
         outline: Share of the images of which only the edges are left, on grey.
         tint: Largest value added to or taken from a colour channel of a whole image.
         tinted: Share of the images that get a tint.
-        transparent: Give the image an alpha channel: black ink on a fully transparent ground.
+        transparent: Give the image an alpha channel: black ink on a fully transparent background.
+        character_width: Pixels by which an image grows with each further character, if the style is
+            adapted to another length; by default as many as a character takes up now.
     """
 
     name: str
@@ -202,6 +204,7 @@ class Style:
     tint: float = 0.0
     tinted: float = 0.0
     transparent: bool = False
+    character_width: float | None = None
 
     def __post_init__(self) -> None:
         _check_size(self)
@@ -433,6 +436,7 @@ def classic(
     return Style(
         name="classic",
         width=40 + 20 * length,
+        character_width=20.0,
         height=100,
         charset=DIGITS * digits + LOWER * lower + UPPER * upper,
         length=(length, length),
@@ -553,8 +557,8 @@ def adapt_style(
 
 def _natural_width(style: Style, most: int) -> int:
     """How wide an image has to be for another number of characters."""
-    if style.name == "classic":
-        return classic(most).width
+    if style.character_width is not None:
+        return round(style.width + (most - style.length[1]) * style.character_width)
     start = 0 if style.start is None else sum(style.start) / 2
     step = (style.width - 2 * start) / style.length[1]
     wider = (most - style.length[1]) * step

@@ -51,7 +51,7 @@ def write_page(
         >>> spec = ModelSpec("0123456789", length=(4, 6), height=48, width=160)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     write_page(Path(folder), b"the model", spec, [("42", b"a picture")])
-        ...     print(*sorted(path.name for path in Path(folder).glob("m*") if path.suffix != ".js"))
+        ...     print(*sorted(path.name for path in Path(folder).glob("m*[nx]")))
         metadata.json model.onnx
     """
     for source in WEB.iterdir():

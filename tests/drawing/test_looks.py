@@ -32,7 +32,7 @@ def test_every_look_draws_what_can_be_seen(name: str):
 def _contrast(image: np.ndarray, mask: np.ndarray) -> float:
     """How far ink and what is beside it lie apart, in the channel and part where most.
 
-    Apart in the mean, or in how much their values vary: an embossed letter has dark and light edges.
+    Apart in the mean, or in how much values vary: embossed letters have dark and light edges.
     """
     ink = (mask > 100).astype(np.uint8)
     ring = cv2.dilate(ink, np.ones((7, 7), np.uint8)) - ink
