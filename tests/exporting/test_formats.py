@@ -200,7 +200,7 @@ def test_folders_are_replaced_only_when_asked(model_file: Path, tmp_path: Path):
     with pytest.raises(FileExistsError, match="holds no export"):
         export(model_file, tmp_path / "out", formats=["keras"], overwrite=True)
     (tmp_path / "out" / "metadata.json").write_text("{}")
-    with pytest.raises(FileExistsError, match="choose another folder"):
+    with pytest.raises(FileExistsError, match="overwrite=True"):
         export(model_file, tmp_path / "out", formats=["keras"])
     export(model_file, tmp_path / "out", formats=["keras"], overwrite=True)
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["metadata.json", "model.keras"]
