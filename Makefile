@@ -11,7 +11,7 @@ export MALLOC_TRIM_THRESHOLD_ ?= 17179869184
 export MALLOC_TOP_PAD_ ?= 268435456
 
 .DEFAULT_GOAL := help
-.PHONY: help install notebooks lab test check quick lint types docs samples fonts pretrained models readme benchmark wheel constraints repository clean
+.PHONY: help coverage install notebooks lab test check quick lint types docs samples fonts pretrained models readme benchmark wheel constraints repository clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -41,7 +41,10 @@ test: $(STAMP) check  ## Everything that CI runs: lint, unit tests, doctests, al
 	CAPTCHA_HELPERS_RESULTS="$(CURDIR)/build/results" $(BIN)/python -m pytest \
 	  --nbval --nbval-current-env --nbval-cell-timeout=1200 notebooks
 
-check: $(STAMP) lint types  ## Lint, types, unit tests, doctests, branch coverage (some minutes)
+check: $(STAMP) lint types  ## Lint, types, unit tests and doctests only (some minutes)
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+coverage: $(STAMP)  ## The same tests, with branch coverage of each module (longer)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=json:build/coverage.json
 	-$(BIN)/python -m tools.coverage_table build/coverage.json
 
