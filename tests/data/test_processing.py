@@ -266,11 +266,13 @@ def test_training_reading_and_the_saved_file_process_alike(
     folder, out, drawn = tmp_path / "stars", tmp_path / "m.keras", []
     processing = Processing(invert="always", auto_crop=True)
 
-    def note(*arguments, draw_images=starts.draw_images, **options):
-        drawn.append(options["processing"])
-        return draw_images(*arguments, **options)
+    for name in ("draw_images", "draw_looks"):  # whichever weights the training begins with
 
-    monkeypatch.setattr(starts, "draw_images", note)
+        def note(*arguments, draw=getattr(starts, name), **options):
+            drawn.append(options["processing"])
+            return draw(*arguments, **options)
+
+        monkeypatch.setattr(starts, name, note)
     reader = train(folder, epochs=1, out=out, processing=processing, progress=False)
     assert reader.spec.training["drawn_of_a_batch"] and set(drawn) == {processing}
     assert read_spec(out).processing == processing
