@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -266,20 +268,20 @@ def test_training_reading_and_the_saved_file_process_alike(
     folder, out, drawn = tmp_path / "stars", tmp_path / "m.keras", []
     processing = Processing(invert="always", auto_crop=True)
 
+    def noting(draw: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *arguments, **options: (
+            drawn.append(options["processing"]) or draw(*arguments, **options)
+        )
+
     for name in ("draw_images", "draw_looks"):  # whichever weights the training begins with
-
-        def note(*arguments, draw=getattr(starts, name), **options):
-            drawn.append(options["processing"])
-            return draw(*arguments, **options)
-
-        monkeypatch.setattr(starts, name, note)
+        monkeypatch.setattr(starts, name, noting(getattr(starts, name)))
     reader = train(folder, epochs=1, out=out, processing=processing, progress=False)
     assert reader.spec.training["drawn_of_a_batch"] and set(drawn) == {processing}
     assert read_spec(out).processing == processing
     assert "processing=Processing(invert='always'" in reader.spec.training["command"]
     again = [one.text for one in load(out).read_many(folder)]
     assert again == [one.text for one in reader.read_many(folder)]
-    seen = load_folder(folder, height=48, width=160, processing=processing)
+    seen = load_folder(folder, **reader.spec.preparation)
     assert again == [one.text for one in reader.read_prepared(seen.images)]
 
 
