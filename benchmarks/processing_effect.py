@@ -4,7 +4,7 @@
 
 Names of styles stand for images that are drawn, so that anyone can repeat it. The reader is the
 shipped start without any training; the characters and the lengths of the labels are known to it, as
-they are to `train`. Each set is read as it is and spoiled in the ways that an option is there for:
+they are to `train`. Each set is read as it is and degraded in the ways that an option is there for:
 its negative, with empty paper around it, pale, and with strokes a pixel thinner.
 """
 
@@ -51,7 +51,7 @@ def thin(grey: np.ndarray) -> np.ndarray:
     return weakest(rows[:, 1:], rows[:, :-1])
 
 
-SPOILED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+DEGRADED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "as it is": lambda grey: grey,
     "negative": ch.invert,
     "padded": padded,
@@ -71,7 +71,7 @@ def labelled(name: str, count: int) -> tuple[list[np.ndarray], list[str]]:
 
 
 def untrained(labels: list[str]) -> Recognizer:
-    """Give the start the characters and lengths of these labels."""
+    """Give the pre-trained weights the characters and lengths of these labels."""
     charset, lengths = ch.Charset.from_labels(labels), [len(label) for label in labels]
     spec = ch.ModelSpec(charset.characters, (min(lengths), max(lengths)), 48, 160)
     return from_keras(ch.pretrained_start(charset, length=max(lengths), start="pretrained"), spec)
@@ -88,11 +88,11 @@ def main() -> None:
     for name in options.sets:
         images, labels = labelled(name, options.count)
         start = untrained(labels)
-        for how, spoil in SPOILED.items():
-            spoiled = [spoil(grey) for grey in images]
+        for how, degrade in DEGRADED.items():
+            degraded = [degrade(grey) for grey in images]
             for option, processing in OPTIONS.items():
                 reader = Recognizer(start.run, replace(start.spec, processing=processing))
-                score = ch.score(labels, [one.text for one in reader.read_many(spoiled)])
+                score = ch.score(labels, [one.text for one in reader.read_many(degraded)])
                 row = {"set": Path(name).name, "images": how, "option": option, "n": score.n}
                 rows.append(row | {"exact_match": score.exact_match})
             shares = {row["option"]: row["exact_match"] for row in rows[-len(OPTIONS) :]}

@@ -17,7 +17,7 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
-from processing_effect import OPTIONS, SPOILED
+from processing_effect import DEGRADED, OPTIONS
 
 import captcha_helpers as ch
 
@@ -38,12 +38,12 @@ def main() -> None:
     figure, panels = plt.subplots(
         2, len(SHOWN), figsize=(3.4 * len(SHOWN), 3.4), layout="constrained"
     )
-    for column, (option, (style, spoil)) in zip(panels.T, SHOWN.items(), strict=True):
-        grey = SPOILED[spoil](ch.to_grey(ch.generate(style, 1, seed=9)[0][0]))
+    for column, (option, (style, degrade)) in zip(panels.T, SHOWN.items(), strict=True):
+        grey = DEGRADED[degrade](ch.to_grey(ch.generate(style, 1, seed=9)[0][0]))
         pictures = {"none": grey, option: OPTIONS[option].apply(grey)}
         for axes, (name, picture) in zip(column, pictures.items(), strict=True):
-            row = found[style, spoil, name]
-            what = f"{style}, {spoil}" if name == "none" else name.replace("_", " ")
+            row = found[style, degrade, name]
+            what = f"{style}, {degrade}" if name == "none" else name.replace("_", " ")
             axes.imshow(ch.prepare(picture, 48, 160)[..., 0], cmap="gray", vmin=0, vmax=255)
             axes.set_title(f"{what}: {row['exact_match']:.0%}")
             axes.set(xticks=[], yticks=[])

@@ -140,7 +140,7 @@ def worst_errors(
     count: int = 12,
     title: str | None = "The worst errors",
 ) -> Figure | None:
-    """Show the readings that need the most edits to be mended.
+    """Show the readings that need the most edits to be corrected.
 
     Args:
         images: ``(B, H, W, C)`` uint8.

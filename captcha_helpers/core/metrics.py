@@ -44,7 +44,7 @@ def exact_match(labels: Sequence[str], predictions: Sequence[str]) -> float:
 
 
 def cer(labels: Sequence[str], predictions: Sequence[str]) -> float:
-    """Character error rate: edits needed to mend the readings, per character of the labels.
+    """Character error rate: edits needed to correct the readings, per character of the labels.
 
     Edits (insertions, deletions, substitutions) are summed over all strings before dividing, so a
     long string counts for more than a short one. It can exceed 1 if far too much was read.

@@ -157,8 +157,8 @@ def draw_anything(
     label = sample_label(style, rng, exclude)
     image = draw(style, label, rng)
     if not rough or near is not None:
-        return prepare(_spoil(image, rng), height, width, processing, channels), label
-    image = _spoil(_cut(_scribble(image, rng), rng), rng)
+        return prepare(_degrade(image, rng), height, width, processing, channels), label
+    image = _degrade(_cut(_scribble(image, rng), rng), rng)
     image = prepare(image, height, width, processing, channels)
     if _chance(rng, 0.4):
         image = augment_batch(image[None], rng, strength=rng.uniform(0, 2))[0]
@@ -389,7 +389,7 @@ def _cut(image: np.ndarray, rng: Rng) -> np.ndarray:
     return image[top : height - bottom, left : width - right]
 
 
-def _spoil(image: np.ndarray, rng: Rng) -> np.ndarray:
+def _degrade(image: np.ndarray, rng: Rng) -> np.ndarray:
     """What happens to an image (H, W, 3) on its way: blur, noise, specks, small sizes, JPEG."""
     height, width = image.shape[:2]
     if _chance(rng, 0.4):

@@ -361,7 +361,7 @@ def _in_processes(paint: partial[int], jobs: Sequence[_Job], workers: int) -> It
         yield from map(paint, chunks)
         return
     try:
-        with ProcessPoolExecutor(workers, get_context("spawn"), _obey_parent) as pool:
+        with ProcessPoolExecutor(workers, get_context("spawn"), _end_with_parent) as pool:
             try:
                 with _ctrl_c_held_back():
                     drawn = pool.map(paint, chunks)
@@ -395,7 +395,7 @@ def _ctrl_c_held_back() -> Iterator[None]:
         raise KeyboardInterrupt
 
 
-def _obey_parent() -> None:
+def _end_with_parent() -> None:
     """In a drawing process: leave Ctrl-C to the parent, and end when it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()

@@ -121,7 +121,7 @@ def start_file(name: str) -> Path:
 
 
 def shipped(name: str) -> Start:
-    """The start that ships under a name, one of `STARTS`.
+    """What a training begins with that takes the weights shipped under a name, one of `STARTS`.
 
     Raises:
         ValueError: If no start has that name.
@@ -277,7 +277,7 @@ def _draw_looks(shape: InputShape) -> Draw:
 
 
 def _draw_near(style: Style | None, shape: InputShape) -> Draw:
-    """Draw as a start that ships was taught: near a style, or in any look."""
+    """Draw as the shipped weights were taught: near a style, or in any look."""
 
     def draw(count: int, **kind: Any) -> tuple[NDArray[np.uint8], list[str]]:
         return draw_images(count, near=style, **shape._asdict(), **kind)

@@ -1,8 +1,8 @@
-"""Does a reader that says "90 % sure" err once in ten times? Measure it, and mend it by one number.
+"""Is a reader that says "90 % sure" wrong once in ten times? Measure it; one number corrects it.
 
-A network that was trained until it errs rarely tends to be surer than it should be. *Temperature
+A network that was trained until it rarely errs tends to be overconfident. *Temperature
 scaling* divides all logits by one number T before they become probabilities: above 1 makes the
-reader less sure, below 1 surer, and the best class of each frame stays the best.
+reader less confident, below 1 more confident, and the best class of each frame stays the best.
 
 Source: Guo, Pleiss, Sun and Weinberger, *On Calibration of Modern Neural Networks*, ICML 2017.
 """

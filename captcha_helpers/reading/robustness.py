@@ -23,7 +23,7 @@ Rng = np.random.Generator
 
 
 class Damage(NamedTuple):
-    """One way to spoil an image.
+    """One way to degrade an image.
 
     Attributes:
         unit: What the values are, for the axis of a plot.

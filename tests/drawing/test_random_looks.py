@@ -55,7 +55,7 @@ def test_rougher_looks_turn_characters_further_and_cut_them_off():
 
 
 def test_the_first_round_draws_what_the_start_saw_first():
-    """The start that ships has gone through both rounds: what they draw must not change."""
+    """The weights that ship have gone through both rounds: what they draw must not change."""
     images, labels = draw_images(20, **SIZE, length=(3, 8), rough=False)
     again, _ = draw_images(20, **SIZE, length=(3, 8), rough=True)
     assert labels[:2] == ["Xvo0r2jA", "RPm5ko"] and not (images == again).all()
