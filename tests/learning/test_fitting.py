@@ -1,0 +1,113 @@
+"""Fitting: what a notebook's `fit` is given, and what is refused before it wastes an hour."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from captcha_helpers import Charset, ExactMatch, cer, cnn_ctc, compile_model, multi_head
+from captcha_helpers.learning.fitting import predict_labels
+
+DIGITS = Charset("0123456789")
+
+
+def tiny(length: int = 2) -> keras.Model:
+    return multi_head(DIGITS, length=length, height=16, width=32)
+
+
+def blank_images(count: int = 4) -> np.ndarray:
+    return np.zeros((count, 16, 32, 1), np.uint8)
+
+
+def rates(steps: int, **options: float) -> list[float]:
+    model = tiny()
+    compile_model(model, head="per_position", steps=steps, **options)
+    schedule = model.optimizer._learning_rate
+    return [float(schedule(step)) for step in range(steps + 1)]
+
+
+def test_the_rate_rises_for_a_tenth_of_the_steps_then_falls_to_nothing():
+    rate = rates(100, peak_rate=0.01)
+    assert rate[0] == pytest.approx(0.01 / 25) and max(rate) == pytest.approx(0.01)
+    assert rate.index(max(rate)) == 10
+    assert rate[:11] == sorted(rate[:11]) and rate[10:] == sorted(rate[10:], reverse=True)
+    assert rate[-1] == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_the_shortest_training_has_a_rate(steps: int):
+    assert all(0 <= rate <= 3e-3 + 1e-9 for rate in rates(steps))
+
+
+def test_without_steps_the_rate_stays_for_a_loop_that_sets_it():
+    model = tiny()
+    compile_model(model, head="per_position", steps=None, peak_rate=0.002)
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.002)
+    model.optimizer.learning_rate.assign(0.001)
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.001)
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        ({"head": "ctcs", "steps": 3}, "'ctc' or 'per_position', received 'ctcs'"),
+        ({"head": "ctc", "steps": 0}, "steps >= 1"),
+        ({"head": "ctc", "steps": 3, "warmup": 1.0}, "warmup < 1"),
+    ],
+)
+def test_what_no_training_could_use_is_refused(options: dict, said: str):
+    with pytest.raises(ValueError, match=said):
+        compile_model(tiny(), **options)
+
+
+def test_readings_do_not_depend_on_the_size_of_the_batch():
+    model, images = tiny(), np.random.default_rng(3).integers(0, 256, (7, 16, 32, 1), np.uint8)
+    alone = predict_labels(model, images, DIGITS, head="per_position", batch_size=1)
+    assert alone == predict_labels(model, images, DIGITS, head="per_position", batch_size=7)
+
+
+def test_a_length_that_is_known_is_kept():
+    model = cnn_ctc(DIGITS, length=6, height=16, width=48)
+    images = np.random.default_rng(3).integers(0, 256, (5, 16, 48, 1), np.uint8)
+    texts = predict_labels(model, images, DIGITS, head="ctc", length=(3, 4))
+    assert {len(text) for text in texts} <= {3, 4}
+
+
+@pytest.mark.parametrize(
+    "images, charset, said",
+    [
+        (np.zeros((2, 16, 32, 1), np.float32), DIGITS, "uint8"),
+        (np.zeros((2, 20, 32, 1), np.uint8), DIGITS, "prepare_batch"),
+        (blank_images(), Charset("01"), "11 classes, the charset 3"),
+    ],
+)
+def test_images_and_charsets_of_another_model_are_refused(images, charset, said: str):
+    with pytest.raises(ValueError, match=said):
+        predict_labels(tiny(), images, charset, head="per_position")
+
+
+def test_the_figures_of_an_epoch_are_those_of_the_readings():
+    model, labels = tiny(), ["12", "34", "5", ""]
+    watch = ExactMatch(blank_images(), labels, DIGITS, head="per_position")
+    watch.set_model(model)
+    logs: dict[str, float] = {}
+    watch.on_epoch_end(0, logs)
+    texts = predict_labels(model, blank_images(), DIGITS, head="per_position")
+    right = sum(a == b for a, b in zip(texts, labels, strict=True))
+    assert logs == {"val_exact_match": right / 4, "val_cer": cer(labels, texts)}
+
+
+@pytest.mark.parametrize(
+    "images, labels, head, said",
+    [
+        (blank_images(3), ["12"], "ctc", "3 images and 1 labels"),
+        (blank_images(1) / 255, ["12"], "ctc", "uint8"),
+        (blank_images(1), ["12"], "heads", "per_position"),
+    ],
+)
+def test_a_validation_set_that_would_fail_after_an_epoch_fails_at_once(
+    images: np.ndarray, labels: list[str], head: str, said: str
+):
+    with pytest.raises(ValueError, match=said):
+        ExactMatch(images, labels, DIGITS, head=head)

@@ -1,0 +1,135 @@
+"""The queue: batches come about by themselves, everybody gets the own answer, and nobody hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import threading
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from captcha_helpers.data.images import ImageError
+from captcha_helpers.reading.model_file import ModelSpec
+from captcha_helpers.reading.recognizer import Recognizer
+from captcha_helpers.serving.queue import QueueFullError, ReaderFailedError, ReadingQueue
+
+SPEC = ModelSpec("abcdefgh", length=(1, 1), height=16, width=32)
+
+
+def picture(number: int) -> bytes:
+    """An image whose grey says which character `says_its_grey` reads."""
+    file = io.BytesIO()
+    Image.new("L", (32, 16), 20 + 25 * number).save(file, "PNG")
+    return file.getvalue()
+
+
+def says_its_grey(images: np.ndarray) -> np.ndarray:
+    logits = np.zeros((len(images), 2, 9), np.float32)
+    for row, image in enumerate(images):
+        logits[row, :, 0] = 5
+        logits[row, 0, 1 + (int(image.mean()) - 20) // 25] = 30
+    return logits
+
+
+def reading(work: Callable[[ReadingQueue], object], run=says_its_grey, **options) -> object:
+    async def inside() -> object:
+        async with ReadingQueue(Recognizer(run, SPEC), **options) as queue:
+            return await asyncio.wait_for(work(queue), 20)
+
+    return asyncio.run(inside())
+
+
+def test_many_clients_at_a_time_get_their_own_answers():
+    async def clients(queue: ReadingQueue) -> list[str]:
+        waiting = [queue.read([picture(number % 8)]) for number in range(60)]
+        return [answer.text for (answer,) in await asyncio.gather(*waiting)]
+
+    sizes: list[int] = []
+    texts = reading(clients, batch_size=8, on_batch=sizes.append)
+    assert texts == ["abcdefgh"[number % 8] for number in range(60)]
+    assert sum(sizes) == 60 and max(sizes) <= 8
+
+
+def test_what_gathers_while_the_model_works_goes_through_together():
+    first, go_on, sizes = threading.Event(), threading.Event(), []
+
+    def slow(images: np.ndarray) -> np.ndarray:
+        first.set()
+        go_on.wait(10)
+        return says_its_grey(images)
+
+    async def clients(queue: ReadingQueue) -> None:
+        one = asyncio.create_task(queue.read([picture(0)]))
+        await asyncio.to_thread(first.wait, 10)
+        more = [asyncio.create_task(queue.read([picture(n)])) for n in range(5)]
+        while queue._waiting.qsize() < 5:
+            await asyncio.sleep(0.01)
+        go_on.set()
+        await asyncio.gather(one, *more)
+
+    reading(clients, slow, on_batch=sizes.append)
+    assert sizes == [1, 5]
+
+
+def test_a_bad_image_is_answered_and_does_not_affect_the_others():
+    async def batch(queue: ReadingQueue) -> object:
+        return await queue.read([picture(1), b"no image", picture(2)])
+
+    first, bad, last = reading(batch)
+    assert (first.text, last.text) == ("b", "c") and isinstance(bad, ImageError)
+
+
+def test_a_full_queue_takes_nothing_and_is_empty_again_afterwards():
+    async def clients(queue: ReadingQueue) -> int:
+        with pytest.raises(QueueFullError, match="0 images are waiting"):
+            await queue.read([picture(0)] * 3)
+        await queue.read([picture(0)] * 2)
+        return queue.images
+
+    assert reading(clients, size=2) == 0
+
+
+def test_a_model_that_fails_says_so_and_the_next_image_is_read(caplog: pytest.LogCaptureFixture):
+    broken = [True]
+
+    def fails_once(images: np.ndarray) -> np.ndarray:
+        if broken.pop() if broken else False:
+            raise RuntimeError("no memory for /secret/path")
+        return says_its_grey(images)
+
+    async def clients(queue: ReadingQueue) -> str:
+        with pytest.raises(ReaderFailedError, match=r"the model failed \(RuntimeError\)") as error:
+            await queue.read([picture(0)])
+        assert "secret" not in str(error.value) and "secret" in caplog.text  # only in the log
+        return (await queue.read([picture(3)]))[0].text
+
+    assert reading(clients, fails_once) == "d"
+
+
+def test_who_goes_away_leaves_no_place_occupied():
+    held, go_on = threading.Event(), threading.Event()
+
+    def slow(images: np.ndarray) -> np.ndarray:
+        held.set()
+        go_on.wait(10)
+        return says_its_grey(images)
+
+    async def clients(queue: ReadingQueue) -> tuple[int, str]:
+        gone = asyncio.create_task(queue.read([picture(0)]))
+        await asyncio.to_thread(held.wait, 10)
+        gone.cancel()
+        await asyncio.gather(gone, return_exceptions=True)
+        left = queue.images
+        go_on.set()
+        return left, (await queue.read([picture(4)]))[0].text
+
+    assert reading(clients, slow) == (0, "e")
+
+
+@pytest.mark.parametrize("options", [{"size": 0}, {"batch_size": 0}])
+def test_a_queue_for_nothing_is_refused(options: dict):
+    with pytest.raises(ValueError, match="at least 1 image"):
+        ReadingQueue(Recognizer(says_its_grey, SPEC), **options)
