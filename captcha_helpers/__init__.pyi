@@ -3,6 +3,7 @@
 
 from . import plots as plots
 from . import results as results
+from .core import ctc as ctc
 from .core import metrics as metrics
 from .core.charset import ALPHANUMERIC as ALPHANUMERIC
 from .core.charset import BLANK_INDEX as BLANK_INDEX

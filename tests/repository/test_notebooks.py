@@ -49,6 +49,19 @@ def prose(notebook: NotebookNode) -> str:
     return re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
 
 
+def used_names(notebook: NotebookNode) -> set[str]:
+    """Names that the cells take from the package: ``ch.ctc``, ``from captcha_helpers import ctc``."""
+    names = set()
+    for cell in code_cells(notebook):
+        source = "\n".join("" if line[:1] in "%!" else line for line in cell.source.splitlines())
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.ImportFrom) and node.module == "captcha_helpers":
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                names |= {node.attr} if node.value.id in ("ch", "captcha_helpers") else set()
+    return names
+
+
 def headings(notebook: NotebookNode) -> list[str]:
     return [title.lower() for title in re.findall(r"^#+ (.+)$", prose(notebook), re.MULTILINE)]
 
@@ -308,3 +321,8 @@ def test_first_notebook_works_with_nothing_but_the_wheel(
     written = "".join(output.text for output in report.outputs).split("\n")
     outside = [name for name in written if not name.startswith((str(tmp_path), "/dev/"))]
     assert [name for name in outside if name] == []
+
+
+def test_what_it_takes_from_the_package_is_there(notebook: NotebookNode):
+    names = used_names(notebook)
+    assert names and names <= set(dir(captcha_helpers))
