@@ -50,7 +50,7 @@ def prose(notebook: NotebookNode) -> str:
 
 
 def used_names(notebook: NotebookNode) -> set[str]:
-    """Names that the cells take from the package: ``ch.ctc``, ``from captcha_helpers import ctc``."""
+    """Names that the cells take from the package: ``ch.ctc``, or by an import."""
     names = set()
     for cell in code_cells(notebook):
         source = "\n".join("" if line[:1] in "%!" else line for line in cell.source.splitlines())
