@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from captcha_helpers.core.ctc import string_probability
+from captcha_helpers.core.ctc import length_probability, string_probability
 
 COLDEST, HOTTEST = 0.1, 10.0
 _ACCURACY = 1e-3  # of the temperature's logarithm
@@ -38,7 +38,13 @@ class Bin:
     right: float
 
 
-def fit_temperature(logits: ArrayLike, indices: ArrayLike, right: ArrayLike) -> float:
+def fit_temperature(
+    logits: ArrayLike,
+    indices: ArrayLike,
+    right: ArrayLike,
+    *,
+    length: tuple[int, int] | None = None,
+) -> float:
     """Find the temperature at which a reader's confidences fit best to what it read right.
 
     The confidence of a reading is the probability of its string, summed over all CTC paths
@@ -54,6 +60,8 @@ def fit_temperature(logits: ArrayLike, indices: ArrayLike, right: ArrayLike) -> 
         indices: ``(B, L)`` class indices of what was read, padded with 0; ``Charset.encode`` makes
             them from strings.
         right: ``(B,)`` bool: whether that is what is written.
+        length: Fewest and most characters of a string, if that is known. The confidence is then the
+            probability among the strings of such a length.
 
     Returns:
         The temperature, from `COLDEST` to `HOTTEST`. Divide logits by it:
@@ -80,7 +88,11 @@ def fit_temperature(logits: ArrayLike, indices: ArrayLike, right: ArrayLike) -> 
         )
 
     def loss(exponent: float) -> float:
-        return _log_loss(string_probability(logits / np.exp(exponent), indices), right)
+        cooled = logits / np.exp(exponent)
+        claimed = string_probability(cooled, indices)
+        if length is not None:
+            claimed = claimed / length_probability(cooled, length)
+        return _log_loss(claimed, right)
 
     return float(np.exp(_least(loss, np.log(COLDEST), np.log(HOTTEST))))
 

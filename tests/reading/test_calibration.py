@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from captcha_helpers import expected_calibration_error, fit_temperature, reliability
-from captcha_helpers.core.ctc import greedy_decode, string_probability
+from captcha_helpers.core.ctc import greedy_decode, length_probability, string_probability
 from captcha_helpers.reading.calibration import COLDEST, HOTTEST
 
 
@@ -27,6 +27,16 @@ def test_an_honest_reader_is_left_as_it_is():
     assert fit_temperature(*honest_reader(0)) == pytest.approx(1, abs=0.06)
 
 
+def test_with_a_known_length_the_claim_is_about_strings_of_that_length():
+    rng = np.random.default_rng(4)
+    logits, length = rng.normal(0, 2, (3000, 5, 4)), (2, 2)
+    indices = greedy_decode(logits, length=length)
+    claimed = string_probability(logits, indices) / length_probability(logits, length)
+    right = rng.random(len(claimed)) < claimed  # honest among strings of two characters
+    assert fit_temperature(logits, indices, right, length=length) == pytest.approx(1, abs=0.06)
+    assert fit_temperature(logits, indices, right) < 0.9
+
+
 @pytest.mark.parametrize("factor", [0.5, 2.0, 3.0])
 def test_a_reader_that_is_too_sure_is_cooled_and_a_modest_one_is_not(factor: float):
     logits, indices, right = honest_reader(1)
@@ -34,7 +44,7 @@ def test_a_reader_that_is_too_sure_is_cooled_and_a_modest_one_is_not(factor: flo
     assert temperature == pytest.approx(factor, rel=0.06)
 
 
-def test_mended_confidences_come_true_on_readings_that_were_not_used():
+def test_corrected_confidences_come_true_on_readings_that_were_not_used():
     logits, indices, right = honest_reader(2, 3000)
     shouted = 2.5 * logits
     temperature = fit_temperature(shouted[:1000], indices[:1000], right[:1000])
