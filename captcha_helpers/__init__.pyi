@@ -35,7 +35,6 @@ from .data.augment import augment_batch as augment_batch
 from .data.checks import FolderCheck as FolderCheck
 from .data.checks import check_folder as check_folder
 from .data.folders import LabeledImages as LabeledImages
-from .data.folders import image_files as image_files
 from .data.folders import load_folder as load_folder
 from .data.folders import read_labels as read_labels
 from .data.folders import split_by_label as split_by_label
@@ -46,6 +45,7 @@ from .data.images import prepare as prepare
 from .data.images import prepare_batch as prepare_batch
 from .data.images import save_debug as save_debug
 from .data.images import to_grey as to_grey
+from .data.labels import image_files as image_files
 from .data.processing import Processing as Processing
 from .data.processing import auto_crop as auto_crop
 from .data.processing import clahe as clahe

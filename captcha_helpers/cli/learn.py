@@ -12,6 +12,7 @@ import captcha_helpers
 from captcha_helpers.cli.loading import import_keras
 from captcha_helpers.cli.options import Verb, json_option, overwrite_option, path_type
 from captcha_helpers.core.files import check_writable, refuse_existing
+from captcha_helpers.data.labels import find_labels
 
 
 @click.command(
@@ -70,7 +71,7 @@ def train(
     if init is not None and from_scratch:
         raise click.UsageError("Give --init or --from-scratch: it begins with one of them.")
     # What is wrong with a path is told before TensorFlow is loaded, and so is that it has begun.
-    labelled = captcha_helpers.read_labels(folder)
+    labelled = find_labels(folder).pairs
     check_writable(out)
     refuse_existing(out, overwrite=overwrite or resume)
     if init is not None:

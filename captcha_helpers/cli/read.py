@@ -175,7 +175,7 @@ def _model_and_images(what: Sequence[str]) -> tuple[str, list[Path]]:
 
 def _may_be_model(name: str) -> bool:
     """Whether a name is a model's, or that of nothing at all."""
-    from captcha_helpers.data.folders import IMAGE_SUFFIXES
+    from captcha_helpers.data.names import IMAGE_SUFFIXES
 
     path = Path(name)
     if name in captcha_helpers.shipped_models() or (path / "saved_model.pb").exists():

@@ -9,14 +9,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 
 from captcha_helpers.data.examples import NO_LABEL, Example, decoded, examples_of
+from captcha_helpers.data.images import ImageSource
+from captcha_helpers.data.names import FEWEST, counted, is_counter
 
 ENOUGH_IMAGES = 200
 RARE = 3
 NAMED = 5  # files or characters that a message lists
-COUNTED = 10  # so few numbers in a row may be chance
-DENSE = 1.1  # numbers in a row may have gaps: so much longer the row may be
+MOST = 0.8  # of the labels, or images, of which something is true that is true of all
+EVEN = 8  # grey values that the pixels of a blank image may differ by: JPEG is not exact
+LONG_PREFIX = 3  # characters that all labels begin with, by no chance
+SEPARATORS = " -.()[]"
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,8 @@ class FolderCheck:
         lengths: Label length and how many labels have it.
         characters: Character and how often it occurs.
         sizes: (width, height) in pixels and how many images have it.
-        problems: Sentences on what is odd; empty if nothing is.
+        problems: Sentences on what is odd, on labels that were found where one would not look
+            first, and on what was left out; empty if there is nothing of the kind.
     """
 
     images: int
@@ -44,7 +50,7 @@ class FolderCheck:
             f"{self.images} images, labels of {lengths} characters, "
             f"{len(self.characters)} different ones: {charset}"
         ]
-        return "\n".join(lines + [f"- {problem}" for problem in self.problems])
+        return "\n".join(lines + [f"- {said}" for said in self.problems])
 
 
 def check_folder(folder: str | os.PathLike[str], *, progress: bool | None = None) -> FolderCheck:
@@ -68,19 +74,20 @@ def check_folder(folder: str | os.PathLike[str], *, progress: bool | None = None
         >>> from pathlib import Path
         >>> from PIL import Image
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     Image.new("RGB", (60, 20)).save(Path(folder) / "7x.png")
-        ...     Image.new("RGB", (60, 20)).save(Path(folder) / "7y.png")
+        ...     Image.linear_gradient("L").save(Path(folder) / "7x.png")
+        ...     Image.linear_gradient("L").save(Path(folder) / "7y.png")
         ...     print(check_folder(folder))
         2 images, labels of 2 characters, 3 different ones: 7xy
-        - Only 2 images; 50 are little, 200 are enough for most kinds of CAPTCHA.
+        - Only 2 images; 50 is a minimum, 200 are enough for most kinds of CAPTCHA.
         - The same picture has different labels: 7x.png ('7x') and 7y.png ('7y').
         - Characters that occur fewer than 3 times can hardly be learned: '7', 'x', 'y'.
     """
     skipped: list[tuple[str, str]] = []
     inspection = Inspection()
-    for _ in inspection.watch(decoded(examples_of(folder), skipped, progress=progress)):
+    examples, notes = examples_of(folder)
+    for _ in inspection.watch(decoded(examples, skipped, progress=progress)):
         pass
-    return inspection.result(skipped)
+    return inspection.result(skipped, notes)
 
 
 class Inspection:
@@ -97,6 +104,9 @@ class Inspection:
         self._labels: list[str] = []
         self._sizes: Counter[tuple[int, int]] = Counter()
         self._same: dict[bytes, list[tuple[str, str]]] = defaultdict(list)
+        self._blank: list[str] = []
+        self._animated: list[str] = []
+        self._two_rows = 0
 
     def watch(
         self, pictures: Iterable[tuple[Example, np.ndarray]]
@@ -105,19 +115,28 @@ class Inspection:
         for example, pixels in pictures:
             self._labels.append(example.label)
             self._sizes[pixels.shape[1], pixels.shape[0]] += 1
-            self._same[_fingerprint(pixels)].append((example.name, example.label))
+            if int(np.ptp(pixels, axis=(0, 1)).max()) <= EVEN:
+                self._blank.append(example.name)
+            else:  # of two blank images nobody knows whether they were the same
+                self._same[_fingerprint(pixels)].append((example.name, example.label))
+                self._two_rows += has_two_rows(pixels)
+            if _is_animated(example.image):
+                self._animated.append(example.name)
             yield example, pixels
 
-    def result(self, skipped: Sequence[tuple[str, str]]) -> FolderCheck:
-        """What was found, given the names and reasons of what could not be decoded."""
+    def result(self, skipped: Sequence[tuple[str, str]], notes: Sequence[str] = ()) -> FolderCheck:
+        """What was found, given the names and reasons of what could not be decoded, and notes."""
         lengths = Counter(map(len, self._labels))
         characters = Counter("".join(self._labels))
         problems = [
+            *notes,
             *_on_files(skipped),
             *_on_amount(len(self._labels)),
+            *_on_pictures(self._blank, self._animated, self._two_rows, len(self._labels)),
             *_on_doubles(self._same.values()),
             *_on_labels(lengths, characters),
             *counters(self._labels),
+            *_on_writing(self._labels),
             *_on_sizes(self._sizes),
         ]
         sizes = dict(self._sizes)
@@ -131,17 +150,62 @@ def counters(labels: Sequence[str]) -> Iterator[str]:
         >>> list(counters([f"{number:04}" for number in range(50)]))[0][:40]
         'The labels are the numbers 0000 to 0049 '
     """
-    if not all(label.isascii() and label.isdecimal() for label in labels):
-        return
-    numbers, width = set(map(int, labels)), max(map(len, labels), default=0)
-    if not COUNTED <= len(numbers) == len(labels) < 10**width:
-        return
-    if max(numbers) - min(numbers) < DENSE * len(numbers):
-        first, last = min(labels, key=int), max(labels, key=int)
+    if is_counter(labels):
+        numbers = sorted((label for label in labels if label.isdecimal()), key=int)
         yield (
-            f"The labels are the numbers {first} to {last} in a row. If they count the files and "
-            "are not what the images say, put what they say into the file names."
+            f"The labels are the numbers {numbers[0]} to {numbers[-1]} in a row. If they count the "
+            "files and are not what the images say, put what they say into the file names."
         )
+
+
+def has_two_rows(pixels: np.ndarray) -> bool:
+    """Whether there are two rows of ink with hardly any between, each as wide as half the image.
+
+    Args:
+        pixels: ``(H, W, 3)`` uint8.
+
+    Example:
+        >>> page = np.full((60, 100, 3), 255, np.uint8)
+        >>> page[5:25, ::2] = 0
+        >>> one = has_two_rows(page)
+        >>> page[35:55, ::2] = 0
+        >>> one, has_two_rows(page)
+        (False, True)
+    """
+    down, across = (
+        max(1, side // most) for side, most in zip(pixels.shape[:2], (200, 400), strict=True)
+    )
+    grey = pixels[::down, ::across].mean(axis=2)
+    distance = np.abs(grey - np.median(grey))
+    ink = distance > distance.max() / 2
+    per_row = ink.sum(axis=1)
+    full = np.concatenate([[False], per_row > per_row.max() / 5, [False]])
+    edges = np.flatnonzero(np.diff(full.astype(np.int8)))
+    bands = [(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a >= len(ink) / 5]
+    letters = per_row.max() < 0.9 * ink.shape[1]  # a gradient has rows of ink alone
+    return (
+        bool(letters)
+        and len(bands) == 2
+        and all(_is_wide(ink[top:bottom]) for top, bottom in bands)
+    )
+
+
+def _is_wide(band: np.ndarray) -> bool:
+    columns = np.flatnonzero(band.any(axis=0))
+    return bool(columns[-1] - columns[0] >= band.shape[1] / 2)
+
+
+def _is_animated(image: ImageSource) -> bool:
+    """Whether a file has more frames than one; only files of kinds that may have are opened."""
+    if not isinstance(image, (str, os.PathLike)):
+        return False
+    if os.path.splitext(image)[1].lower() not in (".gif", ".webp", ".apng"):
+        return False
+    try:
+        with Image.open(image) as picture:
+            return bool(getattr(picture, "is_animated", False))
+    except (OSError, ValueError, SyntaxError):  # it has been decoded, so it is no longer there
+        return False
 
 
 def _fingerprint(pixels: np.ndarray) -> bytes:
@@ -166,8 +230,29 @@ def _on_files(skipped: Sequence[tuple[str, str]]) -> Iterator[str]:
 def _on_amount(images: int) -> Iterator[str]:
     if images < ENOUGH_IMAGES:
         yield (
-            f"Only {images} images; 50 are little, {ENOUGH_IMAGES} are enough for most kinds of "
+            f"Only {images} images; 50 is a minimum, {ENOUGH_IMAGES} are enough for most kinds of "
             "CAPTCHA."
+        )
+
+
+def _on_pictures(
+    blank: Sequence[str], animated: Sequence[str], two_rows: int, images: int
+) -> Iterator[str]:
+    if blank:
+        yield (
+            f"{counted(len(blank), 'image')} of one colour only, with nothing to read: "
+            f"{_some(blank)}. An animation may begin with an empty frame, and transparent parts "
+            "become white, as the letters may be; save such images as they look."
+        )
+    if animated:
+        yield (
+            f"{counted(len(animated), 'image')} with several frames, of which one is looked at: "
+            f"{_some(animated)}. If it does not show the text, save the frame that does."
+        )
+    if two_rows > MOST * images:
+        yield (
+            "The text seems to stand in two rows. These readers read one row from left to right: "
+            "cut each image into its rows, with a label each."
         )
 
 
@@ -203,6 +288,31 @@ def _on_labels(lengths: Counter[int], characters: Counter[str]) -> Iterator[str]
         yield (
             f"Some letters come in both cases: {_some(f'{c} and {c.upper()}' for c in both)}. "
             "If case does not count, write all labels in one."
+        )
+
+
+def _on_writing(labels: Sequence[str]) -> Iterator[str]:
+    """What labels have in common that looks like more, or less, than what images say."""
+    if len(labels) < FEWEST:
+        return
+    same = [len(set(chars)) == 1 for chars in zip(*labels, strict=False)]
+    prefix = labels[0][: [*same, False].index(False)]
+    if len(prefix) >= LONG_PREFIX and len(set(labels)) > 1:
+        yield f"All labels begin with {prefix!r}. If the images do not say that, leave it out."
+    odd = Counter(char for label in labels for char in set(label) if char in SEPARATORS)
+    common = [repr(char) for char, count in odd.items() if count > MOST * len(labels)]
+    if common and len(prefix) < LONG_PREFIX:
+        yield (
+            f"Nearly all labels have {_some(common)} in them. If only a part of the file name is "
+            "what the image says, put that part first and an underscore behind it."
+        )
+    longest = max(map(len, labels))
+    shorter = [label for label in labels if len(label) < longest]
+    digits = all(label.isascii() and label.isdecimal() for label in labels)
+    if digits and 0 < len(shorter) < len(labels) / 4 and not any(s[0] == "0" for s in labels):
+        yield (
+            f"{counted(len(shorter), 'label')} shorter than {longest} digits ({_some(shorter)}), "
+            "and none that begins with 0: a spreadsheet may have removed the zeros in front."
         )
 
 

@@ -5,9 +5,7 @@ Folders are only ever read. TensorFlow is not needed here.
 
 from __future__ import annotations
 
-import csv
 import os
-import unicodedata
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -18,10 +16,9 @@ from tqdm import tqdm
 
 from captcha_helpers.core.charset import Charset
 from captcha_helpers.data.images import ImageError, prepare
+from captcha_helpers.data.labels import FoundLabels, find_labels
 from captcha_helpers.data.processing import Processing
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp"})
-LABELS_FILE = "labels.csv"
 LISTED_PROBLEMS = 10
 
 
@@ -71,25 +68,27 @@ class LabeledImages:
 def read_labels(folder: str | os.PathLike[str]) -> list[tuple[Path, str]]:
     """List the images of a folder and their labels, without opening the images.
 
-    With a ``labels.csv`` (UTF-8, columns ``file`` and ``label``, others ignored) in the folder, the
-    images are those that it lists. Without one they are the PNG, JPEG, GIF, BMP and WebP files of
-    the folder, and the label is the file name up to its first underscore or its ending:
-    ``7xk2.png``, ``7xk2_anything.png``. Hidden files, other files and subfolders are ignored.
-    Labels are normalised to Unicode NFC, so that an ``é`` is one character even if macOS wrote the
-    file name.
+    With a ``labels.csv`` in the folder (or another CSV, TSV, text or JSON file that lists its
+    images) the images are those that it lists. Without one, the label is the file name up to its
+    first underscore or its ending: ``7xk2.png``, ``7xk2_anything.png``. Where the names cannot be
+    labels, other places are taken if there can be no mistake: another part of the names, a text
+    file beside each image, the names of sub-folders. What was taken, and what was left out, is said
+    in a warning; ``docs/own-images.md`` has a table. Hidden files are ignored. Labels have no
+    blanks at their ends, and are normalised to Unicode NFC, so that an ``é`` is one character even
+    if macOS wrote the file name.
 
     Args:
         folder: Where to look.
 
     Returns:
-        ``(path, label)`` pairs, sorted by path. A label may be empty and a file in ``labels.csv``
-        missing: :func:`load_folder` reports both.
+        ``(path, label)`` pairs, sorted by path. A label may be empty and a listed file missing:
+        :func:`load_folder` reports both.
 
     Raises:
         FileNotFoundError: If there is no such folder.
         NotADirectoryError: If it is a file.
-        ValueError: If there are no images, or ``labels.csv`` is malformed (with the line number)
-            or a folder.
+        ValueError: If there are no images, if their names are no labels and nothing else is, or if
+            ``labels.csv`` is malformed (with the line number) or a folder.
 
     Example:
         >>> import tempfile
@@ -98,48 +97,7 @@ def read_labels(folder: str | os.PathLike[str]) -> list[tuple[Path, str]]:
         ...     [label for path, label in read_labels(folder)]
         ['7xk2']
     """
-    folder = Path(folder)
-    if not folder.exists():
-        raise FileNotFoundError(f"there is no folder {str(folder)!r}; check the path")
-    if not folder.is_dir():
-        raise NotADirectoryError(f"{str(folder)!r} is a file; pass the folder that it is in")
-    listing = folder / LABELS_FILE
-    pairs = _from_csv(listing) if listing.exists() else _from_file_names(folder)
-    if not pairs:
-        parts = [part for part in ("train", "test") if (folder / part / LABELS_FILE).exists()]
-        if parts:
-            raise ValueError(
-                f"{str(folder)!r} is a data set in parts; pass one: {str(folder / parts[0])!r}"
-            )
-        raise ValueError(
-            f"no images in {str(folder)!r}; expected files such as LABEL.png or LABEL_anything.jpg "
-            f"({', '.join(sorted(IMAGE_SUFFIXES))}), or a {LABELS_FILE} that lists some"
-        )
-    return sorted((path, unicodedata.normalize("NFC", label)) for path, label in pairs)
-
-
-def image_files(folder: str | os.PathLike[str]) -> list[Path]:
-    """List the images of a folder by their names; sub-folders are not looked into.
-
-    Args:
-        folder: The folder.
-
-    Returns:
-        The files whose names end like an image's, in alphabetical order.
-
-    Raises:
-        NotADirectoryError: If there is no such folder.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise NotADirectoryError(f"there is no folder {os.fspath(folder)!r}; check the path")
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in IMAGE_SUFFIXES
-        and not path.name.startswith(".")
-        and path.is_file()
-    )
+    return _told(find_labels(folder))
 
 
 def load_folder(
@@ -192,7 +150,7 @@ def load_folder(
     if on_error not in ("raise", "skip"):
         raise ValueError(f"on_error must be 'raise' or 'skip', got {on_error!r}")
     limits = _limits(length)
-    pairs = read_labels(folder)
+    pairs = _told(find_labels(folder))
     images, labels, names, skipped = [], [], [], []
     hidden = None if progress is None else not progress  # None: tqdm looks for a terminal
     for path, label in tqdm(pairs, unit="image", delay=1, disable=hidden):
@@ -259,44 +217,11 @@ def split_by_label(
     return tuple(np.split(order, np.searchsorted(rank[order], cuts[:-1])))
 
 
-def _from_csv(listing: Path) -> list[tuple[Path, str]]:
-    if listing.is_dir():
-        raise ValueError(
-            f"{listing} is a folder, but should be the CSV file that lists the labels; "
-            "give it another name"
-        )
-    try:
-        with open(listing, newline="", encoding="utf-8-sig") as file:
-            return _csv_rows(csv.DictReader(file), listing)
-    except UnicodeDecodeError as err:
-        raise ValueError(f"{listing} is not UTF-8 text ({err.reason}); save it as UTF-8") from None
-    except csv.Error as err:
-        raise ValueError(f"{listing} is not a CSV file ({err})") from None
-
-
-def _csv_rows(reader: csv.DictReader[str], listing: Path) -> list[tuple[Path, str]]:
-    """Every row as (path, label), or an error with its line number."""
-    columns = reader.fieldnames or []
-    if not {"file", "label"} <= set(columns):
-        raise ValueError(
-            f"{listing}, line 1: expected a header with the columns file,label, "
-            f"got {','.join(columns)!r}"
-        )
-    first_line: dict[str, int] = {}
-    rows = []
-    for row in reader:
-        where, name, label = f"{listing}, line {reader.line_num}", row["file"], row["label"]
-        if not name or not label:
-            raise ValueError(f"{where}: the {'label' if name else 'file'} is missing")
-        if name in first_line:
-            raise ValueError(f"{where}: {name!r} is listed already in line {first_line[name]}")
-        first_line[name] = reader.line_num
-        rows.append((listing.parent / name, label))
-    return rows
-
-
-def _from_file_names(folder: Path) -> list[tuple[Path, str]]:
-    return [(path, path.stem.partition("_")[0]) for path in image_files(folder)]
+def _told(found: FoundLabels) -> list[tuple[Path, str]]:
+    """The images and their labels; whatever was noted becomes one warning."""
+    if found.notes:
+        warnings.warn(" ".join(found.notes), stacklevel=3)
+    return found.pairs
 
 
 def _limits(length: int | tuple[int, int] | None) -> tuple[int, int] | None:

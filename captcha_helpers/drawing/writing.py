@@ -29,7 +29,8 @@ from tqdm import tqdm
 
 import captcha_helpers
 from captcha_helpers.core.files import OR_OVERWRITE, write_bytes
-from captcha_helpers.data.folders import LABELS_FILE, read_labels, split_by_label
+from captcha_helpers.data.folders import split_by_label
+from captcha_helpers.data.labels import LABELS_FILE, find_labels
 from captcha_helpers.drawing.painter import check_fonts, draw, sample_label
 from captcha_helpers.drawing.styles import Style, get_style
 
@@ -295,7 +296,7 @@ def _clear(folder: Path, about: dict[str, Any]) -> None:
             continue
         ours = [
             path
-            for path, label in read_labels(listing.parent)
+            for path, label in find_labels(listing.parent).pairs
             if path.parent == listing.parent
             and re.fullmatch(rf"({re.escape(label)}_)?\d{{6,}}\.png", path.name)
         ]

@@ -25,6 +25,7 @@ import os
 import platform
 import sys
 import time
+import warnings
 import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
@@ -43,13 +44,14 @@ from captcha_helpers.core.models import keras
 from captcha_helpers.data.checks import Inspection
 from captcha_helpers.data.examples import (
     Example,
+    Examples,
+    Images,
     InputShape,
     decoded,
     examples_of,
     prepare_examples,
 )
 from captcha_helpers.data.folders import LabeledImages, report_skipped
-from captcha_helpers.data.images import ImageSource
 from captcha_helpers.data.processing import Processing
 from captcha_helpers.drawing.random_looks import drawable
 from captcha_helpers.learning.checkpoint import (
@@ -78,10 +80,12 @@ from captcha_helpers.reading.recognizer import Recognizer, from_keras, save_mode
 
 __all__ = ["TrainingSettings", "learning_rate", "train"]
 
+LONG = 20  # characters; images have to be wider than usual for labels that are longer
+
 
 def train(
-    images: str | os.PathLike[str] | Iterable[ImageSource],
-    labels: Sequence[str] | None = None,
+    images: Images,
+    labels: Iterable[str] | None = None,
     *,
     minutes: float = 5.0,
     epochs: int | None = None,
@@ -103,8 +107,8 @@ def train(
     Args:
         images: A folder of images with the labels in their names or in a ``labels.csv``, see
             :func:`captcha_helpers.data.folders.read_labels`; or images, as arrays, Pillow images,
-            paths or bytes.
-        labels: What they say, unless they are a folder.
+            paths or bytes; or images and labels as a pair, or as `LabeledImages`.
+        labels: What they say, unless they have their labels.
         minutes: How long it may take, from the call to the result. The learning rate is planned
             for this time.
         epochs: Passes over the training images, instead of a time; then the same seed gives the
@@ -146,8 +150,8 @@ def train(
     _check_arguments(minutes, epochs, out, resume, pretrained)
     if out is not None:
         _check_place(Path(out), replaced=overwrite or resume)
-    examples = examples_of(images, labels)
-    starts = _candidates(examples, pretrained, init, build, head)
+    found = examples_of(images, labels)
+    starts = _candidates(found.examples, pretrained, init, build, head)
     if processing is None:
         own = None if init is None else starts[0].weights
         processing = Processing() if own is None else own.spec.processing
@@ -159,7 +163,8 @@ def train(
         "processing": str(processing),
         "settings": asdict(settings or TrainingSettings()),
     }
-    data = _look(examples, {start.shape for start in starts}, processing, on_error, progress)
+    shapes = sorted({start.shape for start in starts})
+    data = _look(found, shapes, processing, on_error, progress)
     if resume and out is not None:
         job, done = load_checkpoint(resume_path(out), order)
         _check_same_images(job.split, next(iter(data.values())))
@@ -192,7 +197,9 @@ def train(
     model = start.build(Charset(spec.charset), spec.length[1], 0.0)
     model.set_weights(done.kept)  # without the optimizer and the dropout
     if out is not None:
-        save_model(model, spec, out, {SPLIT_MEMBER: job.split.to_json().encode()})
+        save_model(
+            model, spec, out, {SPLIT_MEMBER: replace(job.split, pictures={}).to_json().encode()}
+        )
         if complete:
             resume_path(out).unlink(missing_ok=True)
     return from_keras(model, spec)
@@ -234,18 +241,34 @@ def _candidates(
     head: Head,
 ) -> list[Start]:
     """What the training may begin with."""
+    length = _longest(examples)
     if init is not None:
-        return [from_file(init, build)]
+        return [from_file(init, build, length)]
     if pretrained and build is None:
-        return [shipped(name) for name in STARTS]
-    labels = [example.label for example in examples if example.label]
-    charset = Charset.from_labels(labels)
-    return [from_builder(build, charset, max(map(len, labels)), head)]
+        return [shipped(name, length) for name in STARTS]
+    charset = Charset.from_labels(example.label for example in examples)
+    return [from_builder(build, charset, length, head)]
+
+
+def _longest(examples: list[Example]) -> int:
+    """Characters of the longest label, unless it is a mistake that would make all images wide."""
+    lengths = sorted(len(example.label) for example in examples)
+    usual, longest = lengths[math.ceil(0.98 * len(lengths)) - 1], lengths[-1]
+    if usual < LONG < longest:
+        odd = [example for example in examples if len(example.label) > LONG]
+        named = ", ".join(
+            f"{example.name} ({len(example.label)} characters)" for example in odd[:3]
+        )
+        raise ValueError(
+            f"{named}{' and more' if len(odd) > 3 else ''}: labels so long among labels of at most "
+            f"{usual} are hardly what the images say; rename or remove these files"
+        )
+    return longest
 
 
 def _look(
-    examples: list[Example],
-    shapes: set[InputShape],
+    found: Examples,
+    shapes: Sequence[InputShape],
     processing: Processing,
     on_error: str,
     progress: bool | None,
@@ -255,13 +278,15 @@ def _look(
         raise ValueError(f"on_error must be 'raise' or 'skip', got {on_error!r}")
     skipped: list[tuple[str, str]] = []
     inspection = Inspection()
-    pictures = inspection.watch(decoded(examples, skipped, progress=progress))
+    pictures = inspection.watch(decoded(found.examples, skipped, progress=progress))
     data = prepare_examples(pictures, shapes, processing)
     if progress is not False:
-        print(inspection.result(skipped), flush=True)
+        print(inspection.result(skipped, found.notes), flush=True)
+    elif found.notes:
+        warnings.warn(" ".join(found.notes), stacklevel=3)
     if skipped:
         stop = on_error == "raise" or not data
-        report_skipped(skipped, len(examples), "images", stop=stop, stacklevel=4)
+        report_skipped(skipped, len(found.examples), "images", stop=stop, stacklevel=4)
     if not data:
         raise ValueError("there are no images to learn from")
     return data

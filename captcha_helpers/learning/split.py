@@ -21,7 +21,7 @@ SPLIT_MEMBER = "captcha_helpers_split.json"  # of the archive that a .keras file
 WORDS = 100  # so few strings, each in several images, are all that there are: words, not chance
 IMAGES_A_WORD = 3
 
-Part = dict[str, str]  # fingerprint of an image's name: fingerprint of its label
+Part = dict[str, str]  # fingerprint of an image's name: that of its label, or of its pixels
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,14 @@ class Split:
         training: Fingerprints of what is learned from.
         validation: Fingerprints of what is set aside.
         earlier: What the reader to begin with had learned from, as `learned`.
+        pictures: Fingerprints of what all these images show; empty if nobody will go on.
     """
 
     by: Literal["label", "image"]
     training: Part
     validation: Part
     earlier: frozenset[str] = field(default_factory=frozenset)
+    pictures: Part = field(default_factory=dict)
 
     @property
     def learned(self) -> frozenset[str]:
@@ -84,8 +86,15 @@ class Split:
         other = [named[name] for name, label in now.items() if before.get(name, label) != label]
         new = [named[name] for name in now if name not in before]
         gone = len(before.keys() - now.keys())
+        shown = _shown(data)
+        drawn = [
+            named[name]
+            for name, picture in shown.items()
+            if self.pictures.get(name, picture) != picture and named[name] not in other
+        ]
         said = [
             _counted(len(other), "label is another", "labels are others", other),
+            _counted(len(drawn), "picture is another", "pictures are others", drawn),
             _counted(len(new), "image is new", "images are new", new),
             _counted(gone, "image is gone", "images are gone"),
         ]
@@ -140,7 +149,7 @@ def set_aside(
     shuffled = [*rest, *chosen]
     rows = [row for row in shuffled if keys[row] not in aside]
     others = [row for row in shuffled if keys[row] in aside]
-    return Split(by, _part(data, rows), _part(data, others), learned)
+    return Split(by, _part(data, rows), _part(data, others), learned, _shown(data))
 
 
 _NOTHING_ASIDE = {
@@ -193,6 +202,12 @@ def _pictures(data: LabeledImages) -> list[str]:
 
 def _part(data: LabeledImages, rows: Iterable[int]) -> Part:
     return {_fingerprint(data.names[row]): _fingerprint(data.labels[row]) for row in rows}
+
+
+def _shown(data: LabeledImages) -> Part:
+    """Fingerprints of the names, and of the pixels."""
+    pairs = zip(data.names, data.images, strict=True)
+    return {_fingerprint(name): _fingerprint("", image.tobytes()) for name, image in pairs}
 
 
 def _learned_as(by: str, data: LabeledImages, row: int) -> str:

@@ -39,6 +39,7 @@ from captcha_helpers.reading.shipped import model_path, shipped_starts
 
 STARTS = tuple(shipped_starts())
 HEIGHT, WIDTH = 48, 160  # of the images that they read
+PIXELS_A_CHARACTER = 12  # three frames, of images that are made wider because the labels are long
 # A start knows a look if its character error rate is below this. What is drawn near one style helps
 # with an image of that style even if it is read badly; what is drawn in any look only takes time.
 FAMILIAR = {"general": 0.05, "pretrained": 0.05, "mixed": 0.15}
@@ -120,23 +121,28 @@ def start_file(name: str) -> Path:
     return shipped_starts()[name]
 
 
-def shipped(name: str) -> Start:
+def shipped(name: str, length: int = 1) -> Start:
     """What a training begins with that takes the weights shipped under a name, one of `STARTS`.
+
+    Args:
+        name: Its name.
+        length: Characters of the longest label. Where the images of these weights are too narrow
+            for so many, they are made wider.
 
     Raises:
         ValueError: If no start has that name.
 
     Example:
-        >>> shipped("mixed").shape
-        InputShape(height=48, width=160, channels=1)
+        >>> shipped("mixed").shape, shipped("mixed", length=25).shape.width
+        (InputShape(height=48, width=160, channels=1), 300)
     """
     weights = _read(start_file(name))
-    shape = _input_shape(weights.model)
+    shape = _wide_enough(weights, length)
     draw = _draw_looks(shape) if shape.channels == 3 else _draw_near(STYLES.get(name), shape)
-    return _with_weights(name, weights, FAMILIAR[name], draw)
+    return _with_weights(name, weights, shape, FAMILIAR[name], draw)
 
 
-def from_file(path: str | os.PathLike[str], build: Builder | None = None) -> Start:
+def from_file(path: str | os.PathLike[str], build: Builder | None = None, length: int = 1) -> Start:
     """Begin with a reader that somebody has already.
 
     Args:
@@ -144,6 +150,8 @@ def from_file(path: str | os.PathLike[str], build: Builder | None = None) -> Sta
             a start.
         build: What built the model, if it cannot be made anew for other characters and lengths
             without: those of `captcha_helpers.core.models` can, and most that end in a Dense layer.
+        length: Characters of the longest label; a network for CTC of `captcha_helpers.core.models`
+            takes wider images if it has to.
 
     Returns:
         The start.
@@ -153,7 +161,7 @@ def from_file(path: str | os.PathLike[str], build: Builder | None = None) -> Sta
         ValueError: If it is no Keras model that can be trained, or one without a specification.
     """
     if os.fspath(path) in STARTS:
-        return shipped(os.fspath(path))
+        return shipped(os.fspath(path), length)
     path = model_path(path)
     if path.suffix != ".keras" and path.exists():
         raise ValueError(
@@ -161,7 +169,10 @@ def from_file(path: str | os.PathLike[str], build: Builder | None = None) -> Sta
             "it was exported from"
         )
     read_spec(path)  # its errors are the clearer ones
-    return _with_weights(str(path), _load(path), OWN_FAMILIAR, None, build)
+    weights = _load(path)
+    own = build is not None or weights.model.name not in _BUILDERS or weights.spec.head != "ctc"
+    shape = _input_shape(weights.model) if own else _wide_enough(weights, length)
+    return _with_weights(str(path), weights, shape, OWN_FAMILIAR, None, build)
 
 
 def from_builder(build: Builder | None, charset: Charset, length: int, head: Head = "ctc") -> Start:
@@ -169,7 +180,8 @@ def from_builder(build: Builder | None, charset: Charset, length: int, head: Hea
 
     Args:
         build: Called as ``build(charset, length=4)``; gives a model with one image input and logits
-            at the end. By default `captcha_helpers.cnn_ctc` in the size of the shipped weights.
+            at the end. By default `captcha_helpers.cnn_ctc` in the size of the shipped weights, or
+            wider if the labels need it.
         charset: Characters to build it for, once, to see which images it takes.
         length: Characters of the longest label, likewise.
         head: What its logits mean.
@@ -186,7 +198,8 @@ def from_builder(build: Builder | None, charset: Charset, length: int, head: Hea
         InputShape(height=48, width=144, channels=1)
     """
     if build is None:
-        small = {"height": HEIGHT, "width": WIDTH}
+        wide = WIDTH if 4 * (2 * length - 1) <= WIDTH else length * PIXELS_A_CHARACTER
+        small = {"height": HEIGHT, "width": wide}
         return Start("nothing", lambda c, n, _: cnn_ctc(c, length=n, **small), InputShape(**small))
     shape = _input_shape(build(charset, length=length))
     name = f"a new {getattr(build, '__name__', 'network')}"
@@ -255,16 +268,29 @@ def _load(path: Path) -> Weights:
 
 
 def _with_weights(
-    name: str, weights: Weights, familiar: float, draw: Draw | None, build: Builder | None = None
+    name: str,
+    weights: Weights,
+    shape: InputShape,
+    familiar: float,
+    draw: Draw | None,
+    build: Builder | None = None,
 ) -> Start:
-    shape, head = _input_shape(weights.model), weights.spec.head
-
     def made_anew(charset: Charset, length: int, dropout: float) -> keras.Model:
-        model = _same_network(weights, charset, length, dropout, build)
+        model = _same_network(weights, charset, length, shape, dropout, build)
         _take_over(weights, model, charset)
         return model
 
-    return Start(name, made_anew, shape, head, weights, familiar, draw)
+    return Start(name, made_anew, shape, weights.spec.head, weights, familiar, draw)
+
+
+def _wide_enough(weights: Weights, length: int) -> InputShape:
+    """The images that a network takes, made wider if they give too few frames for labels so long.
+
+    Its layers go along the image from left to right, so the same weights read one of any width.
+    """
+    shape, frames = _input_shape(weights.model), weights.model.output_shape[1]
+    enough = frames is None or frames >= 2 * length - 1
+    return shape if enough else shape._replace(width=length * PIXELS_A_CHARACTER)
 
 
 def _draw_looks(shape: InputShape) -> Draw:
@@ -297,14 +323,18 @@ def _input_shape(model: keras.Model) -> InputShape:
 
 
 def _same_network(
-    weights: Weights, charset: Charset, length: int, dropout: float, build: Builder | None
+    weights: Weights,
+    charset: Charset,
+    length: int,
+    shape: InputShape,
+    dropout: float,
+    build: Builder | None,
 ) -> keras.Model:
     """The network once more with random weights, for other characters and lengths."""
     if build is not None:
         return build(charset, length=length)
     source, spec = weights
     if source.name in _BUILDERS:
-        shape = _input_shape(source)
         size: dict[str, Any] = {"height": shape.height, "width": shape.width}
         size |= {"dropout": dropout} if source.name in _WITH_DROPOUT else {}
         size |= {"channels": shape.channels} if source.name in _IN_COLOUR else {}

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from captcha_helpers.core.charset import Charset
 from captcha_helpers.core.files import write_bytes
-from captcha_helpers.data.folders import image_files
 from captcha_helpers.data.images import ImageSource
+from captcha_helpers.data.labels import image_files
 from captcha_helpers.data.processing import Processing
 from captcha_helpers.reading.decoder import Decoder, Reading
 from captcha_helpers.reading.mask import MaskWarning, missing_characters

@@ -1,0 +1,240 @@
+"""Files that list images and their labels, as people have them: CSV, TSV, text and JSON.
+
+One file to its rows; which files there are, and where the images are, is for `folders`.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from captcha_helpers.data.names import IMAGE_SUFFIXES
+
+SUFFIXES = frozenset({".csv", ".tsv", ".txt", ".json", ".jsonl"})
+FILE_COLUMNS = (
+    *("file", "file_name", "filename", "image", "image_path", "path", "file_path", "filepath"),
+    *("image_name", "img", "img_path", "img_name", "image_file", "images", "files", "picture"),
+    *("src", "name", "image_id", "id"),
+)
+LABEL_COLUMNS = (
+    *("label", "labels", "text", "texts", "captcha", "captcha_text", "solution", "code", "answer"),
+    *("value", "transcription", "transcript", "ground_truth", "gt", "gt_text", "plate_text"),
+    *("plate", "string", "word", "words", "target", "caption", "content", "class", "result", "y"),
+)
+_DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+_ENDING = "|".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
+_NAME_FIRST = re.compile(rf"(.*?\.(?:{_ENDING}))[\s:=]+(.*\S)", re.IGNORECASE)
+_NAME_LAST = re.compile(rf"(\S+)\s+(.*\.(?:{_ENDING}))", re.IGNORECASE)
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+
+Row = tuple[int, list[str]]  # the line on which it ends, and its cells
+
+
+class Listing(NamedTuple):
+    """What a file lists: the names of images with their labels, and what was unusual about it."""
+
+    rows: list[tuple[str, str]]
+    said: str
+
+
+def read_listing(path: str | os.PathLike[str]) -> Listing:
+    r"""Read a file that lists images and their labels.
+
+    Tables are separated by commas, semicolons, tabs or vertical bars, in UTF-8 or UTF-16, with or
+    without a header; text files may have a name and a label on each line; JSON is an object from
+    names to labels, or a list of objects.
+
+    Args:
+        path: The file, which ends in .csv, .tsv, .txt, .json or .jsonl.
+
+    Returns:
+        Its rows, with labels as they stand there.
+
+    Raises:
+        ValueError: If it lists nothing of the kind, or a row has no name or label, with the line.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "plates.csv"
+        ...     _ = path.write_text("image_path;plate_text\n1.png;7xk2\n", "utf-8")
+        ...     read_listing(path)
+        Listing(rows=[('1.png', '7xk2')], said='semicolons, columns image_path and plate_text')
+    """
+    path = Path(path)
+    text, encoding = _decoded(path)
+    if path.suffix.lower() in (".json", ".jsonl"):
+        header, rows = _from_json(text, path)
+        places = _places(header, [cells for _, cells in rows])
+        if places is None:
+            raise ValueError(f"{path} {_no_columns(header)}")
+        said = "" if header == ["file", "label"] else _columns_said(header, places)
+        return Listing(_checked(path, rows, places), _joined(encoding, said))
+    for delimiter, name in _DELIMITERS.items():
+        rows = list(_table(text, delimiter, path))
+        if not rows:
+            break
+        header, body = rows[0][1], rows[1:]
+        places, heading = _places(header, [cells for _, cells in body]), ""
+        if places is None:
+            places, body, heading = _places_without_header(header), rows, "no header"
+        elif not {"file", "label"} <= set(header):
+            heading = _columns_said(header, places)
+        if places is not None:
+            separator = "" if delimiter == "," else name
+            return Listing(_checked(path, body, places), _joined(encoding, separator, heading))
+    pairs = _line_by_line(text)
+    if pairs is not None:
+        return Listing(
+            _checked(path, pairs, (0, 1)), _joined(encoding, "a name and a label a line")
+        )
+    first = next(iter(text.splitlines()), "")
+    raise ValueError(f"{path}, line 1: {_no_columns([first])}")
+
+
+def _decoded(path: Path) -> tuple[str, str]:
+    """The text, and its encoding if that is an unusual one."""
+    data = path.read_bytes()
+    mark = next((mark for mark in _MARKS if data.startswith(mark)), None)
+    encoding = "utf-8" if mark is None else _MARKS[mark]
+    if mark is None and data[:2].count(0) == 1:  # Latin letters in UTF-16 without a mark
+        encoding = "utf-16-be" if data[0] == 0 else "utf-16-le"
+    try:
+        return data.decode(encoding), "UTF-16" if encoding.startswith("utf-16") else ""
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 text ({error.reason}); save it as UTF-8") from None
+
+
+def _table(text: str, delimiter: str, path: Path) -> Iterator[Row]:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    try:
+        for cells in reader:
+            if any(cells):
+                yield (
+                    reader.line_num,
+                    [cell.strip() if delimiter == "|" else cell for cell in cells],
+                )
+    except csv.Error as error:
+        raise ValueError(f"{path} is not a CSV file ({error})") from None
+
+
+def _from_json(text: str, path: Path) -> tuple[list[str], list[Row]]:
+    """The keys and the values of JSON, as a table."""
+    try:
+        if path.suffix.lower() == ".jsonl":
+            content: Any = [json.loads(line) for line in text.splitlines() if line.strip()]
+        else:
+            content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not JSON ({error})") from None
+    if isinstance(content, dict) and len(content) == 1:
+        (only,) = content.values()
+        content = only if isinstance(only, list) else content
+    records = list(_records(content))
+    header = list(dict.fromkeys(key for record in records for key in record))
+    rows = [[_as_text(record.get(key)) for key in header] for record in records]
+    return header, list(enumerate(rows, start=1))
+
+
+def _records(content: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(content, dict):
+        for name, value in content.items():
+            yield {"file": name, **(value if isinstance(value, dict) else {"label": value})}
+    elif isinstance(content, list):
+        for entry in content:
+            if isinstance(entry, dict):
+                yield entry
+            elif isinstance(entry, list) and len(entry) == 2:
+                yield {"file": entry[0], "label": entry[1]}
+
+
+def _as_text(value: Any) -> str:
+    return str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
+
+
+def _places(header: Sequence[str], body: Sequence[Sequence[str]]) -> tuple[int, int] | None:
+    """In which columns the names and the labels are."""
+    keys = [re.sub(r"[\s\-]+", "_", cell.strip().lower()) for cell in header]
+    if len(keys) < 2 or any(map(_is_image, header)):
+        return None
+    names = [i for i in range(len(keys)) if _are_images(cells[i : i + 1] for cells in body)]
+    file = _first(
+        [key if i in names or not names else "" for i, key in enumerate(keys)], FILE_COLUMNS
+    )
+    if file is None and names:
+        file = names[0]
+    label = _first([key if i != file else "" for i, key in enumerate(keys)], LABEL_COLUMNS)
+    if file is not None and label is None and len(keys) == 2 and names:
+        label = 1 - file
+    return None if file is None or label is None else (file, label)
+
+
+def _places_without_header(cells: Sequence[str]) -> tuple[int, int] | None:
+    names = [i for i, cell in enumerate(cells) if _is_image(cell)]
+    return (names[0], 1 - names[0]) if len(cells) == 2 and len(names) == 1 else None
+
+
+def _first(keys: Sequence[str], known: Sequence[str]) -> int | None:
+    return next((keys.index(key) for key in known if key in keys), None)
+
+
+def _is_image(cell: str) -> bool:
+    return os.path.splitext(cell.strip())[1].lower() in IMAGE_SUFFIXES
+
+
+def _are_images(cells: Iterable[Sequence[str]]) -> bool:
+    found = [_is_image(cell) for row in cells for cell in row]
+    return sum(found) > len(found) / 2
+
+
+def _line_by_line(text: str) -> list[Row] | None:
+    """Names and labels with a space, a colon or an equals sign between; None if it is no list."""
+    lines = [(n, line.strip()) for n, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    for pattern, order in ((_NAME_FIRST, (1, 2)), (_NAME_LAST, (2, 1))):
+        matches = [(number, pattern.fullmatch(line)) for number, line in lines]
+        if matches and all(match for _, match in matches):
+            return [(number, [*match.group(*order)]) for number, match in matches if match]
+    return None
+
+
+def _checked(path: Path, rows: Iterable[Row], places: tuple[int, int]) -> list[tuple[str, str]]:
+    """Every row as (name, label), or an error with its line number."""
+    first_line: dict[str, int] = {}
+    found = []
+    for line, cells in rows:
+        name, label = (cells[i].strip("\ufeff") if i < len(cells) else "" for i in places)
+        if not name or not label:
+            missing = "label" if name else "file"
+            raise ValueError(f"{path}, line {line}: the {missing} is missing")
+        if name in first_line:
+            first = first_line[name]
+            raise ValueError(f"{path}, line {line}: {name!r} is listed already in line {first}")
+        first_line[name] = line
+        found.append((name, label))
+    return found
+
+
+def _no_columns(header: Sequence[str]) -> str:
+    got = ",".join(header)
+    got = repr(got if len(got) < 80 else got[:80] + "...")
+    return f"expected a header with the columns file,label, got {got}; name the two columns so"
+
+
+def _columns_said(header: Sequence[str], places: tuple[int, int]) -> str:
+    file, label = (header[place].strip() for place in places)
+    return f"columns {file} and {label}"
+
+
+def _joined(*parts: str) -> str:
+    return ", ".join(filter(None, parts))

@@ -1,0 +1,391 @@
+"""Which images of a folder there are, and where their labels stand. No image is opened.
+
+The order: `labels.csv`; another file that lists the images; a text file beside each image; the file
+names; the names of sub-folders. What was taken and was not `labels.csv` or the beginning of the
+names, and what was left out, is said in a note each.
+"""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+from captcha_helpers.data.label_files import SUFFIXES, Listing, read_listing
+from captcha_helpers.data.names import (
+    IMAGE_SUFFIXES,
+    PARTS,
+    NoLabelsError,
+    counted,
+    kind_of,
+    labels_from_names,
+)
+
+LABELS_FILE = "labels.csv"
+BESIDE = (".gt.txt", ".txt", ".lab", ".label")  # endings of text files beside each image
+LONGEST_LABEL = 64  # characters; what is longer, or has several lines, is another kind of text
+LARGEST_LISTING = 50_000_000  # bytes
+NAMED = 3  # files that a note lists
+_ARCHIVES = frozenset({".zip", ".tar", ".gz", ".tgz", ".7z", ".rar"})
+_OTHER_PICTURES = frozenset(
+    {".avif", ".heic", ".ico", ".j2k", ".jp2", ".jxl", ".pdf", ".pgm", ".ppm", ".psd", ".svg"}
+    | {".tga", ".tif", ".tiff"}
+)
+_MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF")
+_ADVICE = (
+    "Put what an image says at the beginning of its name (7xk2.png, 7xk2_01.png), or list the "
+    f"images in a {LABELS_FILE} with the columns file,label"
+)
+
+Pairs = list[tuple[Path, str]]
+
+
+class FoundLabels(NamedTuple):
+    """The images of a folder with their labels, and sentences on what was taken and left out."""
+
+    pairs: Pairs
+    notes: list[str]
+
+
+def find_labels(folder: str | os.PathLike[str]) -> FoundLabels:
+    """List the images of a folder and their labels, and say how they were found.
+
+    Args:
+        folder: Where to look.
+
+    Returns:
+        What :func:`captcha_helpers.data.folders.read_labels` returns, and notes.
+
+    Raises:
+        FileNotFoundError: As ``read_labels``.
+        NotADirectoryError: As ``read_labels``.
+        ValueError: As ``read_labels``.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in (" 0089.png", "0053.png", "0053 (1).png", "0412.tiff"):
+        ...         (Path(folder) / name).touch()
+        ...     found = find_labels(folder)
+        >>> [label for path, label in found.pairs]
+        ['0089', '0053', '0053']
+        >>> for note in found.notes:
+        ...     print(note)
+        1 name has a copy's mark, which is not part of the label: '0053 (1)'.
+        Removed blanks around 1 label: ' 0089'.
+        Left out, because such images are not read: 1 file (.tiff: 1).
+    """
+    folder = Path(folder)
+    if not folder.exists():
+        raise FileNotFoundError(f"there is no folder {str(folder)!r}; check the path")
+    if not folder.is_dir():
+        what = "an archive; unpack it and" if folder.suffix.lower() in _ARCHIVES else "a file;"
+        which = "the folder" if what.endswith("and") else "the folder that it is in"
+        raise NotADirectoryError(f"{str(folder)!r} is {what} pass {which}")
+    listing = _labels_file(folder)
+    if listing is not None:
+        found = _from_listing(folder, listing, read_listing(listing))
+    else:
+        images = image_files(folder)
+        found = _from_images(folder, images) if images else _from_sub_folders(folder)
+    if not found.pairs:
+        raise ValueError(_no_images(folder))
+    return _tidied(found, [] if listing is not None else list(_left_out(folder)))
+
+
+def image_files(folder: str | os.PathLike[str]) -> list[Path]:
+    """List the images of a folder by their names; sub-folders are not looked into.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        The files whose names end like an image's, in alphabetical order.
+
+    Raises:
+        NotADirectoryError: If there is no such folder.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise NotADirectoryError(f"there is no folder {os.fspath(folder)!r}; check the path")
+    return sorted(path for path in _files(folder) if path.suffix.lower() in IMAGE_SUFFIXES)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.iterdir() if path.name[0] != "." and path.is_file())
+
+
+def _labels_file(folder: Path) -> Path | None:
+    """The file labels.csv, in any case."""
+    named = [path for path in folder.iterdir() if path.name.lower() == LABELS_FILE]
+    if not named:
+        return None
+    listing = max(named, key=lambda path: path.name == LABELS_FILE)
+    if listing.is_dir():
+        raise ValueError(
+            f"{listing} is a folder, but should be the CSV file that lists the labels; "
+            "give it another name"
+        )
+    return listing
+
+
+class _Places:
+    """Where the files are that a list names as if it stood elsewhere."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @cached_property
+    def by_name(self) -> dict[str, list[Path]]:
+        """Images here and in sub-folders by name, with and without ending, in lower case."""
+        found: dict[str, list[Path]] = {}
+        folders = [self.folder, *_sub_folders(self.folder)]
+        for path in (path for folder in folders for path in image_files(folder)):
+            for name in {path.name.lower(), path.stem.lower()}:
+                found.setdefault(name, []).append(path)
+        return found
+
+    def find(self, name: str) -> Path:
+        """The file; where there is none of that name, the path where it should be."""
+        there = self.folder / name
+        if there.is_file():
+            return there
+        parts = [part for part in name.strip().replace("\\", "/").split("/") if part]
+        for first in range(len(parts)):
+            path = self.folder.joinpath(*parts[first:])
+            if path.is_file():
+                return path
+        alike = self.by_name.get(parts[-1].lower(), []) if parts else []
+        return alike[0] if len(alike) == 1 else there
+
+
+def _from_listing(folder: Path, file: Path, listing: Listing) -> FoundLabels:
+    places, notes = _Places(folder), []
+    pairs = [(places.find(name), label) for name, label in listing.rows]
+    if file.name != LABELS_FILE or listing.said:
+        said = f" ({listing.said})" if listing.said else ""
+        notes.append(f"The labels are those of {file.name}{said}.")
+    names = [name for name, _ in listing.rows]
+    moved = [
+        (name, path)
+        for name, (path, _) in zip(names, pairs, strict=True)
+        if path != folder / name and path.is_file()
+    ]
+    if moved:
+        name, path = moved[0]
+        notes.append(f"{file.name} names {name!r}; that is {os.path.relpath(path, folder)!r} here.")
+    twice = [path for path, count in Counter(path for path, _ in pairs).items() if count > 1]
+    if twice:
+        raise ValueError(f"{file}: several lines are the same image, {str(twice[0])!r}")
+    listed = {path for path, _ in pairs}
+    unlisted = [path.name for path in image_files(folder) if path not in listed]
+    if unlisted:
+        notes.append(
+            f"Left out, because {file.name} does not list them: "
+            f"{counted(len(unlisted), 'image')} ({_some(unlisted)})."
+        )
+    return FoundLabels(pairs, notes)
+
+
+def _from_images(folder: Path, images: list[Path]) -> FoundLabels:
+    """The labels of the images that are in the folder itself."""
+    stems = {path.stem for path in images}
+    files = [
+        path
+        for path in sorted(_files(folder))
+        if path.suffix.lower() in SUFFIXES
+        and path.name.partition(".")[0] not in stems
+        and path.stem not in stems
+        and path.stat().st_size <= LARGEST_LISTING
+    ]
+    listings, refused = _listings(folder, files, images)
+    if len(listings) > 1:
+        raise ValueError(
+            f"{_some([file.name for file, _ in listings])} in {str(folder)!r} all list images; "
+            f"put the lines of those that you want into one {LABELS_FILE}"
+        )
+    if listings:
+        return _from_listing(folder, *listings[0])
+    beside = _from_beside(images)
+    if beside is not None:
+        return beside
+    try:
+        labels, notes = labels_from_names([path.stem for path in images])
+    except NoLabelsError as error:
+        hint = f" ({refused[0]})" if refused else ""
+        first, last = images[0].name, images[-1].name
+        raise ValueError(
+            f"the file names in {str(folder)!r} are no labels: they are {error} ({first} ... "
+            f"{last}), which no reader can learn. {_ADVICE}{hint}"
+        ) from None
+    below = [sub for sub in _sub_folders(folder) if image_files(sub)]
+    if below:
+        count = sum(len(image_files(sub)) for sub in below)
+        where = f"{counted(count, 'image')} in sub-folders ({_some(_names(below))})"
+        notes.append(f"Left out: {where}.")
+    notes += [f"A file of labels was not understood: {reason}." for reason in refused]
+    return FoundLabels(list(zip(images, labels, strict=True)), notes)
+
+
+def _listings(
+    folder: Path, files: Iterable[Path], images: Sequence[Path]
+) -> tuple[list[tuple[Path, Listing]], list[str]]:
+    """Which of these files list images of the folder, and why others that seem to do not."""
+    places, listings, refused = _Places(folder), [], []
+    for file in files:
+        try:
+            listing = read_listing(file)
+        except ValueError as error:
+            text = file.read_bytes()
+            if any(os.fsencode(path.name) in text for path in images[:NAMED]):
+                refused.append(str(error))
+            continue
+        there = sum(places.find(name).is_file() for name, _ in listing.rows)
+        if there and 2 * there >= len(listing.rows):
+            listings.append((file, listing))
+    return listings, refused
+
+
+def _from_beside(images: list[Path]) -> FoundLabels | None:
+    """The labels in text files beside the images, if most have one that holds a label."""
+    for ending in BESIDE:
+        files = [_beside(path, ending) for path in images]
+        texts = [file.read_text("utf-8-sig", "replace").strip() if file else None for file in files]
+        found = [text for text in texts if text is not None]
+        fit = all(len(text) <= LONGEST_LABEL and len(text.splitlines()) <= 1 for text in found)
+        if fit and 2 * len(found) > len(images):
+            pairs = [(path, text or "") for path, text in zip(images, texts, strict=True)]
+            example = next(file.name for file in files if file)
+            return FoundLabels(
+                pairs, [f"The labels are those of the files beside the images, as {example}."]
+            )
+    return None
+
+
+def _beside(image: Path, ending: str) -> Path | None:
+    for name in (image.stem + ending, image.name + ending):
+        if (file := image.with_name(name)).is_file():
+            return file
+    return None
+
+
+def _from_sub_folders(folder: Path) -> FoundLabels:
+    """The labels of images that are a folder deeper: one folder, or one for each label."""
+    below = [sub for sub in _sub_folders(folder) if _holds_images(sub)]
+    if not below:
+        return FoundLabels([], [])
+    names = _names(below)
+    parts = [sub for sub in below if sub.name.lower() in PARTS]
+    if len(below) == 1:
+        found = find_labels(below[0])
+        return FoundLabels(
+            found.pairs, [f"The images are those of the sub-folder {names[0]!r}.", *found.notes]
+        )
+    if parts:
+        raise ValueError(
+            f"{str(folder)!r} is a data set in parts ({_some(names)}); pass one: "
+            f"{str(_first_part(parts))!r}"
+        )
+    pairs = [(path, sub.name) for sub in below for path in image_files(sub)]
+    if pairs and kind_of(names) is None and _are_classes(pairs):
+        return FoundLabels(
+            pairs, [f"The labels are the names of the {len(below)} sub-folders: {_some(names)}."]
+        )
+    raise ValueError(
+        f"the images are in sub-folders of {str(folder)!r} ({_some(names)}); pass one of them, "
+        f"such as {str(below[0])!r}, or list them here in a {LABELS_FILE}: "
+        f"{below[0].name}/7xk2.png,7xk2"
+    )
+
+
+def _are_classes(pairs: Pairs) -> bool:
+    """Whether the sub-folders name what is in them, because the files do not."""
+    stems = [path.stem for path, _ in pairs]
+    if all(stem.startswith(name) for stem, (_, name) in zip(stems, pairs, strict=True)):
+        return True
+    if 2 * len(set(stems)) <= len(stems):  # 1.png, 2.png in each of them
+        return True
+    try:
+        return not labels_from_names(stems)
+    except NoLabelsError:
+        return True
+
+
+def _first_part(parts: Sequence[Path]) -> Path:
+    return max(parts, key=lambda part: part.name.lower().startswith("train"))
+
+
+def _sub_folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.name[0] != "." and path.is_dir())
+
+
+def _holds_images(folder: Path) -> bool:
+    return any(
+        _labels_file(place) is not None or image_files(place)
+        for place in [folder, *_sub_folders(folder)]
+    )
+
+
+def _left_out(folder: Path) -> Iterator[str]:
+    """Sentences on images of the folder that are of no kind that is read."""
+    endings = Counter(
+        path.suffix.lower()
+        for path in _files(folder)
+        if path.suffix.lower() in _OTHER_PICTURES - IMAGE_SUFFIXES
+    )
+    if endings:
+        said = ", ".join(f"{ending}: {count}" for ending, count in sorted(endings.items()))
+        yield (
+            "Left out, because such images are not read: "
+            f"{counted(sum(endings.values()), 'file')} ({said})."
+        )
+    bare = [path.name for path in _files(folder) if not path.suffix and _looks_like_an_image(path)]
+    if bare:
+        yield (
+            "Left out, because their names do not end in .png or the like: "
+            f"{counted(len(bare), 'image')} ({_some(bare)})."
+        )
+
+
+def _looks_like_an_image(path: Path) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read(4).startswith(_MAGIC)
+    except OSError:
+        return False
+
+
+def _no_images(folder: Path) -> str:
+    said = "".join(f". {note.rstrip('.')}" for note in _left_out(folder))
+    return (
+        f"no images in {str(folder)!r}; expected files such as LABEL.png or LABEL_anything.jpg "
+        f"({', '.join(sorted(IMAGE_SUFFIXES))}), or a {LABELS_FILE} that lists some{said}"
+    )
+
+
+def _tidied(found: FoundLabels, more: Sequence[str]) -> FoundLabels:
+    """Sorted, without blanks around the labels, and with one way to write an accent."""
+    stripped = [(path, label.strip("\ufeff\u200b").strip()) for path, label in found.pairs]
+    changed = [
+        label for (_, label), (_, bare) in zip(found.pairs, stripped, strict=True) if label != bare
+    ]
+    notes = [*found.notes]
+    if changed:
+        notes.append(
+            f"Removed blanks around {counted(len(changed), 'label')}: {_some(changed, repr)}."
+        )
+    pairs = sorted((path, unicodedata.normalize("NFC", label)) for path, label in stripped)
+    return FoundLabels(pairs, [*notes, *more])
+
+
+def _names(paths: Iterable[Path]) -> list[str]:
+    return [path.name for path in paths]
+
+
+def _some(names: Sequence[str], write: Callable[[str], str] = str) -> str:
+    written = map(write, names[:NAMED])
+    return ", ".join(written) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
