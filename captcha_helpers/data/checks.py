@@ -13,13 +13,17 @@ from PIL import Image
 
 from captcha_helpers.data.examples import NO_LABEL, Example, decoded, examples_of
 from captcha_helpers.data.images import ImageSource
-from captcha_helpers.data.names import FEWEST, counted, is_counter
+from captcha_helpers.data.names import FEWEST, counted, kind_of
 
 ENOUGH_IMAGES = 200
 RARE = 3
 NAMED = 5  # files or characters that a message lists
 MOST = 0.8  # of the labels, or images, of which something is true that is true of all
 EVEN = 8  # grey values that the pixels of a blank image may differ by: JPEG is not exact
+TWO_ROWS = (
+    "The text seems to stand in two rows. These readers read one row from left to right: cut each "
+    "image into its rows, with a label each."
+)
 LONG_PREFIX = 3  # characters that all labels begin with, by no chance
 SEPARATORS = " -.()[]"
 
@@ -135,26 +139,66 @@ class Inspection:
             *_on_pictures(self._blank, self._animated, self._two_rows, len(self._labels)),
             *_on_doubles(self._same.values()),
             *_on_labels(lengths, characters),
-            *counters(self._labels),
-            *_on_writing(self._labels),
+            *doubts(self._labels),
             *_on_sizes(self._sizes),
         ]
         sizes = dict(self._sizes)
         return FolderCheck(len(self._labels), dict(lengths), dict(characters), sizes, problems)
 
 
-def counters(labels: Sequence[str]) -> Iterator[str]:
-    """Say so if labels are numbers in a row, as files are counted: ``0001.png``, ``0002.png``.
+def doubts(labels: Sequence[str]) -> Iterator[str]:
+    """Say so if labels look like something else than what images say.
+
+    They may count the files, be times or hashes, have a word or a sign in common that belongs to
+    the files, or have lost the zeros in front.
 
     Example:
-        >>> list(counters([f"{number:04}" for number in range(50)]))[0][:40]
+        >>> list(doubts([f"{number:04}" for number in range(50)]))[0][:40]
         'The labels are the numbers 0000 to 0049 '
+        >>> list(doubts(["7xk2", "9mn4"] * 20))
+        []
     """
-    if is_counter(labels):
+    if len(labels) < FEWEST:
+        return
+    kind = kind_of(labels)
+    if kind == "a counter":
         numbers = sorted((label for label in labels if label.isdecimal()), key=int)
         yield (
             f"The labels are the numbers {numbers[0]} to {numbers[-1]} in a row. If they count the "
             "files and are not what the images say, put what they say into the file names."
+        )
+    elif kind is not None and len(set(labels)) > 1:
+        yield (
+            f"Each label looks like {kind} ({_some(labels)}). If the images do not say that, put "
+            "what they say into the file names."
+        )
+    yield from _in_common(labels)
+    yield from _lost_zeros(labels)
+
+
+def _in_common(labels: Sequence[str]) -> Iterator[str]:
+    same = [len(set(chars)) == 1 for chars in zip(*labels, strict=False)]
+    prefix = labels[0][: [*same, False].index(False)]
+    if len(prefix) >= LONG_PREFIX and len(set(labels)) > 1:
+        yield f"All labels begin with {prefix!r}. If the images do not say that, leave it out."
+        return
+    odd = Counter(char for label in labels for char in set(label) if char in SEPARATORS)
+    common = [repr(char) for char, count in odd.items() if count > MOST * len(labels)]
+    if common:
+        yield (
+            f"Nearly all labels have {_some(common)} in them. If only a part of the file name is "
+            "what the image says, put that part first and an underscore behind it."
+        )
+
+
+def _lost_zeros(labels: Sequence[str]) -> Iterator[str]:
+    longest = max(map(len, labels))
+    shorter = [label for label in labels if len(label) < longest]
+    digits = all(label.isascii() and label.isdecimal() for label in labels)
+    if digits and 0 < len(shorter) < len(labels) / 4 and not any(s[0] == "0" for s in labels):
+        yield (
+            f"{counted(len(shorter), 'label')} shorter than {longest} digits ({_some(shorter)}), "
+            "and none that begins with 0: a spreadsheet may have removed the zeros in front."
         )
 
 
@@ -250,10 +294,7 @@ def _on_pictures(
             f"{_some(animated)}. If it does not show the text, save the frame that does."
         )
     if two_rows > MOST * images:
-        yield (
-            "The text seems to stand in two rows. These readers read one row from left to right: "
-            "cut each image into its rows, with a label each."
-        )
+        yield TWO_ROWS
 
 
 def _on_doubles(same: Iterable[list[tuple[str, str]]]) -> Iterator[str]:
@@ -288,31 +329,6 @@ def _on_labels(lengths: Counter[int], characters: Counter[str]) -> Iterator[str]
         yield (
             f"Some letters come in both cases: {_some(f'{c} and {c.upper()}' for c in both)}. "
             "If case does not count, write all labels in one."
-        )
-
-
-def _on_writing(labels: Sequence[str]) -> Iterator[str]:
-    """What labels have in common that looks like more, or less, than what images say."""
-    if len(labels) < FEWEST:
-        return
-    same = [len(set(chars)) == 1 for chars in zip(*labels, strict=False)]
-    prefix = labels[0][: [*same, False].index(False)]
-    if len(prefix) >= LONG_PREFIX and len(set(labels)) > 1:
-        yield f"All labels begin with {prefix!r}. If the images do not say that, leave it out."
-    odd = Counter(char for label in labels for char in set(label) if char in SEPARATORS)
-    common = [repr(char) for char, count in odd.items() if count > MOST * len(labels)]
-    if common and len(prefix) < LONG_PREFIX:
-        yield (
-            f"Nearly all labels have {_some(common)} in them. If only a part of the file name is "
-            "what the image says, put that part first and an underscore behind it."
-        )
-    longest = max(map(len, labels))
-    shorter = [label for label in labels if len(label) < longest]
-    digits = all(label.isascii() and label.isdecimal() for label in labels)
-    if digits and 0 < len(shorter) < len(labels) / 4 and not any(s[0] == "0" for s in labels):
-        yield (
-            f"{counted(len(shorter), 'label')} shorter than {longest} digits ({_some(shorter)}), "
-            "and none that begins with 0: a spreadsheet may have removed the zeros in front."
         )
 
 

@@ -8,13 +8,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from captcha_helpers.core.charset import Charset
-from captcha_helpers.data.checks import ENOUGH_IMAGES, counters
+from captcha_helpers.data.checks import ENOUGH_IMAGES, MOST, TWO_ROWS, doubts, has_two_rows
 from captcha_helpers.data.folders import LabeledImages
 from captcha_helpers.learning.checkpoint import Job
 from captcha_helpers.reading.model_file import ModelSpec
 
-NEXT_TO_NOTHING = 0.5  # of the characters wrong, from which on hardly any string is right
+MOSTLY_WRONG = 0.5  # of the characters, from which on hardly any string is right
+HARDLY_ANY = 0.05  # of the strings
 FEW_PASSES = 10
+FEW_FRAMES = 3  # a character
+LOOKED_AT = 100  # images, to find rows in
 
 
 def plan_text(job: Job, training: int, validation: int, seconds_used: float) -> str:
@@ -86,10 +89,10 @@ def reasons(data: LabeledImages, spec: ModelSpec, facts: dict[str, Any]) -> list
     Returns:
         Sentences, the likeliest reason first.
     """
-    if facts["validation_cer"] < NEXT_TO_NOTHING:
+    exact, cer = facts["validation_exact_match"], facts["validation_cer"]
+    if cer < MOSTLY_WRONG and exact >= HARDLY_ANY:
         return []
-    passes = facts["history"][-1]["epoch"]
-    return list(_reasons(data, Charset(spec.charset), passes))
+    return list(_reasons(data, spec, facts["history"][-1]["epoch"]))
 
 
 def trouble_text(facts: dict[str, Any]) -> str:
@@ -109,12 +112,21 @@ def trouble_text(facts: dict[str, Any]) -> str:
     return "\n".join([first, *(f"- {reason}" for reason in facts["warnings"])])
 
 
-def _reasons(data: LabeledImages, charset: Charset, passes: float) -> Iterator[str]:
-    yield from counters(data.labels)
+def _reasons(data: LabeledImages, spec: ModelSpec, passes: float) -> Iterator[str]:
+    charset, longest = Charset(spec.charset), spec.length[1]
+    yield from doubts(data.labels)
+    some = data.images[:: math.ceil(len(data) / LOOKED_AT)]
+    if sum(map(has_two_rows, some)) > MOST * len(some):
+        yield TWO_ROWS
     if passes < FEW_PASSES:
         yield (
             f"Each image was seen {passes:.0f} times; give it more time, until it is some "
             f"{10 * FEW_PASSES} times."
+        )
+    if spec.head == "ctc" and spec.width // 4 < FEW_FRAMES * longest:
+        yield (
+            f"Labels of {longest} characters are long for images of {spec.width} pixels, the width "
+            "that the model takes: a network of your own may take more (build=)."
         )
     needed = max(ENOUGH_IMAGES, 5 * len(charset))
     if len(data) < needed:

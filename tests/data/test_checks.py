@@ -4,9 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from captcha_helpers import check_folder
+from captcha_helpers.data import labels
+from captcha_helpers.data.checks import doubts
 
 
 def save(folder: Path, name: str, seed: int = 0, size: tuple[int, int] = (60, 20)) -> None:
@@ -70,3 +72,69 @@ def test_letters_in_both_cases(tmp_path: Path):
 def test_few_images(tmp_path: Path):
     save(tmp_path, "12.png")
     assert "Only 1 images" in str(check_folder(tmp_path))
+
+
+def test_where_labels_were_found_and_what_was_left_out_is_said(tmp_path: Path):
+    for number in range(60):
+        save(tmp_path, f"{number:03}-{'ABC'[number % 3]}{number % 7}{number % 5}.png", number)
+    (tmp_path / "1.svg").touch()
+    said = str(check_folder(tmp_path))
+    assert "The label is the part 'A00'" in said and "1 file (.svg: 1)" in said
+
+
+def test_an_animation_with_an_empty_first_frame_is_named(folder: Path):
+    empty = Image.new("RGB", (60, 20), "white")
+    other = Image.linear_gradient("L").resize((60, 20)).convert("RGB")
+    empty.save(folder / "123_anim.gif", save_all=True, append_images=[other])
+    said = str(check_folder(folder))
+    assert "1 image of one colour only, with nothing to read: 123_anim.gif" in said
+    assert "1 image with several frames" in said
+
+
+def test_white_letters_on_nothing_are_named(folder: Path):
+    pixels = np.full((20, 60, 4), 255, np.uint8)
+    pixels[..., 3] = np.random.default_rng(0).integers(0, 2, (20, 60)) * 255
+    for number in range(3):
+        Image.fromarray(pixels).save(folder / f"12{number}_white.png")
+    said = str(check_folder(folder))
+    assert "3 images of one colour only" in said and "different labels" not in said
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+def test_two_rows_of_text_are_named(tmp_path: Path, rows: int):
+    for number in range(40):
+        image = Image.new("RGB", (120, 90), "white")
+        label = f"{number * 7919 % 10**6:06}"
+        for i, char in enumerate(label):
+            place = (10 + 34 * (i % 3), 4 + 42 * (i // 3)) if rows == 2 else (8 + 17 * i, 30)
+            ImageDraw.Draw(image).text(place, char, font_size=32, fill=(20, 20, number))
+        image.save(tmp_path / f"{label}.png")
+    assert ("two rows" in str(check_folder(tmp_path))) == (rows == 2)
+
+
+def test_a_file_that_goes_away_while_the_folder_is_read_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def listed(folder: Path, find=labels.find_labels):
+        found = find(folder)
+        found.pairs[3][0].unlink()
+        return found
+
+    monkeypatch.setattr("captcha_helpers.data.examples.find_labels", listed)
+    found = check_folder(folder)
+    assert found.images == 249
+    assert len(found.problems) == 1 and "there is no such file" in found.problems[0]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [f"{n % 10}{n * 7 % 10}{n * 3 % 10}{n}"[:4] for n in range(100, 200)],
+        [f"{n * 37 % 100}" for n in range(60)],
+        ["cat", "dog"] * 20,
+        ["ab"] * 30,
+        ["12-34", "1234", "12 34"] * 10,
+    ],
+)
+def test_usual_labels_raise_no_doubts(labels: list[str]):
+    assert list(doubts(labels)) == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ from captcha_helpers.learning.messages import plan_text, reasons, result_text
 from captcha_helpers.learning.plan import Plan
 from captcha_helpers.learning.split import set_aside
 
-SPEC = ModelSpec("0123456789", (4, 4), 16, 32)
+SPEC = ModelSpec("0123456789", (4, 4), 16, 64)
 
 
 def labelled(labels: list[str]) -> LabeledImages:
@@ -19,8 +21,9 @@ def labelled(labels: list[str]) -> LabeledImages:
     return LabeledImages(images, labels, [f"{i}.png" for i in range(len(labels))])
 
 
-def facts(cer: float, epoch: float = 100.0) -> dict:
-    return {"validation_cer": cer, "history": [{"epoch": epoch}]}
+def facts(cer: float, epoch: float = 100.0, exact: float = 0.0) -> dict:
+    history = [{"epoch": epoch}]
+    return {"validation_cer": cer, "validation_exact_match": exact, "history": history}
 
 
 def random_labels(count: int) -> list[str]:
@@ -34,14 +37,32 @@ def random_labels(count: int) -> list[str]:
         (random_labels(300), 3.0, "Each image was seen 3 times"),
         (random_labels(60), 100.0, "60 labelled images are few for 10 characters; label 200"),
         (random_labels(300), 100.0, "The labels may be wrong"),
+        ([f"img{label}" for label in random_labels(300)], 100.0, "All labels begin with 'img'"),
+        ([f"{label}-{label}" for label in random_labels(300)], 100.0, "Nearly all labels have '-'"),
+        ([str(int(label)) for label in random_labels(300)], 100.0, "removed the zeros in front"),
+        ([f"{1_667_099_190 + 611 * i}" for i in range(300)], 100.0, "looks like a time"),
     ],
 )
 def test_the_likeliest_reason_comes_first(labels: list[str], epoch: float, said: str):
     assert said in reasons(labelled(labels), SPEC, facts(0.9, epoch))[0]
 
 
-def test_a_reader_that_reads_has_no_reasons():
-    assert reasons(labelled(random_labels(60)), SPEC, facts(0.1)) == []
+def test_two_rows_are_a_reason():
+    data = labelled(random_labels(300))
+    page = np.full((300, 48, 160, 1), 255, np.uint8)
+    page[:, 4:20, ::2] = page[:, 28:44, ::2] = 0
+    assert "two rows" in reasons(replace(data, images=page), SPEC, facts(0.9))[0]
+
+
+def test_labels_too_long_for_the_width_are_a_reason():
+    spec = replace(SPEC, length=(16, 16), width=160)
+    said = reasons(labelled(random_labels(300)), spec, facts(0.9))
+    assert "16 characters are long for images of 160 pixels" in said[0]
+
+
+@pytest.mark.parametrize(("cer", "exact", "bad"), [(0.1, 0.6, 0), (0.3, 0.0, 1), (0.6, 0.06, 1)])
+def test_only_a_reader_that_reads_next_to_nothing_has_reasons(cer: float, exact: float, bad: int):
+    assert bool(reasons(labelled(random_labels(60)), SPEC, facts(cer, exact=exact))) == bool(bad)
 
 
 @pytest.mark.parametrize("right", [0, 27, 30])
