@@ -18,6 +18,7 @@ PARTS = frozenset({"train", "training", "val", "valid", "validation", "dev", "te
 FEWEST = 10  # names; what fewer have in common may be chance
 MOST = 0.95  # of the names; a few strangers do not make labels of the others
 DENSE = 1.1  # numbers in a row may have gaps: so much longer the row may be
+SPARSE = 20.0  # likewise, behind a word that all names have: a camera has counted other files, too
 LONG = 20  # characters of any kind, from which on nobody takes them for a label
 LONG_HEX = 12  # hexadecimal digits; a few CAPTCHAs say up to eight
 
@@ -120,15 +121,20 @@ def kind_of(parts: Sequence[str]) -> str | None:
         return "a hash"
     split = [match.groups() for match in map(_WORD_AND_NUMBER.fullmatch, parts) if match]
     if len(split) >= MOST * len(parts) and len({word for word, _ in split}) == 1:
-        return "one word and a counter" if is_counter([number for _, number in split]) else None
+        numbers = [number for _, number in split]
+        return "one word and a counter" if _is_counted_on(numbers) else None
     return None
 
 
-def is_counter(parts: Sequence[str]) -> bool:
+def is_counter(parts: Sequence[str], gaps: float = DENSE) -> bool:
     """Whether these are the numbers by which files are counted, and not what images say.
 
-    They are all different, and in a row; or, with as many digits each, their last digit is any and
-    their first one of two, as when a camera counts.
+    They are all different, and in a row.
+
+    Args:
+        parts: The numbers, as they stand in the names.
+        gaps: So much longer than their number the row may be. The first of many labels, by the
+            alphabet, are in a row with wide gaps, too.
 
     Example:
         >>> is_counter([str(n) for n in range(1, 82)]), is_counter([f"{n:02}" for n in range(100)])
@@ -138,11 +144,16 @@ def is_counter(parts: Sequence[str]) -> bool:
     numbers, width = set(map(int, digits)), max(map(len, digits), default=0)
     if len(digits) < MOST * len(parts) or not FEWEST <= len(numbers) == len(digits) < 10**width:
         return False
-    if max(numbers) - min(numbers) < DENSE * len(numbers):
-        return True
-    first, last = {number[0] for number in digits}, {number[-1] for number in digits}
-    enough = len(digits) >= 2 * FEWEST and width > 2 and len(set(map(len, digits))) == 1
-    return enough and len(first) <= 2 and len(last) >= 8
+    row = max(numbers) - min(numbers) + 1
+    if min(map(len, digits)) == width and len(numbers) > 10**width / 2:  # nearly all that there are
+        return row == len(numbers)
+    return row < gaps * len(numbers)
+
+
+def _is_counted_on(numbers: Sequence[str]) -> bool:
+    """Whether numbers behind a word count files, among others: they begin with the same digits."""
+    alike = len(set(map(len, numbers))) == 1 and len({number[0] for number in numbers}) <= 2
+    return is_counter(numbers, SPARSE if alike else DENSE)
 
 
 def counted(number: int, noun: str) -> str:
@@ -192,6 +203,9 @@ def _kinds(columns: Sequence[Sequence[str]]) -> list[str | None]:
         if kind is None and {part.lower() for part in column} <= PARTS:
             kind = "the name of a part"
         kinds.append("a time" if after_a_day else kind)
+    if kinds.count(None) == 1 and set(kinds) == {None, "one word"}:
+        place = kinds.index(None)
+        kinds[place] = "a counter" if _is_counted_on(columns[place]) else None
     return kinds
 
 

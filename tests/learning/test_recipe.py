@@ -25,6 +25,7 @@ from captcha_helpers import (
     export,
     generate,
     load,
+    load_folder,
     multi_head,
     read_labels,
     recipe,
@@ -309,6 +310,10 @@ def test_labels_corrected_before_it_was_resumed_are_noticed(
     with pytest.raises(ValueError, match=r"1 image is new \(999999_\d+.png\), 1 image is gone"):
         train(images, resume=True, **options)
     (images / f"999999_{wrong.name.partition('_')[2]}").rename(wrong)
+    Image.new("L", Image.open(wrong).size).save(wrong)
+    with pytest.raises(ValueError, match="1 picture is another.*start anew"):
+        train(images, resume=True, **options)
+    shutil.copy(folder / wrong.name, wrong)
     assert train(images, resume=True, **options).spec.training["complete"]
 
 
@@ -375,6 +380,45 @@ def test_images_in_memory_are_learned_as_those_of_a_folder(folder: Path):
         train(paths, labels[:3], **options)
 
 
+def test_what_was_loaded_or_generated_is_learned_as_it_is(folder: Path):
+    options = {"epochs": 1, "build": small, "progress": False}
+    for images in (load_folder(folder, height=16, width=32), generate("stars", 40, seed=1)):
+        facts = train(images, **options).spec.training
+        assert facts["images"] + facts["validation_images"] in (120, 40)
+
+
+def long_labels(count: int, length: int) -> tuple[list[np.ndarray], list[str]]:
+    rng = np.random.default_rng(0)
+    labels = ["".join(rng.choice(list("0123456789"), length)) for _ in range(count)]
+    return [rng.integers(0, 256, (20, 300), np.uint8) for _ in labels], labels
+
+
+def test_the_width_follows_long_labels(tmp_path: Path):
+    options = {"epochs": 1, "progress": False}
+    out = tmp_path / "m.keras"
+    reader = train(long_labels(20, 24), out=out, pretrained=False, **options)
+    assert (reader.spec.length, reader.spec.width) == ((24, 24), 288)
+    longer = train(long_labels(20, 40), init=out, **options)
+    assert (longer.spec.length, longer.spec.width) == ((24, 40), 480)
+
+
+def test_one_long_label_among_short_ones_is_named(tmp_path: Path):
+    for number in range(60):
+        name = "screenshot of a captcha" if number == 7 else f"{number * 7919 % 10_000:04}"
+        Image.new("L", (60, 20), number).save(tmp_path / f"{name}.png")
+    with pytest.raises(ValueError, match=r"^screenshot of a captcha.png \(23 characters\): labels"):
+        train(tmp_path, progress=False)
+
+
+def test_labels_from_another_place_are_told_even_without_progress(folder: Path, tmp_path: Path):
+    for number, (path, label) in enumerate(read_labels(folder)):
+        shutil.copy(path, tmp_path / f"{number:04}-{label}.png")
+    with pytest.warns(UserWarning, match="The label is the part") as caught:
+        reader = train(tmp_path, epochs=1, build=small, progress=False)
+    assert len(caught) == 1 and caught[0].filename == __file__
+    assert reader.spec.length == (6, 6)
+
+
 def test_each_image_is_decoded_once(folder: Path, monkeypatch: pytest.MonkeyPatch):
     opened = []
 
@@ -390,8 +434,9 @@ def test_each_image_is_decoded_once(folder: Path, monkeypatch: pytest.MonkeyPatc
 def test_says_what_it_finds_what_it_will_do_and_why_nothing_is_read(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ):
-    for number, path in enumerate(sorted(folder.iterdir())[:60]):
-        shutil.copy(path, tmp_path / f"{number:04}.png")
+    rows = [f"{path.name},{number:04}" for number, path in enumerate(sorted(folder.iterdir())[:60])]
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "labels.csv").write_text("\n".join(["file,label", *rows]))
     facts = train(tmp_path, epochs=1, build=small).spec.training
     said = capsys.readouterr()
     assert str(check_folder(tmp_path)) in said.out and "60 images, labels of 4" in said.out

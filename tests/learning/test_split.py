@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -114,6 +115,14 @@ def test_changed_labels_are_noticed():
     data.labels[7], data.names[3] = "77777", "new.png"
     said = split.changes(data)
     assert data.names[7] in said and "new (new.png)" in said and "1 image is gone" in said
+
+
+def test_a_picture_that_was_replaced_is_noticed_where_the_training_goes_on():
+    data = labelled(random_strings(20))
+    split = set_aside(data, seed=0)
+    data.images[5] += 1
+    assert split.changes(data) == f"1 picture is another ({data.names[5]})"
+    assert replace(split, pictures={}).changes(data) == ""
 
 
 def test_at_most_four_hundred_images_are_set_aside():

@@ -136,3 +136,16 @@ def test_a_shipped_start_draws_what_it_takes(name: str):
     images, labels = start.draw(2, charset="01", length=(3, 4), processing=None, seed=1, start=0)
     assert images.shape == (2, *start.shape) and set("".join(labels)) <= set("01")
     assert from_file(name).name == name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["general", "pretrained"])
+def test_long_labels_make_the_images_wider_and_leave_the_weights_as_they_are(name: str):
+    usual, wide = shipped(name), shipped(name, length=30)
+    assert wide.shape == usual.shape._replace(width=360)
+    assert shipped(name, length=20).shape == usual.shape
+    one, other = usual.build(Charset("0123"), 4, 0.0), wide.build(Charset("0123"), 30, 0.0)
+    check_model(other, Charset("0123"), 30, "ctc")
+    for layer, same in zip(one.layers, other.layers, strict=True):
+        for a, b in zip(layer.get_weights(), same.get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
