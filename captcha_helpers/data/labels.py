@@ -34,7 +34,7 @@ _ARCHIVES = frozenset({".zip", ".tar", ".gz", ".tgz", ".7z", ".rar"})
 _OTHER_PICTURES = frozenset(
     {".avif", ".heic", ".ico", ".j2k", ".jp2", ".jxl", ".pdf", ".pgm", ".ppm", ".psd", ".svg"}
     | {".tga", ".tif", ".tiff"}
-)
+).difference(IMAGE_SUFFIXES)
 _MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF")
 _ADVICE = (
     "Put what an image says at the beginning of its name (7xk2.png, 7xk2_01.png), or list the "
@@ -112,19 +112,22 @@ def image_files(folder: str | os.PathLike[str]) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise NotADirectoryError(f"there is no folder {os.fspath(folder)!r}; check the path")
-    return sorted(path for path in _files(folder) if path.suffix.lower() in IMAGE_SUFFIXES)
+    return [path for path in _files(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.iterdir() if path.name[0] != "." and path.is_file())
+def _files(folder: Path) -> list[Path]:
+    """All but hidden files, by name."""
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if entry.is_file() and entry.name[0] != "."]
+    return [folder / name for name in sorted(names)]
 
 
 def _labels_file(folder: Path) -> Path | None:
     """The file labels.csv, in any case."""
-    named = [path for path in folder.iterdir() if path.name.lower() == LABELS_FILE]
+    named = [name for name in os.listdir(folder) if name.lower() == LABELS_FILE]
     if not named:
         return None
-    listing = max(named, key=lambda path: path.name == LABELS_FILE)
+    listing = folder / max(named, key=LABELS_FILE.__eq__)
     if listing.is_dir():
         raise ValueError(
             f"{listing} is a folder, but should be the CSV file that lists the labels; "
@@ -196,7 +199,7 @@ def _from_images(folder: Path, images: list[Path]) -> FoundLabels:
     stems = {path.stem for path in images}
     files = [
         path
-        for path in sorted(_files(folder))
+        for path in _files(folder)
         if path.suffix.lower() in SUFFIXES
         and path.name.partition(".")[0] not in stems
         and path.stem not in stems
@@ -210,7 +213,7 @@ def _from_images(folder: Path, images: list[Path]) -> FoundLabels:
         )
     if listings:
         return _from_listing(folder, *listings[0])
-    beside = _from_beside(images)
+    beside = _from_beside(folder, images)
     if beside is not None:
         return beside
     try:
@@ -250,27 +253,24 @@ def _listings(
     return listings, refused
 
 
-def _from_beside(images: list[Path]) -> FoundLabels | None:
+def _from_beside(folder: Path, images: list[Path]) -> FoundLabels | None:
     """The labels in text files beside the images, if most have one that holds a label."""
+    names = set(os.listdir(folder))
     for ending in BESIDE:
-        files = [_beside(path, ending) for path in images]
-        texts = [file.read_text("utf-8-sig", "replace").strip() if file else None for file in files]
-        found = [text for text in texts if text is not None]
-        fit = all(len(text) <= LONGEST_LABEL and len(text.splitlines()) <= 1 for text in found)
-        if fit and 2 * len(found) > len(images):
-            pairs = [(path, text or "") for path, text in zip(images, texts, strict=True)]
-            example = next(file.name for file in files if file)
-            return FoundLabels(
-                pairs, [f"The labels are those of the files beside the images, as {example}."]
-            )
+        beside = [(path.stem + ending, path.name + ending) for path in images]
+        files = [next((name for name in both if name in names), None) for both in beside]
+        if 2 * files.count(None) >= len(images):
+            continue
+        texts = [_text_of(folder / name) if name else "" for name in files]
+        if all(len(text) <= LONGEST_LABEL and len(text.splitlines()) <= 1 for text in texts):
+            example = next(filter(None, files))
+            note = f"The labels are those of the files beside the images, such as {example}."
+            return FoundLabels(list(zip(images, texts, strict=True)), [note])
     return None
 
 
-def _beside(image: Path, ending: str) -> Path | None:
-    for name in (image.stem + ending, image.name + ending):
-        if (file := image.with_name(name)).is_file():
-            return file
-    return None
+def _text_of(file: Path) -> str:
+    return file.read_bytes().decode("utf-8-sig", "replace").strip()
 
 
 def _from_sub_folders(folder: Path) -> FoundLabels:
@@ -320,7 +320,9 @@ def _first_part(parts: Sequence[Path]) -> Path:
 
 
 def _sub_folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.name[0] != "." and path.is_dir())
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if entry.is_dir() and entry.name[0] != "."]
+    return [folder / name for name in sorted(names)]
 
 
 def _holds_images(folder: Path) -> bool:
@@ -332,18 +334,16 @@ def _holds_images(folder: Path) -> bool:
 
 def _left_out(folder: Path) -> Iterator[str]:
     """Sentences on images of the folder that are of no kind that is read."""
-    endings = Counter(
-        path.suffix.lower()
-        for path in _files(folder)
-        if path.suffix.lower() in _OTHER_PICTURES - IMAGE_SUFFIXES
-    )
+    files = _files(folder)
+    endings = Counter(path.suffix.lower() for path in files)
+    endings = Counter({ending: endings[ending] for ending in _OTHER_PICTURES & endings.keys()})
     if endings:
         said = ", ".join(f"{ending}: {count}" for ending, count in sorted(endings.items()))
         yield (
             "Left out, because such images are not read: "
             f"{counted(sum(endings.values()), 'file')} ({said})."
         )
-    bare = [path.name for path in _files(folder) if not path.suffix and _looks_like_an_image(path)]
+    bare = [path.name for path in files if not path.suffix and _looks_like_an_image(path)]
     if bare:
         yield (
             "Left out, because their names do not end in .png or the like: "
