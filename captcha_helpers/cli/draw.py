@@ -16,6 +16,7 @@ import click
 import captcha_helpers
 from captcha_helpers.cli.options import Length, Verb, json_option, overwrite_option, path_type, span
 from captcha_helpers.core.files import refuse_existing, write_bytes
+from captcha_helpers.data.labels import find_labels
 
 
 @click.command(
@@ -163,7 +164,7 @@ def _preview_folder(folder: str, count: int, seed: int) -> _Preview:
     import numpy as np
 
     check = captcha_helpers.check_folder(folder)
-    pairs = captcha_helpers.read_labels(folder)
+    pairs = find_labels(folder).pairs
     order = np.random.default_rng(seed).permutation(len(pairs))
     readable = _readable(pairs[i] for i in order)
     chosen = sorted(islice(readable, count), key=lambda one: one[1])

@@ -287,8 +287,8 @@ def _from_sub_folders(folder: Path) -> FoundLabels:
         )
     if parts:
         raise ValueError(
-            f"{str(folder)!r} is a data set in parts ({_some(names)}); pass one: "
-            f"{str(_first_part(parts))!r}"
+            f"{str(folder)!r} is a data set in parts; pass one: {str(_first_part(parts))!r} "
+            f"(there are {_some(names)})"
         )
     pairs = [(path, sub.name) for sub in below for path in image_files(sub)]
     if pairs and kind_of(names) is None and _are_classes(pairs):

@@ -191,10 +191,8 @@ def train(
         **_record(job, material, done),
     }
     facts["warnings"] = reasons(data[start.shape], job.spec, facts)
-    if facts["warnings"] and progress is not False:
+    if facts["warnings"]:
         print(trouble_text(facts), file=sys.stderr, flush=True)
-    elif facts["warnings"]:
-        warnings.warn(trouble_text(facts), stacklevel=2)
     spec = replace(job.spec, training=facts)
     model = start.build(Charset(spec.charset), spec.length[1], 0.0)
     model.set_weights(done.kept)  # without the optimizer and the dropout

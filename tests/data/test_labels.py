@@ -172,7 +172,9 @@ def test_a_folder_for_each_character_counted_anew_in_each(tmp_path: Path):
 @pytest.mark.parametrize("deeper", ["", "A/"])
 def test_a_data_set_in_parts_names_them(tmp_path: Path, deeper: str):
     put(tmp_path, *(f"{part}/{deeper}{text}.png" for part in ("test", "Train") for text in TEXTS))
-    with pytest.raises(ValueError, match=r"in parts \(Train, test\); pass one: '.*Train'"):
+    with pytest.raises(
+        ValueError, match=r"in parts; pass one: '.*Train' \(there are Train, test\)"
+    ):
         find_labels(tmp_path)
 
 
