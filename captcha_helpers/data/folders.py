@@ -87,7 +87,7 @@ def read_labels(folder: str | os.PathLike[str]) -> list[tuple[Path, str]]:
     Raises:
         FileNotFoundError: If there is no such folder.
         NotADirectoryError: If it is a file.
-        ValueError: If there are no images, if their names are no labels and nothing else is, or if
+        ValueError: If there are no images, if their names are not labels and nothing else is, or if
             ``labels.csv`` is malformed (with the line number) or a folder.
 
     Example:

@@ -222,7 +222,7 @@ def _from_images(folder: Path, images: list[Path]) -> FoundLabels:
         hint = f" ({refused[0]})" if refused else ""
         first, last = images[0].name, images[-1].name
         raise ValueError(
-            f"the file names in {str(folder)!r} are no labels: they are {error} ({first} ... "
+            f"the file names in {str(folder)!r} are not labels: they are {error} ({first} ... "
             f"{last}), which no reader can learn. {_ADVICE}{hint}"
         ) from None
     below = [sub for sub in _sub_folders(folder) if image_files(sub)]

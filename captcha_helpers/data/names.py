@@ -49,7 +49,7 @@ class NamedLabels(NamedTuple):
 
 
 class NoLabelsError(ValueError):
-    """The names are no labels; the message says what they are, as the end of a sentence."""
+    """The names are not labels; the message says what they are, as the end of a sentence."""
 
 
 def labels_from_names(stems: Sequence[str]) -> NamedLabels:

@@ -114,7 +114,7 @@ def test_text_files_with_boxes_are_no_labels(tmp_path: Path):
     numbered(tmp_path)
     for i in range(60):
         (tmp_path / f"{i}.txt").write_text("0 0.1 0.2 0.3 0.4\n1 0.2 0.2 0.3 0.4\n")
-    with pytest.raises(ValueError, match="are no labels: they are a counter"):
+    with pytest.raises(ValueError, match="are not labels: they are a counter"):
         find_labels(tmp_path)
 
 
