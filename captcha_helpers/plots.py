@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from captcha_helpers.core.extras import needs
+
 try:
     import matplotlib.pyplot as plt
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 except ModuleNotFoundError as error:  # pragma: no cover - depends on the installation
-    raise ImportError(
-        'captcha_helpers.plots needs matplotlib: pip install "captcha-helpers[train]"'
-    ) from error
+    raise ImportError(needs("captcha_helpers.plots needs Matplotlib", "train")) from error
 
 from captcha_helpers.core.charset import Charset
 from captcha_helpers.core.ctc import frame_alignment, softmax

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
+
+from captcha_helpers.core.extras import EXTRA_OF, needs
 
 
 class _WrongUsage(click.ClickException):
@@ -25,10 +28,25 @@ def one_line_errors(ctx: click.Context | None = None) -> Iterator[None]:
         raise _WrongUsage(error.format_message().rstrip(".") + hint) from error
     except BrokenPipeError:  # as in `captcha-helpers ... | head`; click ends in silence
         raise
+    except ModuleNotFoundError as error:
+        module = (error.name or "").partition(".")[0]
+        if module not in EXTRA_OF:  # a bug, not a part that somebody left out
+            raise
+        raise click.ClickException(needs(f"This needs {module}", EXTRA_OF[module])) from error
     except (ValueError, OSError, ImportError) as error:
-        raise click.ClickException(" ".join(str(error).split())) from error
+        raise click.ClickException(as_typed(" ".join(str(error).split()))) from error
+
+
+def as_typed(message: str) -> str:
+    """Leave only the option where a message names an argument of Python and the option.
+
+    Example:
+        >>> as_typed("choose another name, or replace it with overwrite=True (--overwrite)")
+        'choose another name, or replace it with --overwrite'
+    """
+    return re.sub(r"\w+=\S+ \((--[\w-]+)\)", r"\1", message)
 
 
 def tell_warning(message: Warning | str, *where: object, **more: object) -> None:
     """Print a warning as one line, without the line of code that it comes from."""
-    click.echo(f"Warning: {' '.join(str(message).split())}", err=True)
+    click.echo(f"Warning: {as_typed(' '.join(str(message).split()))}", err=True)

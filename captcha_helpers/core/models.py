@@ -12,12 +12,12 @@ No model has a custom layer, so ``keras.models.load_model`` needs nothing but th
 
 from __future__ import annotations
 
+from captcha_helpers.core.extras import needs
+
 try:
     import keras as keras
 except ModuleNotFoundError as error:  # pragma: no cover - depends on the installation
-    raise ImportError(
-        'captcha_helpers.core.models needs Keras: pip install "captcha-helpers[train]"'
-    ) from error
+    raise ImportError(needs("captcha_helpers.core.models needs Keras", "train")) from error
 from keras import layers
 
 from captcha_helpers.core.charset import Charset

@@ -11,12 +11,12 @@ import math
 
 import numpy as np
 
+from captcha_helpers.core.extras import needs
+
 try:
     import cv2
 except ModuleNotFoundError as error:  # pragma: no cover - depends on the installation
-    raise ImportError(
-        'Augmentation needs OpenCV, which is not installed: pip install "captcha-helpers[train]"'
-    ) from error
+    raise ImportError(needs("Augmentation needs OpenCV", "train")) from error
 
 Rng = np.random.Generator
 

@@ -18,6 +18,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from captcha_helpers.core.extras import needs
+
 Pixels = NDArray[np.uint8]  # (H, W) or (H, W, 3)
 
 LEAST_CONTRAST = 16  # grey levels; what differs less from the ground is no ink
@@ -247,9 +249,7 @@ def clahe(image: Pixels) -> Pixels:
     try:
         import cv2
     except ModuleNotFoundError as error:
-        raise ImportError(
-            "CLAHE needs OpenCV, which is not installed: pip install opencv-python-headless"
-        ) from error
+        raise ImportError(needs("CLAHE needs OpenCV", "train")) from error
     equalise = cv2.createCLAHE(CLIP_LIMIT, TILES).apply
     if image.ndim == 2:
         return np.asarray(equalise(image), np.uint8)

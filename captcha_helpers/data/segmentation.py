@@ -13,15 +13,13 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from captcha_helpers.core.extras import needs
 from captcha_helpers.data.images import ImageSource, load_image
 
 try:
     import cv2
 except ModuleNotFoundError as error:  # pragma: no cover
-    raise ImportError(
-        "Cutting images into characters needs OpenCV, which is not installed: "
-        'pip install "captcha-helpers[train]"'
-    ) from error
+    raise ImportError(needs("Cutting images into characters needs OpenCV", "train")) from error
 
 _SPECK = 6  # pixels; smaller pieces of ink are no character
 _LOW = 0.35  # ink lower than this share of the tallest piece is no character

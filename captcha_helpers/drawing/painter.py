@@ -32,14 +32,13 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from captcha_helpers.core.extras import needs
 from captcha_helpers.drawing.styles import Stroke, Style, Wave, get_style
 
 try:
     import cv2 as cv2  # the alias says that other modules may take it from here
 except ModuleNotFoundError as error:  # pragma: no cover
-    raise ImportError(
-        'Drawing images needs OpenCV, which is not installed: pip install "captcha-helpers[train]"'
-    ) from error
+    raise ImportError(needs("Drawing images needs OpenCV", "train")) from error
 
 _EM = 128  # size in pixels at which the distance fields are made
 _FONT_FILES = (".ttf", ".otf", ".woff", ".woff2")
@@ -126,10 +125,7 @@ def font_file(name: str) -> Path:
         package, file = "matplotlib", f"{name}.ttf"
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise ImportError(
-            f"Drawing images needs the fonts of {package}, which is not installed: "
-            'pip install "captcha-helpers[train]"'
-        )
+        raise ImportError(needs(f"Drawing images needs the fonts of {package}", "train"))
     inside = "files" if colon else "mpl-data/fonts/ttf"
     folder = Path(spec.submodule_search_locations[0], inside)
     path = folder / file

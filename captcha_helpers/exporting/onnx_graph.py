@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from captcha_helpers.core.extras import needs
 from captcha_helpers.data.processing import BLUE, GREEN, RED
 from captcha_helpers.reading.model_file import MEMBER, ModelSpec
 
@@ -25,9 +26,7 @@ try:
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 except ModuleNotFoundError as error:  # pragma: no cover
-    raise ImportError(
-        'Writing ONNX needs onnx and tf2onnx: pip install "captcha-helpers[export]"'
-    ) from error
+    raise ImportError(needs(f"Writing ONNX needs {error.name}", "export")) from error
 
 if TYPE_CHECKING:
     import keras

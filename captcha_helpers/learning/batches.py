@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from captcha_helpers.core.extras import needs
+
 try:
     import keras
 except ModuleNotFoundError as err:
-    raise ImportError(
-        'training needs Keras and TensorFlow: pip install "captcha-helpers[train]"'
-    ) from err
+    raise ImportError(needs("Training needs Keras", "train")) from err
 
 from captcha_helpers.core.charset import Charset
 from captcha_helpers.data.augment import augment_batch

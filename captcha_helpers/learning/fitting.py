@@ -8,12 +8,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from captcha_helpers.core.extras import needs
+
 try:
     import keras
 except ModuleNotFoundError as error:  # pragma: no cover - depends on the installation
-    raise ImportError(
-        'captcha_helpers.learning.fitting needs Keras: pip install "captcha-helpers[train]"'
-    ) from error
+    raise ImportError(needs("captcha_helpers.learning.fitting needs Keras", "train")) from error
 
 from captcha_helpers.core import metrics
 from captcha_helpers.core.charset import Charset

@@ -95,7 +95,7 @@ class Run:
                 self._save_now_and_then()
             complete = True
         except KeyboardInterrupt:
-            how = "" if self.save is None else "; --resume (resume=True) goes on"
+            how = "" if self.save is None else "; resume=True (--resume) goes on"
             tqdm.write(f"interrupted: keeping the best reader so far{how}", file=sys.stderr)
         self.bar.close()
         if not state.history:

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from captcha_helpers.core.extras import needs
+
 if TYPE_CHECKING:
     import keras
 
@@ -123,10 +125,7 @@ def _opened(
     try:
         return opener(path)
     except ModuleNotFoundError as error:
-        raise ImportError(
-            f"to open {path.name} you need {error.name}, which is not installed: "
-            f'pip install "captcha-helpers[{known.extra}]"'
-        ) from error
+        raise ImportError(needs(f"Opening {path.name} needs {error.name}", known.extra)) from error
     except Exception as error:  # each runtime has its own
         raise _cannot_open(path, error) from error
 

@@ -17,6 +17,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
+from captcha_helpers.core.extras import needs
+
 try:
     import uvicorn
     from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
@@ -33,10 +35,7 @@ try:
     )
     from pydantic import BaseModel, Field
 except ModuleNotFoundError as error:
-    raise ImportError(
-        f"to serve you need {error.name}, which is not installed: "
-        'pip install "captcha-helpers[serve]"'
-    ) from error
+    raise ImportError(needs(f"Serving needs {error.name}", "serve")) from error
 
 import captcha_helpers
 from captcha_helpers.core.ctc import LengthError

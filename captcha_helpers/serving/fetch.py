@@ -15,14 +15,13 @@ from functools import cache
 from ipaddress import IPv6Network, ip_address
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
+from captcha_helpers.core.extras import needs
+
 try:
     import anyio
     import httpcore
 except ModuleNotFoundError as error:
-    raise ImportError(
-        f"to download images you need {error.name}, which is not installed: "
-        'pip install "captcha-helpers[serve]"'
-    ) from error
+    raise ImportError(needs(f"Downloading images needs {error.name}", "serve")) from error
 
 MAX_REDIRECTS = 3
 

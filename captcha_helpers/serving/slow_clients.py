@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import asyncio
 
+from captcha_helpers.core.extras import needs
+
 try:
     from uvicorn.protocols.http.h11_impl import H11Protocol
 except ModuleNotFoundError as error:
-    raise ImportError(
-        f"to serve you need {error.name}, which is not installed: "
-        'pip install "captcha-helpers[serve]"'
-    ) from error
+    raise ImportError(needs(f"Serving needs {error.name}", "serve")) from error
 
 
 class ImpatientProtocol(H11Protocol):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from captcha_helpers.core.extras import needs
+
 try:
     import anyio
     from python_multipart import FormParser
@@ -13,10 +15,7 @@ try:
     from starlette.exceptions import HTTPException
     from starlette.requests import ClientDisconnect, Request
 except ModuleNotFoundError as error:
-    raise ImportError(
-        f"to take uploads you need {error.name}, which is not installed: "
-        'pip install "captcha-helpers[serve]"'
-    ) from error
+    raise ImportError(needs(f"Taking uploads needs {error.name}", "serve")) from error
 
 MAX_BYTES = 2_000_000  # of one image
 FIELD = "file"

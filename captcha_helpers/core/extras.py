@@ -1,0 +1,155 @@
+"""The optional parts of the package: which pip line installs them, for the copy that is running.
+
+The package is on no index, so a bare ``pip install captcha-helpers`` would fetch a stranger's. What
+pip has noted of a copy's origin (``direct_url.json``, PEP 610) says what to type instead.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from importlib.metadata import Distribution, PackageNotFoundError, distribution, version
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
+
+NAME = "captcha-helpers"
+ROOT = Path(__file__).parents[2]  # of the clone, if the package is used from one
+EXTRA_OF = {  # which extra brings a module that the package imports
+    "ai_edge_litert": "export",
+    "cv2": "train",
+    "fastapi": "serve",
+    "httpcore": "serve",
+    "keras": "train",
+    "matplotlib": "train",
+    "onnx": "export",
+    "onnxruntime": "predict",
+    "prometheus_client": "serve",
+    "python_multipart": "serve",
+    "tensorflow": "train",
+    "tf2onnx": "export",
+    "uvicorn": "serve",
+}
+
+
+def needs(what: str, extra: str) -> str:
+    """Say that an optional part is missing, and how to install it.
+
+    Args:
+        what: What needs it, as the beginning of a sentence.
+        extra: The extra of pyproject.toml that brings it.
+
+    Returns:
+        One line.
+
+    Example:
+        >>> needs("Training needs Keras", "train").partition(": ")[0]
+        'Training needs Keras, which is not installed'
+    """
+    return f"{what}, which is not installed: {pip_line(extra)}"
+
+
+def pip_line(extra: str) -> str:
+    """What to type in order to install an extra of this very copy.
+
+    Args:
+        extra: The extra, as "train".
+
+    Returns:
+        A command: from a clone, an archive or a repository it installs the package again, with the
+        extra; if nobody knows where the copy came from, it installs what the extra lists.
+
+    Example:
+        >>> pip_line("predict").split()[:2]
+        ['pip', 'install']
+    """
+    try:
+        copy = distribution(NAME)
+    except PackageNotFoundError:
+        if not (ROOT / "pyproject.toml").exists():
+            return f"install what pyproject.toml lists for the extra {extra!r}"
+        return f"pip install -e {_quoted(f'{_short(ROOT)}[{extra}]')}"
+    tool = "uv pip" if (copy.read_text("INSTALLER") or "").strip() == "uv" else "pip"
+    origin = json.loads(copy.read_text("direct_url.json") or "{}")
+    what = _from_origin(origin, extra) if origin else None
+    if what is None:
+        listed = list(_requirements(copy, extra))
+        missing = [requirement for requirement in listed if not _is_installed(requirement)]
+        what = " ".join(map(_quoted, missing or listed))
+    return f"{tool} install {what}"
+
+
+def installed_from() -> str:
+    """Say where this copy came from: "a clone", say.
+
+    Example:
+        >>> isinstance(installed_from(), str)
+        True
+    """
+    try:
+        origin = json.loads(distribution(NAME).read_text("direct_url.json") or "{}")
+    except PackageNotFoundError:
+        return "not installed, used from its sources"
+    if origin.get("dir_info", {}).get("editable"):
+        return "a clone, editable"
+    kinds = {
+        "dir_info": "a folder",
+        "archive_info": "an archive",
+        "vcs_info": "a repository",
+    }
+    return next((kind for key, kind in kinds.items() if key in origin), "an index")
+
+
+def _from_origin(origin: dict[str, Any], extra: str) -> str | None:
+    """What follows ``pip install``; None if the origin is gone."""
+    url = origin["url"]
+    path = Path(url2pathname(unquote(urlsplit(url).path))) if url.startswith("file:") else None
+    if path is not None and not path.exists():
+        return None
+    if path is not None and path.is_dir():
+        flag = "-e " if origin.get("dir_info", {}).get("editable") else ""
+        return flag + _quoted(f"{_short(path)}[{extra}]")
+    vcs = origin.get("vcs_info")
+    if vcs:
+        url = f"{vcs['vcs']}+{url}@{vcs['commit_id']}"
+    return _quoted(f"{NAME}[{extra}] @ {url}")
+
+
+def _short(path: Path) -> Path | str:
+    return "." if path.resolve() == Path.cwd().resolve() else path
+
+
+def _quoted(word: str) -> str:
+    return f'"{word}"'  # which sh, PowerShell and cmd understand alike
+
+
+def _requirements(copy: Distribution, extra: str) -> Iterator[str]:
+    """What an extra requires, as pip takes it."""
+    for requirement in copy.requires or []:
+        what, _, marker = map(str.strip, requirement.partition(";"))
+        if not re.search(rf"""extra == ["']{extra}["']""", marker):
+            continue
+        name, inner = _name_and_extras(what)
+        if name.lower() == NAME:
+            for other in inner:
+                yield from _requirements(copy, other)
+        else:
+            rest = re.sub(r"""(\s+and\s+)?extra == ["'][^"']*["']""", "", marker).strip("() ")
+            yield f"{what}; {rest}".replace('"', "'") if rest else what
+
+
+def _name_and_extras(requirement: str) -> tuple[str, list[str]]:
+    found = re.match(r"([\w.-]+)\s*(?:\[([^]]*)\])?", requirement)
+    if found is None:
+        raise ValueError(f"{requirement!r} is not a requirement")
+    return found[1], [extra.strip() for extra in (found[2] or "").split(",") if extra.strip()]
+
+
+def _is_installed(requirement: str) -> bool:
+    try:
+        version(_name_and_extras(requirement)[0])
+    except PackageNotFoundError:
+        return False
+    return True
