@@ -97,13 +97,13 @@ from .reading.calibration import reliability as reliability
 from .reading.decoder import Reading as Reading
 from .reading.evaluation import Evaluation as Evaluation
 from .reading.evaluation import evaluate as evaluate
-from .reading.evaluation import write_report as write_report
 from .reading.mask import Mask as Mask
 from .reading.model_file import ModelSpec as ModelSpec
 from .reading.model_file import read_spec as read_spec
 from .reading.recognizer import Recognizer as Recognizer
 from .reading.recognizer import load as load
 from .reading.recognizer import save_model as save_model
+from .reading.report import write_report as write_report
 from .reading.robustness import DAMAGES as DAMAGES
 from .reading.robustness import Damage as Damage
 from .reading.robustness import DamageScore as DamageScore

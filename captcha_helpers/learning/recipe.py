@@ -75,8 +75,10 @@ from captcha_helpers.learning.starts import (
     from_file,
     shipped,
 )
+from captcha_helpers.reading.evaluation import measure
 from captcha_helpers.reading.model_file import Head, ModelSpec
 from captcha_helpers.reading.recognizer import Recognizer, from_keras, save_model
+from captcha_helpers.reading.report import write_report
 
 __all__ = ["TrainingSettings", "learning_rate", "train"]
 
@@ -91,6 +93,7 @@ def train(
     epochs: int | None = None,
     out: str | os.PathLike[str] | None = None,
     pretrained: bool = True,
+    report: str | os.PathLike[str] | None = None,
     init: str | os.PathLike[str] | None = None,
     build: Builder | None = None,
     head: Head = "ctc",
@@ -115,6 +118,8 @@ def train(
             same model on the same machine.
         out: Where to write the model, a ``.keras`` file. By default it is not written.
         pretrained: Start from the weights that ship with the package; else from scratch.
+        report: Where to write an HTML page with the curves of the training and with what the reader
+            then does with the held-out images. By default it is not written.
         init: Go on from this reader, a ``.keras`` file: with more labels, with new characters,
             with other lengths. It goes on reading what it has read.
         build: Train this network: ``build(charset, length=4)`` gives a Keras model with one image
@@ -125,7 +130,7 @@ def train(
             nothing, or what `init` does.
         on_error: ``"skip"`` leaves out images that cannot be used, and says so; ``"raise"`` stops.
         seed: Another seed makes another split and other batches. Keras' global seed is set to it.
-        overwrite: Replace the file ``out``.
+        overwrite: Replace the files ``out`` and ``report``.
         resume: Go on with a training to ``out`` that was cut off; it keeps the time it has used.
         settings: Every other number; the defaults were measured.
         progress: Show what is found in the folder, the plan and a progress bar; by default the bar
@@ -139,7 +144,8 @@ def train(
         the training early and gives the reader so far.
 
     Raises:
-        FileExistsError: If ``out`` exists and neither ``overwrite`` nor ``resume`` is set.
+        FileExistsError: If ``out`` or ``report`` exists and neither ``overwrite`` nor ``resume`` is
+            set.
         FileNotFoundError: If there is no such folder, or nothing to resume.
         ImportError: If the processing takes OpenCV, which is not installed.
         OSError: If ``out`` cannot be written.
@@ -148,8 +154,7 @@ def train(
     """
     begun = time.perf_counter()
     _check_arguments(minutes, epochs, out, resume, pretrained)
-    if out is not None:
-        _check_place(Path(out), replaced=overwrite or resume)
+    _check_places(out, report, replaced=overwrite or resume)
     found = examples_of(images, labels)
     starts = _candidates(found.examples, pretrained, init, build, head)
     if processing is None:
@@ -202,7 +207,12 @@ def train(
         )
         if complete:
             resume_path(out).unlink(missing_ok=True)
-    return from_keras(model, spec)
+    reader = from_keras(model, spec, "" if out is None else Path(out).name)
+    if report is not None:
+        folder = Path(images) if isinstance(images, (str, os.PathLike)) else None
+        result = replace(measure(reader, validation), folder=folder)
+        write_report(result, report, training=facts)
+    return reader
 
 
 def _check_arguments(
@@ -225,8 +235,16 @@ def _check_arguments(
         raise ValueError(f"the name of the model must end in .keras, received {str(out)!r}")
 
 
-def _check_place(out: Path, *, replaced: bool) -> None:
-    for path in (out, resume_path(out)):
+def _check_places(
+    out: str | os.PathLike[str] | None, report: str | os.PathLike[str] | None, *, replaced: bool
+) -> None:
+    """See before the work whether the files can be written."""
+    if report is not None:
+        check_writable(report)
+        refuse_existing(report, overwrite=replaced)
+    if out is None:
+        return
+    for path in (Path(out), resume_path(out)):
         check_writable(path)
     cut_off = resume_path(out).exists()
     more = ", or go on with the training that was cut off by resume=True (--resume)"

@@ -14,6 +14,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "mask",
         "model_file",
         "recognizer",
+        "report",
         "robustness",
         "runtimes",
         "shipped",

@@ -31,6 +31,7 @@ LOOKALIKES = (
     "Xx",
 )
 COMPARABLE = 0.25  # of the probability of the character that was read
+LOW_CONFIDENCE = 0.5  # below it a reading is likelier wrong than right, by the reader's own account
 
 
 class Character(NamedTuple):
@@ -98,8 +99,9 @@ class Decoder:
         self._classes = alphabet.classes
         self._written = {one_case(c): c for c in self.charset.characters if spec.mask.ignore_case}
         self._told = spec.mask.length
-        self._length = spec.mask.length or spec.length
         self._positions = spec.head == "per_position"
+        learned = (0, spec.length[1]) if self._positions else spec.length
+        self.length = spec.mask.length or learned  # fewest and most characters of a reading
         group_of = {char: i for i, group in enumerate(LOOKALIKES, start=1) for char in group}
         groups = np.array([0, *(group_of.get(char, 0) for char in self.charset.characters)])
         alike = (groups[:, None] == groups) & (groups > 0)
@@ -143,7 +145,7 @@ class Decoder:
         return merged
 
     def _read_frames(self, logits: NDArray[np.floating]) -> list[Reading]:
-        found = read_strings(logits, length=self._length, given=self._told)
+        found = read_strings(logits, length=self.length, given=self._told)
         spans = found.spans
         chances = found.probabilities[spans.row, spans.peak]
         return self._readings(found.confidences, spans.row, spans.class_index, chances)

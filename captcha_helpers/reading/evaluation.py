@@ -1,26 +1,42 @@
-"""Measure a reader on a folder of labelled images, and show where it errs."""
+"""Measure a reader on a folder of labelled images: how well, where it errs, what it cannot read."""
 
 from __future__ import annotations
 
-import base64
-import html
-import io
 import os
 import time
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from captcha_helpers.core import metrics
-from captcha_helpers.core.files import write_bytes
 from captcha_helpers.data.folders import LabeledImages, load_folder
-from captcha_helpers.reading.decoder import Reading
+from captcha_helpers.reading.decoder import LOW_CONFIDENCE, Decoder, Reading
 from captcha_helpers.reading.recognizer import Recognizer
 
 MOST_CONFUSIONS = 10
-MOST_ERRORS = 200  # shown in a report
+MANY = 0.25  # of the readings of a low confidence, from which on the images look strange
+
+
+class Unreachable(NamedTuple):
+    """Labels that a reader cannot give, whatever the image looks like.
+
+    Attributes:
+        by_characters: Images whose labels hold characters that the reader does not have.
+        characters: These characters.
+        by_length: Images whose labels are shorter or longer than all that the reader gives.
+        length: Fewest and most characters that it gives.
+        images: Images with the one or the other.
+    """
+
+    by_characters: int
+    characters: str
+    by_length: int
+    length: tuple[int, int]
+    images: int
 
 
 @dataclass(frozen=True)
@@ -31,36 +47,99 @@ class Evaluation:
         score: Exact match with its interval, case-insensitive exact match, CER.
         seconds: Time that the reading took, without loading the images.
         per_position: ``(L,)`` share of right characters, by position.
-        confusions: (true, read) characters and how often, most frequent first.
+        confusions: ``{(true, read): how often}`` of all wrong characters.
         data: The images and their labels, in the case that the reader writes if it ignores case.
         readings: What was read in each.
+        unreachable: The labels that the reader cannot give.
+        min_confidence: A reading of a lower confidence counts as doubtful, 0–1.
+        model: The reader's name, if it has one.
+        folder: Where the images are; None if they were in memory.
     """
 
     score: metrics.Score
     seconds: float
     per_position: np.ndarray
-    confusions: list[tuple[tuple[str, str], int]]
+    confusions: Counter[tuple[str, str]]
     data: LabeledImages
     readings: list[Reading]
+    unreachable: Unreachable
+    min_confidence: float = LOW_CONFIDENCE
+    model: str = ""
+    folder: Path | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The figures, ready for JSON.
+        """The figures, ready for JSON: all that the text has.
 
         Returns:
-            The keys ``n, exact_match, exact_match_ci95, exact_match_ignore_case, cer, seconds``.
+            The keys ``n, exact_match, exact_match_ci95, exact_match_ignore_case, cer, seconds,
+            model, folder, per_position, confusions, min_confidence, confident,
+            confident_exact_match, unreachable, warnings``. Of the readings that are at least as
+            confident as `min_confidence`, ``confident`` is the number and
+            ``confident_exact_match`` the share that is right (null if there are none). The folder
+            is its name alone.
         """
-        return self.score.as_dict() | {"seconds": round(self.seconds, 3)}
+        confident, right = self.confident
+        return self.score.as_dict() | {
+            "seconds": round(self.seconds, 3),
+            "model": self.model,
+            "folder": "" if self.folder is None else self.folder.resolve().name,
+            "per_position": self.per_position.tolist(),
+            "confusions": [
+                {"written": written, "read": read, "count": count}
+                for (written, read), count in self.confusions.most_common()
+            ],
+            "min_confidence": self.min_confidence,
+            "confident": confident,
+            "confident_exact_match": right / confident if confident else None,
+            "unreachable": self.unreachable._asdict(),
+            "warnings": self.warnings(),
+        }
+
+    @property
+    def confident(self) -> tuple[int, int]:
+        """How many readings are at least as confident as `min_confidence`; how many are right."""
+        pairs = zip(self.readings, self.data.labels, strict=True)
+        right = [one.text == label for one, label in pairs if one.confidence >= self.min_confidence]
+        return len(right), sum(right)
 
     def errors(self) -> list[int]:
         """Rows that were read wrongly, the most confident errors first."""
         wrong = [i for i, label in enumerate(self.data.labels) if self.readings[i].text != label]
         return sorted(wrong, key=lambda i: -self.readings[i].confidence)
 
+    def warnings(self) -> list[str]:
+        """What to know before one believes the figures: labels out of reach, strange images."""
+        out, n = self.unreachable, self.score.n
+        fewest, most = out.length
+        span = f"{most}" if fewest == most else f"{fewest} to {most}"
+        said = []
+        if out.by_characters:
+            named = ", ".join(map(repr, out.characters))
+            said.append(
+                f"{out.by_characters} of {n} labels hold characters that this model cannot read: "
+                f"{named}"
+            )
+        if out.by_length:
+            said.append(
+                f"{out.by_length} of {n} labels are shorter or longer than what this model reads, "
+                f"{span} characters"
+            )
+        if said:
+            said.append(
+                f"{out.images} of {n} images cannot be read rightly by this model: choose a model "
+                "that knows these characters and lengths, or train one on such images"
+            )
+        doubtful = doubt([reading.confidence for reading in self.readings])
+        return [*said, doubtful] if doubtful else said
+
     def __str__(self) -> str:
         s = self.score
         low, high = s.exact_match_ci95
+        confident, right = self.confident
+        of_these = f", {right / confident:.2%} of them right" if confident else ""
         places = "  ".join(f"{share:.1%}" for share in self.per_position)
-        pairs = [(a or "nothing", b or "nothing", n) for (a, b), n in self.confusions]
+        common = self.confusions.most_common(MOST_CONFUSIONS)
+        pairs = [(a or "nothing", b or "nothing", n) for (a, b), n in common]
         mixed = ", ".join(f"{written} as {read} ({n})" for written, read, n in pairs) or "none"
         return "\n".join(
             [
@@ -70,48 +149,35 @@ class Evaluation:
                 f"character error rate       {s.cer:.2%}",
                 f"right, by position         {places}",
                 f"most frequent confusions   {mixed}",
+                f"confidence of {self.min_confidence:.0%} or more {confident} images{of_these}",
                 f"reading took               {self.seconds:.2f} s",
+                *(f"WARNING: {warning}" for warning in self.warnings()),
             ]
         )
 
-    def report_html(self) -> str:
-        """One page with the figures and the pictures that were read wrongly."""
-        rows = []
-        for i in self.errors()[:MOST_ERRORS]:
-            reading = self.readings[i]
-            rows.append(
-                f'<tr><td><img src="{_data_url(self.data.images[i])}" alt=""></td>'
-                f"<td>{html.escape(self.data.names[i])}</td>"
-                f"<td><code>{html.escape(self.data.labels[i])}</code></td>"
-                f"<td><code>{html.escape(reading.text)}</code></td>"
-                f"<td>{reading.confidence:.1%}</td></tr>"
-            )
-        figures, errors = html.escape(str(self)), "\n".join(rows)
-        return _PAGE.format(figures=figures, count=len(self.errors()), errors=errors)
 
+def doubt(confidences: Sequence[float]) -> str:
+    """Say so if a reader is unsure of many of its readings.
 
-_PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>How well the CAPTCHAs were read</title>
-<style>
-:root {{ color-scheme: light dark; }}
-body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; }}
-td, th {{ padding: .3rem .8rem; text-align: left; }}
-</style>
-<h1>How well the CAPTCHAs were read</h1>
-<pre>{figures}</pre>
-<h2>Read wrongly: {count}</h2>
-<table><thead><tr><th>image<th>file<th>label<th>read<th>confidence</thead>
-<tbody>
-{errors}
-</tbody></table>
-</html>
-"""
+    Args:
+        confidences: Of all readings, each 0–1.
 
+    Returns:
+        A sentence; empty if less than `MANY` of them are below
+        `captcha_helpers.reading.decoder.LOW_CONFIDENCE`.
 
-def _data_url(image: np.ndarray) -> str:
-    data = io.BytesIO()
-    Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).save(data, "PNG")
-    return "data:image/png;base64," + base64.b64encode(data.getvalue()).decode()
+    Example:
+        >>> doubt([0.99, 0.98, 0.97]), doubt([0.99, 0.2])[:56]
+        ('', '1 of 2 readings (50%) have a confidence below 50%: these')
+    """
+    low = sum(confidence < LOW_CONFIDENCE for confidence in confidences)
+    if not low or low < MANY * len(confidences):
+        return ""
+    return (
+        f"{low} of {len(confidences)} readings ({low / len(confidences):.0%}) have a confidence "
+        f"below {LOW_CONFIDENCE:.0%}: these images may not be of the kind that this model has "
+        "learned"
+    )
 
 
 def evaluate(
@@ -119,6 +185,7 @@ def evaluate(
     folder: str | os.PathLike[str],
     *,
     on_error: str = "raise",
+    min_confidence: float = LOW_CONFIDENCE,
     progress: bool | None = None,
 ) -> Evaluation:
     """Read every image of a folder and compare with the labels.
@@ -127,6 +194,7 @@ def evaluate(
         recognizer: The reader, from `captcha_helpers.load` or `captcha_helpers.train`.
         folder: Images with the labels in their names or in a ``labels.csv``.
         on_error: ``"raise"`` or ``"skip"``: what to do about images that cannot be read.
+        min_confidence: From which confidence on a reading counts as confident, 0–1.
         progress: Whether to show a progress bar. By default in a terminal.
 
     Returns:
@@ -142,10 +210,27 @@ def evaluate(
         on_error=on_error,
         progress=progress,
     )
+    result = measure(recognizer, data, min_confidence=min_confidence)
+    return replace(result, folder=Path(folder))
+
+
+def measure(
+    recognizer: Recognizer, data: LabeledImages, *, min_confidence: float = LOW_CONFIDENCE
+) -> Evaluation:
+    """Read images that are prepared already and compare with the labels.
+
+    Args:
+        recognizer: The reader.
+        data: The images, prepared as the reader's are, and their labels.
+        min_confidence: From which confidence on a reading counts as confident, 0–1.
+
+    Returns:
+        The `Evaluation`.
+    """
     begun = time.perf_counter()
     # Where the reader ignores case, so does the comparison.
     data = replace(data, labels=[recognizer.decoder.as_written(label) for label in data.labels])
-    readings = []
+    readings: list[Reading] = []
     for start in range(0, len(data), 64):
         readings += recognizer.read_prepared(data.images[start : start + 64])
     seconds = time.perf_counter() - begun
@@ -154,12 +239,23 @@ def evaluate(
         score=metrics.score(data.labels, texts),
         seconds=seconds,
         per_position=metrics.per_position_accuracy(data.labels, texts),
-        confusions=metrics.confusions(data.labels, texts).most_common(MOST_CONFUSIONS),
+        confusions=metrics.confusions(data.labels, texts),
         data=data,
         readings=readings,
+        unreachable=_unreachable(recognizer.decoder, data.labels),
+        min_confidence=min_confidence,
+        model=recognizer.name,
     )
 
 
-def write_report(evaluation: Evaluation, path: str | os.PathLike[str]) -> None:
-    """Write `Evaluation.report_html` to a file."""
-    write_bytes(path, evaluation.report_html().encode())
+def _unreachable(decoder: Decoder, labels: Sequence[str]) -> Unreachable:
+    known, (fewest, most) = set(decoder.charset.characters), decoder.length
+    strange = [set(label) - known for label in labels]
+    length = [not fewest <= len(label) <= most for label in labels]
+    return Unreachable(
+        by_characters=sum(map(bool, strange)),
+        characters="".join(sorted(set().union(*strange))),
+        by_length=sum(length),
+        length=(fewest, most),
+        images=sum(bool(a) or b for a, b in zip(strange, length, strict=True)),
+    )

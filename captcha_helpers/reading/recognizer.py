@@ -39,6 +39,7 @@ class Recognizer:
         run: From ``(B, height, width, C)`` uint8 to logits ``(B, T, V)``.
         spec: What the model expects and what its logits mean.
         keras_model: The Keras model behind `run`, if there is one in memory.
+        name: What people call it, for messages and reports.
 
     Raises:
         ValueError: If the mask of the specification leaves no character.
@@ -51,10 +52,13 @@ class Recognizer:
         'ab'
     """
 
-    def __init__(self, run: Run, spec: ModelSpec, keras_model: keras.Model | None = None) -> None:
+    def __init__(
+        self, run: Run, spec: ModelSpec, keras_model: keras.Model | None = None, name: str = ""
+    ) -> None:
         self.run = run
         self.spec = spec
         self.keras_model = keras_model
+        self.name = name
         self.charset = Charset(spec.charset)
         self.decoder = Decoder(spec)
 
@@ -196,11 +200,11 @@ def load(
             character of `charset`.
         LengthError: If the model has too few frames for `length`.
     """
-    path = model_path(path)
+    name, path = Path(path).name, model_path(path)
     spec = read_spec(path)
     mask = spec.mask.but(charset=charset, length=length, ignore_case=ignore_case)
     spec = replace(spec, mask=mask, processing=processing or spec.processing)
-    reader = Recognizer(open_model(path), spec)
+    reader = Recognizer(open_model(path), spec, name=name)
     if reader.decoder.missing:
         warnings.warn(missing_characters(reader.decoder.missing), MaskWarning, stacklevel=2)
     if mask.length is not None:  # an impossible one is told now
@@ -208,14 +212,15 @@ def load(
     return reader
 
 
-def from_keras(model: keras.Model, spec: ModelSpec) -> Recognizer:
+def from_keras(model: keras.Model, spec: ModelSpec, name: str = "") -> Recognizer:
     """Read with a Keras model that is in memory.
 
     Args:
         model: The model.
         spec: What it expects and what its logits mean.
+        name: What people call it.
 
     Returns:
         A `Recognizer`, which keeps the model as ``keras_model``.
     """
-    return Recognizer(keras_run(model), spec, model)
+    return Recognizer(keras_run(model), spec, model, name)

@@ -23,6 +23,7 @@ from captcha_helpers import (
     save_model,
 )
 from captcha_helpers.reading.recognizer import Recognizer, from_keras
+from captcha_helpers.reading.report import report_html
 
 OLD = """{
   "schema": 1, "blank_index": 0,
@@ -147,5 +148,5 @@ def test_an_evaluation_sees_and_shows_colour(tmp_path: Path):
     result = evaluate(Recognizer(by_colour, COLOUR), tmp_path, progress=False)
     assert result.score.exact_match == 1.0 and result.data.images.shape == (2, 24, 64, 3)
     wrong = Recognizer(lambda images: by_colour(255 - images), COLOUR)
-    page = evaluate(wrong, tmp_path, progress=False).report_html()
+    page = report_html(evaluate(wrong, tmp_path, progress=False))
     assert page.count("<img") == 2
