@@ -7,5 +7,17 @@ import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
-    submodules=["draw", "errors", "export", "learn", "loading", "main", "options", "read", "serve"],
+    submodules=[
+        "doctor",
+        "draw",
+        "errors",
+        "export",
+        "learn",
+        "loading",
+        "main",
+        "options",
+        "read",
+        "readings",
+        "serve",
+    ],
 )

@@ -14,7 +14,15 @@ from typing import Any
 import click
 
 import captcha_helpers
-from captcha_helpers.cli.options import Length, Verb, json_option, overwrite_option, path_type, span
+from captcha_helpers.cli.options import (
+    Length,
+    StyleName,
+    Verb,
+    json_option,
+    overwrite_option,
+    path_type,
+    span,
+)
 from captcha_helpers.core.files import refuse_existing, write_bytes
 from captcha_helpers.data.labels import find_labels
 
@@ -27,13 +35,15 @@ from captcha_helpers.data.labels import find_labels
     "captcha-helpers generate slanted --width 160 --height 60 --count 100 --out small\n"
     "captcha-helpers generate stars --charset 2345 --count 90000 --workers 4 --out many",
 )
-@click.argument("style")
-@click.option("--out", required=True, type=path_type, help="Data folder to make.")
-@click.option("--count", type=click.IntRange(1), help="Images; with --epochs, at most so many.")
+@click.argument("style", type=StyleName())
+@click.option("--out", required=True, type=path_type, help="Folder to write the images to.")
 @click.option(
-    "--epochs", type=click.IntRange(1), help="Rounds over all strings, each once a round."
+    "--count", type=click.IntRange(1), help="Number of images; with --epochs, the maximum."
 )
-@click.option("--length", type=Length(), help="Characters per image, as 4 or 4-6.")
+@click.option(
+    "--epochs", type=click.IntRange(1), help="Draw every possible string this many times."
+)
+@click.option("--length", type=Length(), help="Characters per image: 4, or 4-6.")
 @click.option("--digits", is_flag=True, help="Use 0-9.")
 @click.option("--lower", is_flag=True, help="Use a-z.")
 @click.option("--upper", is_flag=True, help="Use A-Z.")
@@ -41,15 +51,21 @@ from captcha_helpers.data.labels import find_labels
 @click.option("--width", type=click.IntRange(1), help="Width in pixels.")
 @click.option("--height", type=click.IntRange(1), help="Height in pixels.")
 @click.option(
-    "--seed", default=0, show_default=True, type=click.IntRange(0), help="Which data set."
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Another seed draws other images.",
 )
 @click.option(
     "--test-ratio",
     default=0.0,
     type=click.FloatRange(0, 1, max_open=True),
-    help="Share of the strings whose images go to OUT/test, the others to OUT/train.",
+    help="Share of the strings whose images go to OUT/test; the others go to OUT/train.",
 )
-@click.option("--workers", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
+@click.option(
+    "--workers", default=1, show_default=True, type=click.IntRange(1), help="Number of processes."
+)
 @overwrite_option("another data set of this command")
 @json_option
 def generate(
@@ -70,12 +86,12 @@ def generate(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Draw a data set of the look STYLE.
+    """Draw a labelled data set in the style STYLE.
 
-    It has images, labels.csv and meta.json. What is not given is as STYLE has it; captcha-helpers
-    styles lists them. No string is both in the train and in the test part. The same command goes
-    on with a run that was cut off. --overwrite removes what the labels.csv of a former data set
-    lists, and no other file.
+    It consists of the images, labels.csv and meta.json. Whatever is not given is taken from STYLE;
+    captcha-helpers styles lists them. No string is in both the training and the test part. If a run
+    was interrupted, the same command continues it. --overwrite removes the files that the
+    labels.csv of an earlier data set lists, and no others.
     """
     if count is None and epochs is None:
         raise click.UsageError("Give --count, or --epochs to draw every string.")
@@ -102,7 +118,7 @@ def generate(
             progress=False if as_json else None,
         )
     except KeyboardInterrupt:
-        raise click.ClickException("stopped; the same command goes on") from None
+        raise click.ClickException("interrupted; the same command continues") from None
     if as_json:
         del about["look"]
         click.echo(json.dumps({"folder": os.fspath(out), **about}))
@@ -118,20 +134,26 @@ def generate(
     epilog="captcha-helpers preview gradient --out sheet.png\n"
     "captcha-helpers preview my_images --out sheet.png --rows 10 --columns 6",
 )
-@click.argument("what", metavar="STYLE|FOLDER")
-@click.option("--out", required=True, type=path_type, help="Picture to write, .png.")
+@click.argument("what", type=StyleName(or_folder=True), metavar="STYLE|FOLDER")
+@click.option("--out", required=True, type=path_type, help="PNG file to write.")
 @click.option("--rows", default=6, show_default=True, type=click.IntRange(1, 50))
 @click.option("--columns", default=5, show_default=True, type=click.IntRange(1, 20))
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Which images.")
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Another seed shows other images.",
+)
 @overwrite_option("the picture")
 @json_option
 def preview(
     what: str, out: Path, rows: int, columns: int, seed: int, overwrite: bool, as_json: bool
 ) -> None:
-    """Show a style or a folder on one sheet.
+    """Show a style or a folder of images on one sheet.
 
-    Sums up the labelled images of a folder, too. A style's name stands for the style; for a folder
-    of that name write ./NAME.
+    For a folder of labelled images, a summary is printed as well. The name of a style means the
+    style; for a folder of that name, write ./NAME.
     """
     if out.suffix.lower() != ".png":
         raise click.UsageError(f"--out is {str(out)!r}; the picture's name must end in .png.")
@@ -192,7 +214,7 @@ def _readable(pairs: Iterable[tuple[Path, str]]) -> Iterator[tuple[Any, str]]:
 @click.command(cls=Verb, epilog="captcha-helpers styles\ncaptcha-helpers styles --json")
 @json_option
 def styles(as_json: bool) -> None:
-    """List the looks that generate and preview draw."""
+    """List the styles that generate and preview draw."""
     listed = [_about_style(name) for name in captcha_helpers.STYLES]
     if as_json:
         click.echo(json.dumps(listed))

@@ -15,6 +15,8 @@ import captcha_helpers
 from captcha_helpers.cli.errors import tell_warning
 from captcha_helpers.cli.loading import import_runtime, silence
 from captcha_helpers.cli.options import (
+    Formats,
+    ModelName,
     Verb,
     json_option,
     known_strings,
@@ -30,11 +32,16 @@ from captcha_helpers.cli.options import (
     "captcha-helpers export my_reader.keras --charset digits --length 4-6 --out digits_only\n"
     "captcha-helpers export my_reader.keras --to web --offline --samples my_images --out page",
 )
-@click.argument("model")
-@click.option("--out", required=True, type=path_type, help="Folder to make.")
-@click.option("--to", "formats", help="Which formats, as in keras,onnx; by default all.")
+@click.argument("model", type=ModelName())
+@click.option("--out", required=True, type=path_type, help="Folder to write the files to.")
+@click.option(
+    "--to",
+    "formats",
+    type=Formats(),
+    help="Formats to write, such as keras,onnx; by default all but onnx-int8.",
+)
 @known_strings
-@click.option("--samples", type=path_type, help="Images to try on the web page.")
+@click.option("--samples", type=path_type, help="Folder of images to try on the web page.")
 @click.option("--offline", is_flag=True, help="Copy the web page's runtime beside it.")
 @overwrite_option("the folder")
 @json_option
@@ -50,13 +57,13 @@ def export(
 ) -> None:
     """Write MODEL in other formats.
 
-    MODEL is a .keras file, or a name that captcha-helpers models lists; of an ONNX file come onnx
-    and web alone. --charset, --length and --ignore-case are kept in the files: whoever reads with
-    them reads such strings only.
+    MODEL is a .keras file, or a name that captcha-helpers models lists. From an ONNX file, only
+    onnx and web can be made. --charset, --length and --ignore-case are stored in the files, which
+    then read only such strings.
 
-    Each file is compared with MODEL: it must read the same. The formats: keras, h5, savedmodel;
-    onnx takes raw pixels, onnx-int8 is a quarter of its size (only with --to); litert gives four
-    .tflite files; web is a page that reads images in the browser.
+    Each file is compared with MODEL and must read the same text. The formats are keras, h5 and
+    savedmodel; onnx, which takes raw pixels; onnx-int8, a quarter of its size (only with --to);
+    litert, which gives four .tflite files; and web, a page that reads images in the browser.
     """
     from captcha_helpers.exporting.formats import FORMATS
     from captcha_helpers.reading.mask import MaskWarning

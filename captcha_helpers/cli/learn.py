@@ -10,7 +10,7 @@ import click
 
 import captcha_helpers
 from captcha_helpers.cli.loading import import_keras
-from captcha_helpers.cli.options import Verb, json_option, overwrite_option, path_type
+from captcha_helpers.cli.options import ModelName, Verb, json_option, overwrite_option, path_type
 from captcha_helpers.core.files import check_writable, refuse_existing
 from captcha_helpers.data.labels import find_labels
 
@@ -19,29 +19,37 @@ from captcha_helpers.data.labels import find_labels
     cls=Verb,
     epilog="captcha-helpers train my_images --out my_reader.keras\n"
     "captcha-helpers train my_images --minutes 1 --out quick.keras\n"
+    "captcha-helpers train my_images --out my_reader.keras --report training.html\n"
     "captcha-helpers train my_images --out my_reader.keras --resume\n"
     "captcha-helpers train more_images --init my_reader.keras --out better.keras",
 )
 @click.argument("folder", type=path_type)
-@click.option("--out", required=True, type=path_type, help="Model file, .keras.")
-@click.option("--minutes", default=5.0, show_default=True, help="How long it may take.")
-@click.option("--epochs", type=int, help="Passes over the images, instead of a time.")
-@click.option("--seed", default=0, show_default=True, help="Another seed, another split.")
-@click.option("--from-scratch", is_flag=True, help="Do not start from the pre-trained weights.")
-@click.option("--init", metavar="MODEL", help="Go on from this reader, a .keras file.")
-@click.option("--strict", is_flag=True, help="Stop at images that cannot be used.")
-@click.option("--resume", is_flag=True, help="Go on with a training that was cut off.")
-@overwrite_option("the model file")
+@click.option("--out", required=True, type=path_type, help="Model file to write, .keras.")
+@click.option("--minutes", default=5.0, show_default=True, help="Time limit.")
+@click.option("--epochs", type=int, help="Passes over the images, instead of a time limit.")
+@click.option("--seed", default=0, show_default=True, help="Another seed holds out other images.")
+@click.option(
+    "--report",
+    type=path_type,
+    help="Write the curves and the errors on the held-out images to an HTML page.",
+)
+@click.option("--from-scratch", is_flag=True, help="Do not begin with the pre-trained weights.")
+@click.option(
+    "--init", type=ModelName(), metavar="MODEL", help="Continue from this model, a .keras file."
+)
+@click.option("--strict", is_flag=True, help="Stop if an image cannot be used.")
+@click.option("--resume", is_flag=True, help="Continue a training that was interrupted.")
+@overwrite_option("the model file and the HTML page")
 @click.option("--auto-crop", is_flag=True, help="Cut away empty edges.")
 @click.option(
     "--invert",
     type=click.Choice(["no", "auto", "always"]),
     default="no",
     show_default=True,
-    help="Make dark images light, or all.",
+    help="Invert dark images, or all.",
 )
 @click.option("--strong", is_flag=True, help="Make strokes a pixel thicker.")
-@click.option("--clahe", is_flag=True, help="Raise the contrast, part by part.")
+@click.option("--clahe", is_flag=True, help="Raise the contrast locally.")
 @json_option
 def train(
     folder: Path,
@@ -49,6 +57,7 @@ def train(
     minutes: float,
     epochs: int | None,
     seed: int,
+    report: Path | None,
     from_scratch: bool,
     init: str | None,
     strict: bool,
@@ -60,20 +69,21 @@ def train(
     clahe: bool,
     as_json: bool,
 ) -> None:
-    """Learn to read the labelled images in FOLDER.
+    """Train a model on the labelled images in FOLDER.
 
-    The labels stand in the file names (LABEL.png, LABEL_anything.png) or in a labels.csv with the
-    columns file and label. Ctrl-C keeps the best model so far, and --resume goes on. What
-    --auto-crop, --invert, --strong and --clahe do to the images is stored with the model: reading
-    does it too. --init takes a reader that has learned already: it learns new labels, characters
-    and lengths, and goes on reading what it has read.
+    The labels are in the file names (LABEL.png, LABEL_anything.png) or in a labels.csv with the
+    columns file and label. Ctrl-C keeps the best model so far, and --resume continues. What
+    --auto-crop, --invert, --strong and --clahe do to the images is stored with the model, so that
+    it is done before reading, too. --init continues from a model that was trained before: it learns
+    new labels, characters and lengths, and still reads what it could read.
     """
     if init is not None and from_scratch:
-        raise click.UsageError("Give --init or --from-scratch: it begins with one of them.")
+        raise click.UsageError("Give --init or --from-scratch, not both.")
     # What is wrong with a path is told before TensorFlow is loaded, and so is that it has begun.
     labelled = find_labels(folder).pairs
-    check_writable(out)
-    refuse_existing(out, overwrite=overwrite or resume)
+    for path in filter(None, (out, report)):
+        check_writable(path)
+        refuse_existing(path, overwrite=overwrite or resume)
     if init is not None:
         from captcha_helpers.reading.shipped import model_path
 
@@ -87,6 +97,7 @@ def train(
         minutes=minutes,
         epochs=epochs,
         out=out,
+        report=report,
         pretrained=not from_scratch,
         init=init,
         on_error="raise" if strict else "skip",
@@ -103,8 +114,9 @@ def train(
     from captcha_helpers.learning.messages import result_text
 
     next_step = (
-        f"captcha-helpers evaluate {out} OTHER_IMAGES measures it on images of which it knows none"
+        f"measure it on images that it has never seen: captcha-helpers evaluate {out} OTHER_IMAGES"
         if facts["complete"]
-        else f"captcha-helpers train {folder} --out {out} --resume goes on"
+        else f"continue with: captcha-helpers train {folder} --out {out} --resume"
     )
-    click.echo(f"{out} {result_text(facts)}, which chose its weights; {next_step}")
+    page = f"; {report} shows curves and errors" if report is not None else ""
+    click.echo(f"{out} {result_text(facts)}, by which its weights were chosen{page}; {next_step}")

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 import captcha_helpers
-from captcha_helpers.cli import draw, export, learn, read, serve
+from captcha_helpers.cli import doctor, draw, export, learn, read, serve
 from captcha_helpers.cli.errors import one_line_errors, tell_warning
 
 
@@ -38,7 +38,14 @@ class _Verbs(click.Group):
             return super().invoke(ctx)
 
 
-@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Verbs,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="The Tab key completes commands, options and the names of models and styles once you "
+    "have typed, in bash: "
+    """eval "$(_CAPTCHA_HELPERS_COMPLETE=bash_source captcha-helpers)" (zsh_source for zsh). """
+    "Nothing works? captcha-helpers doctor says what is missing.",
+)
 @click.version_option(captcha_helpers.__version__, prog_name="captcha-helpers")
 def main() -> None:
     """Draw text CAPTCHAs, train readers of your own images, measure them and read with them."""
@@ -54,5 +61,6 @@ for _verb in (
     serve.serve,
     draw.styles,
     read.models,
+    doctor.doctor,
 ):
     main.add_command(_verb)

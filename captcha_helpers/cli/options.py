@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 path_type = click.Path(path_type=Path)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -23,7 +24,71 @@ class Verb(click.Command):
                     formatter.write(f"  {line}\n")  # in one piece, to be copied
 
 
-class Length(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5 only
+class ModelName(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5 only
+    """A model file, or the name of a model that ships with the package."""
+
+    name = "model"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Offer the names that fit, and let the shell offer files."""
+        from captcha_helpers.reading.shipped import shipped_models
+
+        return [CompletionItem(incomplete, type="file"), *_offers(shipped_models(), incomplete)]
+
+
+class ModelOrImage(ModelName):
+    """What `predict` reads with, or what it reads; a model's name comes first only."""
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Offer models for the first argument, and files for all."""
+        offers = super().shell_complete(ctx, param, incomplete)
+        return offers[:1] if ctx.params.get(param.name or "") else offers
+
+
+class StyleName(click.ParamType):  # type: ignore[type-arg]  # as above
+    """The name of a style, or a folder where one is taken, too."""
+
+    name = "style"
+
+    def __init__(self, *, or_folder: bool = False) -> None:
+        self.or_folder = or_folder
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Offer the names that fit."""
+        import captcha_helpers
+
+        folders = [CompletionItem(incomplete, type="dir")] if self.or_folder else []
+        return [*folders, *_offers(captcha_helpers.STYLES, incomplete)]
+
+
+class Formats(click.ParamType):  # type: ignore[type-arg]  # as above
+    """Names of formats to export, with commas between them."""
+
+    name = "formats"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Offer what may follow the last comma."""
+        from captcha_helpers.exporting.formats import FORMATS
+
+        before, comma, last = incomplete.rpartition(",")
+        given = before.split(",")
+        left = [name for name in FORMATS if name not in given]
+        return [CompletionItem(before + comma + one.value) for one in _offers(left, last)]
+
+
+def _offers(names: Iterable[str], incomplete: str) -> list[CompletionItem]:
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+class Length(click.ParamType):  # type: ignore[type-arg]  # as above
     """``4`` or ``4-6`` characters."""
 
     name = "N or N-M"
@@ -54,6 +119,15 @@ class Characters(click.ParamType):  # type: ignore[type-arg]  # as above
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Offer the words."""
+        from captcha_helpers.reading.mask import WORDS
+
+        before, plus, last = incomplete.rpartition("+")
+        return [CompletionItem(before + plus + one.value) for one in _offers(WORDS, last)]
+
 
 def known_strings(verb: Callable[..., None]) -> Callable[..., None]:
     """Give a verb the options that say what is known of the strings, as `load` takes them."""
@@ -61,15 +135,15 @@ def known_strings(verb: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--charset",
             type=Characters(),
-            help="The only characters that occur: 0123456789, or words as digits+lower (of digits, "
-            "lower, upper, letters, alphanumeric).",
+            help="The only characters that occur: 0123456789, or words such as digits+lower "
+            "(digits, lower, upper, letters, alphanumeric).",
         ),
-        click.option("--length", type=Length(), help="How many there are, as 4 or 4-6."),
+        click.option("--length", type=Length(), help="Number of characters: 4, or 4-6."),
         click.option(
             "--ignore-case",
             is_flag=True,
             default=None,
-            help="Count a letter and its other case as one.",
+            help="Treat upper and lower case as the same.",
         ),
     ]
     for option in reversed(options):

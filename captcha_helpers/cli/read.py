@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -16,8 +15,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import captcha_helpers
+from captcha_helpers.cli.errors import tell_warning
 from captcha_helpers.cli.loading import import_runtime
 from captcha_helpers.cli.options import (
+    ModelName,
+    ModelOrImage,
     Verb,
     json_option,
     known_strings,
@@ -25,12 +27,17 @@ from captcha_helpers.cli.options import (
     path_type,
     span,
 )
-from captcha_helpers.core.files import refuse_existing, write_bytes
+from captcha_helpers.cli.readings import Table, as_row, summary, tell_line, write_csv
+from captcha_helpers.core.files import check_writable, refuse_existing
 
 if TYPE_CHECKING:
-    from captcha_helpers.data.images import ImageError
+    from captcha_helpers.data.images import ImageError, ImageSource
     from captcha_helpers.reading.decoder import Reading
     from captcha_helpers.reading.recognizer import Recognizer
+
+    Source = tuple[str, ImageSource]  # an image and what to call it
+
+STDIN = "-"
 
 
 @click.command(
@@ -40,12 +47,17 @@ if TYPE_CHECKING:
     "captcha-helpers evaluate my_reader.keras other_images --json\n"
     "captcha-helpers evaluate pretrained other_images --charset digits --length 4-6",
 )
-@click.argument("model")
+@click.argument("model", type=ModelName())
 @click.argument("folder", type=path_type)
 @json_option
-@click.option("--report", type=path_type, help="Write the errors to an HTML page.")
+@click.option("--report", type=path_type, help="Write figures and errors to an HTML page.")
 @overwrite_option("the HTML page")
 @click.option("--skip-errors", is_flag=True, help="Leave out images that cannot be read.")
+@click.option(
+    "--min-confidence",
+    type=click.FloatRange(0, 1),
+    help="Count the readings from this confidence on, and how many are right; by default 0.5.",
+)
 @known_strings
 def evaluate(
     model: str,
@@ -54,13 +66,16 @@ def evaluate(
     report: Path | None,
     overwrite: bool,
     skip_errors: bool,
+    min_confidence: float | None,
     **known: Any,
 ) -> None:
     """Measure MODEL on the labelled images in FOLDER.
 
-    With --ignore-case, the labels are compared with the readings in one case, too.
+    With --ignore-case, labels and readings are compared without regard to case. Labels that MODEL
+    cannot give, because of their characters or lengths, are counted and named.
     """
     if report is not None:
+        check_writable(report)
         refuse_existing(report, overwrite=overwrite)
     from captcha_helpers.reading.shipped import model_path
 
@@ -71,6 +86,7 @@ def evaluate(
         captcha_helpers.load(model, **known),
         folder,
         on_error="skip" if skip_errors else "raise",
+        **({} if min_confidence is None else {"min_confidence": min_confidence}),
         progress=False if as_json else None,
     )
     if report is not None:
@@ -84,23 +100,31 @@ def evaluate(
     "captcha-helpers predict one.png --charset digits --length 4-6\n"
     "captcha-helpers predict exported/model.onnx one.png two.png\n"
     "captcha-helpers predict my_reader.keras other_images --csv read.csv\n"
+    "captcha-helpers predict my_reader.keras other_images --min-confidence 0.9\n"
     "captcha-helpers predict exported/model.onnx other_images --limit 10 --json\n"
+    "captcha-helpers predict stars - < one.png\n"
     "captcha-helpers predict stars dark.png --invert --save-debug steps",
 )
-@click.argument("what", nargs=-1, required=True, metavar="[MODEL] IMAGES...")
+@click.argument("what", nargs=-1, required=True, type=ModelOrImage(), metavar="[MODEL] IMAGES...")
 @known_strings
-@click.option("--limit", type=click.IntRange(1), help="Read only so many images.")
+@click.option(
+    "--min-confidence",
+    type=click.FloatRange(0, 1),
+    help="Leave out the text of readings below this confidence.",
+)
+@click.option("--limit", type=click.IntRange(1), help="Read at most this many images.")
 @click.option("--no-auto-crop", is_flag=True, help="Keep empty edges that training cut away.")
-@click.option("--invert", is_flag=True, help="Take the negative of each image.")
+@click.option("--invert", is_flag=True, help="Read the negative of each image.")
 @click.option("--strong", is_flag=True, help="Make strokes a pixel thicker.")
 @click.option(
     "--save-debug", type=path_type, help="Save each processing step of every image in this folder."
 )
-@click.option("--csv", "table", type=path_type, help="Write the lines to a CSV file.")
+@click.option("--csv", "table", type=path_type, help="Write the readings to a CSV file.")
 @overwrite_option("the CSV file")
 @json_option
 def predict(
     what: tuple[str, ...],
+    min_confidence: float | None,
     limit: int | None,
     no_auto_crop: bool,
     invert: bool,
@@ -111,57 +135,43 @@ def predict(
     as_json: bool,
     **known: Any,
 ) -> None:
-    """Read IMAGES, files or folders, with MODEL.
+    """Read IMAGES with MODEL.
 
-    MODEL is a file, or a name that captcha-helpers models lists; without one a reader of any look
-    takes its place.
+    IMAGES are files, folders, or - for standard input. MODEL is a file, or a name that
+    captcha-helpers models lists. Without one, a model that reads any look is used.
 
-    If you know which characters there are, and how many, say so: only such strings are read, and
-    the confidence is the probability among them.
+    If you know which characters occur, and how many, say so: only such strings are read, and the
+    confidence is the probability among them.
 
-    Prints a line for each image: file, text and confidence (0 to 1), with tabs between them; and
-    then the characters that it could not tell apart, if there are such, as 0/O. An
-    image that cannot be read is named on stderr, the others are read, and the exit code is 1.
-    Images are prepared as in the model's training, unless --no-auto-crop, --invert or --strong say
-    otherwise.
+    In a terminal the readings are printed as a table, with a summary; a confidence below 50 % is
+    marked with a question mark. In a pipe each image is a line of file, text and confidence (0 to
+    1), with tabs between them. Both end with the characters that the model could not tell apart,
+    if there are any, as 0/O. An image that cannot be read is named on stderr, the others are read,
+    and the exit code is 1. Images are prepared as in the model's training, unless --no-auto-crop,
+    --invert or --strong say otherwise.
     """
-    from captcha_helpers.reading.shipped import model_path
-
     if table is not None:
+        check_writable(table)
         refuse_existing(table, overwrite=overwrite)
     model, images = _model_and_images(what)
-    paths = _image_paths(images)[:limit]
-    import_runtime(model)
-    wanted: dict[str, Any] = {"auto_crop": False} if no_auto_crop else {}
-    wanted |= {"invert": "always"} if invert else {}
-    wanted |= {"strong": True} if strong else {}
-    processing = replace(captcha_helpers.read_spec(model_path(model)).processing, **wanted)
-    reader = captcha_helpers.load(model, processing=processing, **known)
+    sources = _sources(images)[:limit]
+    reader = _load(model, _changes(no_auto_crop, invert, strong), known)
     if save_debug is not None:
-        _save_steps(reader, paths, save_debug)
-    quiet = as_json or table is not None  # else the lines show how far it is
-    rows, failed = [], False
-    for path, result in _read_each(reader, paths, bar=quiet):
-        row = _as_row(path, result)
-        if isinstance(result, captcha_helpers.ImageError):
-            failed = True
-            click.echo(f"Error: {row['error']}", err=True)
-        elif not quiet:
-            columns = [click.format_filename(path), row["text"], f"{row['confidence']:.4f}"]
-            undecided = " ".join(result.undecided)
-            click.echo("\t".join([*columns, undecided] if undecided else columns))
-        rows.append(row)
+        _save_steps(reader, sources, save_debug)
+    # The lines show how far it is; without them there is a bar.
+    rows = _read_and_tell(reader, sources, min_confidence, quiet=as_json or table is not None)
     if table is not None:
-        _write_csv(table, rows)
+        write_csv(table, rows)
     if as_json:
         click.echo(json.dumps(rows))
     elif table is not None:
         click.echo(f"{table}: {len(rows)} images")
-    if failed:
+    _tell_doubts(rows, model, min_confidence, known)
+    if any("error" in row for row in rows):
         sys.exit(1)
 
 
-def _model_and_images(what: Sequence[str]) -> tuple[str, list[Path]]:
+def _model_and_images(what: Sequence[str]) -> tuple[str, list[str]]:
     """Take the first argument for the model, unless it is an image or a folder of images."""
     from captcha_helpers.reading.recognizer import DEFAULT_MODEL
 
@@ -169,8 +179,8 @@ def _model_and_images(what: Sequence[str]) -> tuple[str, list[Path]]:
     if _may_be_model(model):
         if not images:
             raise click.UsageError("Missing argument 'IMAGES...'.")
-        return model, list(map(Path, images))
-    return DEFAULT_MODEL, list(map(Path, what))
+        return model, images
+    return DEFAULT_MODEL, list(what)
 
 
 def _may_be_model(name: str) -> bool:
@@ -182,72 +192,125 @@ def _may_be_model(name: str) -> bool:
         return True
     if path.suffix in (".keras", ".h5", ".onnx", ".tflite"):
         return True
-    return not path.exists() and path.suffix.lower() not in IMAGE_SUFFIXES
+    return name != STDIN and not path.exists() and path.suffix.lower() not in IMAGE_SUFFIXES
 
 
-def _image_paths(images: Sequence[Path]) -> list[Path]:
-    """The files among these paths, and those in the folders among them."""
-    paths: list[Path] = []
-    for path in images:
-        inside = captcha_helpers.image_files(path) if path.is_dir() else [path]
-        if not inside:
-            raise ValueError(f"no images in {str(path)!r}")
-        paths += inside
-    return paths
+def _read_and_tell(
+    reader: Recognizer, sources: Sequence[Source], least: float | None, *, quiet: bool
+) -> list[dict[str, Any]]:
+    """Read all, and print each reading as it comes: as a table for people, or as lines."""
+    for_people, tell = not quiet and sys.stdout.isatty(), tell_line
+    if for_people:
+        tell = Table([name for name, _ in sources], reader.decoder.length[1]).tell
+    begun, rows = time.perf_counter(), []
+    for name, result in _read_each(reader, sources, bar=quiet):
+        rows.append(as_row(name, result, least))
+        if isinstance(result, captcha_helpers.ImageError):
+            click.echo(f"Error: {rows[-1]['error']}", err=True)
+        elif not quiet:
+            tell(rows[-1], result.undecided if rows[-1]["text"] else ())
+    if for_people:
+        click.echo(summary(rows, reader.name, time.perf_counter() - begun))
+    return rows
 
 
-def _save_steps(reader: Recognizer, paths: Sequence[Path], folder: Path) -> None:
+def _changes(no_auto_crop: bool, invert: bool, strong: bool) -> dict[str, Any]:
+    """What of the model's own `Processing` is to be another."""
+    changes: dict[str, Any] = {"auto_crop": False} if no_auto_crop else {}
+    changes |= {"invert": "always"} if invert else {}
+    return changes | ({"strong": True} if strong else {})
+
+
+def _load(model: str, changes: dict[str, Any], known: dict[str, Any]) -> Recognizer:
+    """The reader, which prepares images as in its training but for these changes."""
+    from captcha_helpers.reading.shipped import model_path
+
+    import_runtime(model)
+    processing = replace(captcha_helpers.read_spec(model_path(model)).processing, **changes)
+    return captcha_helpers.load(model, processing=processing, **known)
+
+
+def _sources(images: Sequence[str]) -> list[Source]:
+    """What to read: these files, the files in these folders, or what comes in."""
+    sources: list[Source] = []
+    for name in images:
+        path = Path(name)
+        if name == STDIN:
+            sources.append((name, _standard_input()))
+        elif path.is_dir():
+            inside = captcha_helpers.image_files(path)
+            if not inside:
+                raise ValueError(f"no images in {name!r}")
+            sources += [(os.fspath(one), one) for one in inside]
+        else:
+            sources.append((name, path))
+    return sources
+
+
+def _standard_input() -> bytes:
+    if sys.stdin.isatty():
+        raise click.UsageError("- reads an image from standard input: predict - < image.png")
+    return sys.stdin.buffer.read()
+
+
+def _save_steps(reader: Recognizer, sources: Sequence[Source], folder: Path) -> None:
     """Write what is done to each image; those that cannot be read are told of later."""
-    for path in paths:
+    for name, image in sources:
+        place = "standard_input" if name == STDIN else Path(name).name
         with suppress(captcha_helpers.ImageError):
-            captcha_helpers.save_debug(path, folder / path.name, **reader.spec.preparation)
+            captcha_helpers.save_debug(image, folder / place, **reader.spec.preparation)
 
 
 def _read_each(
-    reader: Recognizer, paths: Sequence[Path], *, bar: bool, batch_size: int = 64
-) -> Iterator[tuple[Path, Reading | ImageError]]:
+    reader: Recognizer, sources: Sequence[Source], *, bar: bool, batch_size: int = 64
+) -> Iterator[tuple[str, Reading | ImageError]]:
     """Read image by image, in order, and go on after one that cannot be read."""
     import numpy as np
     from tqdm import tqdm
 
-    with tqdm(total=len(paths), unit="image", delay=1, disable=None if bar else True) as progress:
-        for start in range(0, len(paths), batch_size):
-            batch = paths[start : start + batch_size]
-            prepared = [_prepare(reader, path) for path in batch]
+    with tqdm(total=len(sources), unit="image", delay=1, disable=None if bar else True) as progress:
+        for start in range(0, len(sources), batch_size):
+            batch = sources[start : start + batch_size]
+            prepared = [_prepare(reader, image) for _, image in batch]
             good = [image for image in prepared if isinstance(image, np.ndarray)]
             readings = iter(reader.read_prepared(np.stack(good)) if good else [])
-            for path, image in zip(batch, prepared, strict=True):
-                yield path, next(readings) if isinstance(image, np.ndarray) else image
+            for (name, _), image in zip(batch, prepared, strict=True):
+                yield name, next(readings) if isinstance(image, np.ndarray) else image
             progress.update(len(batch))
 
 
-def _prepare(reader: Recognizer, path: Path) -> Any:
+def _prepare(reader: Recognizer, image: ImageSource) -> Any:
     """What the model sees of an image, ``(height, width, C)``, or why there is nothing to see."""
     try:
-        return reader.spec.prepare(path)
+        return reader.spec.prepare(image)
     except captcha_helpers.ImageError as error:
         return error
 
 
-def _as_row(path: Path, result: Reading | ImageError) -> dict[str, Any]:
-    if isinstance(result, captcha_helpers.ImageError):
-        return {"file": os.fspath(path), "error": " ".join(str(result).split())}
-    characters = [character._asdict() for character in result.characters]
-    return {
-        "file": os.fspath(path),
-        "text": result.text,
-        "confidence": result.confidence,
-        "characters": characters,
-    }
+def _tell_doubts(
+    rows: Sequence[dict[str, Any]], model: str, least: float | None, known: dict[str, Any]
+) -> None:
+    """Say once, at the end, that many readings are of low confidence, and what to do."""
+    from captcha_helpers.reading.evaluation import doubt
+    from captcha_helpers.reading.recognizer import DEFAULT_MODEL
 
-
-def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    text = io.StringIO()
-    columns = ("file", "text", "confidence", "error")
-    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_bytes(path, text.getvalue().encode(errors="surrogateescape"))
+    read = [row for row in rows if "error" not in row]
+    withheld = sum(row["low_confidence"] for row in read)
+    if least is not None and withheld:
+        click.echo(
+            f"{withheld} of {len(read)} readings are below --min-confidence {least:g}; their texts "
+            "are left out",
+            err=True,
+        )
+    said = doubt([row["confidence"] for row in read])
+    if not said:
+        return
+    ways = []
+    if not (known["charset"] and known["length"]):
+        ways += ["give --charset and --length if you know them"]
+    ways += [f"try the model {DEFAULT_MODEL}"] if model != DEFAULT_MODEL else []
+    ways += ["label 50 to 200 of them and learn from them with captcha-helpers train"]
+    tell_warning(f"{said}. {', or '.join(ways).capitalize()}.")
 
 
 @click.command(cls=Verb, epilog="captcha-helpers models\ncaptcha-helpers models --json")
@@ -255,7 +318,7 @@ def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 def models(as_json: bool) -> None:
     """List the models that come with the package.
 
-    predict, evaluate, serve and export take their names.
+    predict, evaluate, serve and export accept their names.
     """
     listed = [_about_model(name, path) for name, path in captcha_helpers.shipped_models().items()]
     if as_json:

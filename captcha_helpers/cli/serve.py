@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from captcha_helpers.cli.loading import import_runtime
-from captcha_helpers.cli.options import Verb, known_strings
+from captcha_helpers.cli.options import ModelName, Verb, known_strings
 
 
 @click.command(
@@ -16,7 +16,7 @@ from captcha_helpers.cli.options import Verb, known_strings
     "captcha-helpers serve exported/model.onnx --charset digits --length 4-6\n"
     "captcha-helpers serve my_reader.keras --port 8080 --allow-url-host images.example.org",
 )
-@click.argument("model")
+@click.argument("model", type=ModelName())
 @known_strings
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterator
 from importlib.metadata import Distribution, PackageNotFoundError, distribution, version
 from pathlib import Path
@@ -76,9 +77,29 @@ def pip_line(extra: str) -> str:
     what = _from_origin(origin, extra) if origin else None
     if what is None:
         listed = list(_requirements(copy, extra))
-        missing = [requirement for requirement in listed if not _is_installed(requirement)]
+        missing = [requirement for requirement in listed if not _version(_name(requirement))]
         what = " ".join(map(_quoted, missing or listed))
     return f"{tool} install {what}"
+
+
+def packages(extra: str) -> dict[str, str]:
+    """Which packages an extra takes.
+
+    Args:
+        extra: The extra, as "train".
+
+    Returns:
+        The version of each by its name, empty if it is not installed.
+
+    Example:
+        >>> list(packages("predict"))
+        ['onnxruntime']
+    """
+    try:
+        names = map(_name, _requirements(distribution(NAME), extra))
+    except PackageNotFoundError:
+        return {}
+    return {name: _version(name) for name in names}
 
 
 def installed_from() -> str:
@@ -131,25 +152,21 @@ def _requirements(copy: Distribution, extra: str) -> Iterator[str]:
         what, _, marker = map(str.strip, requirement.partition(";"))
         if not re.search(rf"""extra == ["']{extra}["']""", marker):
             continue
-        name, inner = _name_and_extras(what)
-        if name.lower() == NAME:
-            for other in inner:
+        if sys.platform == "win32" and "sys_platform != " in marker:
+            continue
+        if _name(what).lower() == NAME:
+            for other in re.findall(r"[\w-]+", what.partition("[")[2]):
                 yield from _requirements(copy, other)
         else:
-            rest = re.sub(r"""(\s+and\s+)?extra == ["'][^"']*["']""", "", marker).strip("() ")
-            yield f"{what}; {rest}".replace('"', "'") if rest else what
+            yield what
 
 
-def _name_and_extras(requirement: str) -> tuple[str, list[str]]:
-    found = re.match(r"([\w.-]+)\s*(?:\[([^]]*)\])?", requirement)
-    if found is None:
-        raise ValueError(f"{requirement!r} is not a requirement")
-    return found[1], [extra.strip() for extra in (found[2] or "").split(",") if extra.strip()]
+def _name(requirement: str) -> str:
+    return re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
 
 
-def _is_installed(requirement: str) -> bool:
+def _version(name: str) -> str:
     try:
-        version(_name_and_extras(requirement)[0])
+        return version(name)
     except PackageNotFoundError:
-        return False
-    return True
+        return ""

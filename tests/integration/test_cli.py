@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
 from PIL import Image
 
@@ -27,6 +30,7 @@ from captcha_helpers import (
     write_dataset,
     write_samples,
 )
+from captcha_helpers.cli import doctor
 from captcha_helpers.cli.main import main
 from captcha_helpers.reading.recognizer import DEFAULT_MODEL
 
@@ -58,10 +62,11 @@ def test_train_then_evaluate(folder: Path, tmp_path: Path):
     done = run("evaluate", tmp_path / "m.keras", folder, "--json", "--report", page)
     assert done.returncode == 0 and not done.stderr
     figures = json.loads(done.stdout)
-    assert list(figures) == [
-        "n", "exact_match", "exact_match_ci95", "exact_match_ignore_case", "cer", "seconds",
-    ]  # fmt: skip
-    assert figures["n"] == 60 and page.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert (
+        figures["n"] == 60
+        and figures["model"] == "m.keras"
+        and page.read_text(encoding="utf-8").startswith("<!doctype html>")
+    )
     exported = run("export", tmp_path / "m.keras", "--to", "keras,onnx", "--out", tmp_path / "out")
     assert exported.returncode == 0 and not exported.stderr
     assert "model.onnx" in exported.stdout and "same text 100.00% of 128" in exported.stdout
@@ -173,7 +178,7 @@ def test_predict_gives_json_and_csv(onnx_file: Path, folder: Path, tmp_path: Pat
     rows = json.loads(done.stdout)
     assert [row["file"] for row in rows] == [str(path) for path in image_files(folder)[:5]]
     for row in rows:
-        assert list(row) == ["file", "text", "confidence", "characters"]
+        assert list(row) == ["file", "text", "confidence", "low_confidence", "characters"]
         assert "".join(one["char"] for one in row["characters"]) == row["text"]
         assert all(0 < one["confidence"] <= 1 for one in row["characters"])
     with open(table, newline="", encoding="utf-8") as file:
@@ -226,7 +231,7 @@ def test_predict_without_a_model_takes_the_default(folder: Path, tmp_path: Path)
     alone = run_here("predict", image)
     named = run_here("predict", DEFAULT_MODEL, image)
     assert alone.exit_code == 0 and alone.output == named.output
-    assert run_here("predict", folder, "--limit", 3, "--length", 6).output.count("\n") == 3
+    assert run_here("predict", folder, "--limit", 3, "--length", 6).stdout.count("\n") == 3
     missing = run_here("predict", tmp_path / "none.png")
     assert missing.exit_code == 1 and "there is no such file" in missing.output
 
@@ -234,11 +239,11 @@ def test_predict_without_a_model_takes_the_default(folder: Path, tmp_path: Path)
 def test_what_it_could_not_tell_apart_stands_behind(tmp_path: Path):
     """A reader of letters and digits cannot know whether stars' round sign is a 0 or an O."""
     write_samples(tmp_path, 20, styles=["stars"])
-    lines = run_here("predict", "pretrained", tmp_path / "stars").output.splitlines()
+    lines = run_here("predict", "pretrained", tmp_path / "stars").stdout.splitlines()
     undecided = [line.split("\t")[3] for line in lines if line.count("\t") == 3]
     assert undecided and all(re.fullmatch(r"(\S(/\S)+ ?)+", one) for one in undecided)
     digits = run_here("predict", "pretrained", tmp_path / "stars", "--charset", "digits")
-    assert digits.output.count("\t") == 2 * 20
+    assert digits.stdout.count("\t") == 2 * 20
 
 
 def test_evaluate_compares_in_one_case_if_asked(tmp_path: Path):
@@ -366,3 +371,203 @@ def test_predict_inverts(tmp_path: Path):
     rows = json.loads(run_here("predict", "stars", tmp_path, "--invert", "--json").stdout)
     right = [row["text"] == Path(row["file"]).stem for row in rows]
     assert len(right) == 20 and sum(right) >= 18
+
+
+@pytest.fixture
+def strangers(tmp_path: Path) -> Path:
+    """Images that `stars` has never seen the like of, with labels that it cannot give."""
+    write_samples(tmp_path, 12, styles=["mixed"])
+    return tmp_path / "mixed"
+
+
+def test_a_model_on_strange_images_says_so_once(strangers: Path):
+    """Nonsense must not look like readings."""
+    done = run_here("predict", "stars", strangers)
+    assert done.exit_code == 0 and len(done.stdout.splitlines()) == 12
+    (warning,) = done.stderr.splitlines()
+    assert warning.startswith("Warning: 12 of 12 readings (100%) have a confidence below 50%")
+    assert "--charset" in warning and "try the model general" in warning and "train" in warning
+    rows = json.loads(run_here("predict", "stars", strangers, "--json").stdout)
+    assert all(row["low_confidence"] and row["text"] for row in rows)
+    measured = run_here("evaluate", "stars", strangers)
+    assert "12 of 12 images cannot be read rightly by this model" in measured.stdout
+    assert "WARNING" in measured.stdout and "characters that this model cannot" in measured.stdout
+    figures = json.loads(run_here("evaluate", "stars", strangers, "--json").stdout)
+    assert figures["unreachable"]["images"] == 12 and len(figures["warnings"]) == 4
+
+
+def test_readings_below_the_least_confidence_have_no_text(strangers: Path, tmp_path: Path):
+    done = run_here("predict", "stars", strangers, "--min-confidence", 0.9)
+    assert done.exit_code == 0
+    assert all(line.split("\t")[1] == "" for line in done.stdout.splitlines())
+    assert "12 of 12 readings are below --min-confidence 0.9; their texts are left" in done.stderr
+    table = tmp_path / "read.csv"
+    run_here("predict", "stars", strangers, "--min-confidence", 0, "--csv", table)
+    with open(table, newline="", encoding="utf-8") as file:
+        assert all(row["text"] and row["low_confidence"] == "False" for row in csv.DictReader(file))
+    assert run_here("predict", "stars", strangers, "--min-confidence", 2).exit_code == 2
+    figures = run_here("evaluate", "stars", strangers, "--json", "--min-confidence", 0.99).stdout
+    assert json.loads(figures)["min_confidence"] == 0.99
+
+
+def test_predict_reads_standard_input(folder: Path):
+    image = image_files(folder)[0]
+    given = [line.encode() for line in ("predict", "stars", "-")]
+    command = [sys.executable, "-m", "captcha_helpers", *(word.decode() for word in given)]
+    with open(image, "rb") as file:
+        done = subprocess.run(command, stdin=file, capture_output=True, check=False)
+    name, text, _ = done.stdout.decode().split("\t")
+    assert (name, text) == ("-", image.stem.partition("_")[0])
+    done = CliRunner().invoke(main, ["predict", "-"], input=b"no image")
+    assert done.exit_code == 1 and done.stderr.startswith("Error: -: ")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+def test_people_get_a_table_with_a_summary(folder: Path, strangers: Path):
+    import pty
+
+    images = [*image_files(folder)[:2], image_files(strangers)[0]]
+    command = [sys.executable, "-m", "captcha_helpers", "predict", "stars", *map(str, images)]
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=subprocess.PIPE)
+    os.close(theirs)
+    said = b""
+    with suppress(OSError):  # how Linux says that nobody writes any more
+        while part := os.read(ours, 4096):
+            said += part
+    assert process.wait() == 0
+    head, *rows, last = said.decode().splitlines()
+    assert head.split() == ["image", "text", "confidence"]
+    assert [row.split()[1] for row in rows[:2]] == [path.stem.split("_")[0] for path in images[:2]]
+    assert "?" not in rows[0] and "?" in rows[2]
+    assert "3 images read with stars" in last and "1 of low confidence, marked ?" in last
+    assert "\t" not in said.decode()
+
+
+def completions(*words: str) -> list[str]:
+    """What click offers for the last word, as the shell would ask for it."""
+    *before, last = words
+    shell = ShellComplete(main, {}, "captcha-helpers", "_CAPTCHA_HELPERS_COMPLETE")
+    return [item.value for item in shell.get_completions(before, last) if item.type == "plain"]
+
+
+def test_every_shipped_name_completes():
+    names = list(shipped_models())
+    for verb in ("evaluate", "predict", "serve", "export"):
+        assert completions(verb, "") == names
+    assert completions("train", "x", "--init", "gen") == ["general"]
+    for verb in ("generate", "preview"):
+        assert completions(verb, "") == list(STYLES)
+    assert completions("predict", "stars", "") == []  # images follow
+    assert completions("export", "stars", "--to", "keras,on") == ["keras,onnx", "keras,onnx-int8"]
+    assert completions("predict", "a.png", "--charset", "digits+lo") == ["digits+lower"]
+    assert set(completions("")) == set(main.commands)
+
+
+def test_files_complete_beside_the_names():
+    shell = ShellComplete(main, {}, "captcha-helpers", "_CAPTCHA_HELPERS_COMPLETE")
+    assert [one.type for one in shell.get_completions(["predict"], "zz")] == ["file"]
+    assert "dir" in [one.type for one in shell.get_completions(["preview"], "")]
+
+
+def test_the_shell_gets_its_script():
+    environment = {**os.environ, "_CAPTCHA_HELPERS_COMPLETE": "zsh_source"}
+    code = "from captcha_helpers.cli.main import main; main(prog_name='captcha-helpers')"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0 and "#compdef captcha-helpers" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("package", "arguments"),
+    [
+        ("keras", ["train", "{folder}", "--out", "m.keras"]),
+        ("onnxruntime", ["predict", "stars", "{folder}"]),
+        ("matplotlib", ["preview", "stars", "--out", "sheet.png"]),
+        ("cv2", ["generate", "stars", "--count", "1", "--out", "x"]),
+        ("uvicorn", ["serve", "stars"]),
+    ],
+)
+def test_a_missing_part_is_named_with_a_line_that_installs_it(
+    package: str, arguments: list[str], folder: Path, tmp_path: Path
+):
+    typed = [argument.format(folder=folder) for argument in arguments]
+    code = (
+        f"import sys\nsys.modules[{package!r}] = None\n"
+        f"from captcha_helpers.cli.main import main\nmain({typed})"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 1 and "No module named" not in done.stderr
+    assert re.search(r"not installed: (uv )?pip install \S", done.stderr), done.stderr
+
+
+def test_every_refusal_to_overwrite_names_the_flag_in_one_wording(folder: Path, tmp_path: Path):
+    there = tmp_path / "there.keras"
+    there.touch()
+    page, table, sheet = (tmp_path / f"x.{ending}" for ending in ("html", "csv", "png"))
+    for path in (page, table, sheet):
+        path.touch()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "metadata.json").touch()
+    run_here("generate", "stars", "--count", 2, "--out", tmp_path / "drawn")
+    refused = [
+        ("train", folder, "--out", there),
+        ("train", folder, "--out", tmp_path / "new.keras", "--report", page),
+        ("evaluate", "stars", folder, "--report", page),
+        ("predict", "stars", folder, "--csv", table),
+        ("preview", "stars", "--out", sheet),
+        ("export", "stars", "--to", "onnx", "--out", tmp_path / "out"),
+        ("generate", "stars", "--count", 3, "--out", tmp_path / "drawn"),
+    ]
+    for arguments in refused:
+        done = run_here(*arguments)
+        assert done.exit_code == 1, arguments
+        assert done.stderr.endswith(", or replace it with --overwrite\n"), done.stderr
+        assert "overwrite=" not in done.stderr
+
+
+def test_doctor_reads_with_every_model_and_hides_the_home_folder(monkeypatch, tmp_path: Path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    done = run_here("doctor", "--json")
+    assert done.exit_code == 0, done.output
+    facts = json.loads(done.stdout)
+    assert list(facts["models"]) == list(shipped_models())
+    for name, said in facts["models"].items():
+        assert re.match(r"\S+ read as \S+, confidence", said), (name, said)
+    for style in set(STYLES) & set(facts["models"]) - {"mixed"}:
+        label, read = re.findall(r"(\S+) read as (\S+),", facts["models"][style])[0]
+        assert read == label
+    assert facts["fonts"].keys() == STYLES.keys()
+    assert facts["versions"]["numpy"] == np.__version__
+    text = run_here("doctor").stdout
+    assert all(f"\n{title}:" in f"\n{text}" for title in facts) and str(tmp_path) not in text
+
+
+def test_doctor_names_what_is_missing_and_what_fails(monkeypatch):
+    def broken(name: str) -> None:
+        raise ValueError(f"{Path.home()}/x.onnx is\ndamaged")
+
+    monkeypatch.setattr(doctor, "import_runtime", broken)
+    monkeypatch.setattr(doctor, "packages", lambda extra: {"numpy": "2", "no-such-package": ""})
+    done = run_here("doctor")
+    assert done.exit_code == 1
+    assert "FAILED: ValueError: ~/x.onnx is damaged" in done.stdout
+    assert re.search("NOT INSTALLED: no-such-package; (uv )?pip install", done.stdout)
+
+
+def test_doctor_reads_where_nothing_can_be_drawn(onnx_file: Path):
+    """With the extra `predict` alone."""
+    code = (
+        "import sys\nfor name in ('cv2', 'keras', 'tensorflow', 'matplotlib'):\n"
+        "    sys.modules[name] = None\n"
+        "from captcha_helpers.cli.main import main\nmain(['doctor', '--json'])"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    facts = json.loads(done.stdout)
+    assert facts["models"]["general"].startswith("204857 read as 204857")
+    assert facts["models"]["pretrained"].startswith("not tried: ")
+    assert facts["fonts"]["styles"].startswith("FAILED: Drawing images needs OpenCV")
