@@ -80,7 +80,7 @@ class Formats(click.ParamType):  # type: ignore[type-arg]  # as above
 
         before, comma, last = incomplete.rpartition(",")
         given = before.split(",")
-        left = [name for name in FORMATS if name not in given]
+        left = [name for name in (*FORMATS, "onnx-int8") if name not in given]
         return [CompletionItem(before + comma + one.value) for one in _offers(left, last)]
 
 
