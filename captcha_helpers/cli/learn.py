@@ -113,10 +113,19 @@ def train(
         return
     from captcha_helpers.learning.messages import result_text
 
-    next_step = (
-        f"measure it on images that it has never seen: captcha-helpers evaluate {out} OTHER_IMAGES"
-        if facts["complete"]
-        else f"continue with: captcha-helpers train {folder} --out {out} --resume"
-    )
-    page = f"; {report} shows curves and errors" if report is not None else ""
-    click.echo(f"{out} {result_text(facts)}, by which its weights were chosen{page}; {next_step}")
+    click.echo(f"{out} {result_text(facts)}, by which its weights were chosen.")
+    if report is not None:
+        click.echo(f"{report} shows the curves and the errors.")
+    if facts["complete"]:
+        click.echo(
+            f"Measure it on other images: captcha-helpers evaluate {_typed(out)} OTHER_IMAGES"
+        )
+    else:
+        again = f"captcha-helpers train {_typed(folder)} --out {_typed(out)} --resume"
+        click.echo(f"Continue with the same options and --resume: {again}")
+
+
+def _typed(path: Path) -> str:
+    """A path as one types it."""
+    text = str(path)
+    return f'"{text}"' if " " in text else text

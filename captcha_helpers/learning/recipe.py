@@ -175,12 +175,12 @@ def train(
         _check_same_images(job.split, next(iter(data.values())))
         start = next(start for start in starts if start.name == job.plan.start)
     else:
+        _say("trying which weights to begin with ..." if len(starts) > 1 else "", progress)
         job, start = _decide(order, starts, data, settings or TrainingSettings(), processing, init)
         done = _first_state(start, job)
     training, validation = job.split.parts(data[start.shape])
-    if progress is not False:
-        used = time.perf_counter() - begun + done.state.seconds
-        print(plan_text(job, len(training), len(validation), used), flush=True)
+    used = time.perf_counter() - begun + done.state.seconds
+    _say(plan_text(job, len(training), len(validation), used), progress)
     material = Material(job.spec, training, validation, start.draw)
     save = None if out is None else partial(save_checkpoint, resume_path(out), job)
     run = Run(job.plan, material, done, save, show=progress)
@@ -213,6 +213,11 @@ def train(
         result = replace(measure(reader, validation), folder=folder)
         write_report(result, report, training=facts)
     return reader
+
+
+def _say(text: str, progress: bool | None) -> None:
+    if text and progress is not False:
+        print(text, flush=True)
 
 
 def _check_arguments(

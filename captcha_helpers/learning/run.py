@@ -95,9 +95,8 @@ class Run:
                 self._save_now_and_then()
             complete = True
         except KeyboardInterrupt:
-            how = "" if self.save is None else "; resume=True (--resume) goes on"
+            how = "" if self.save is None else "; --resume (resume=True) continues"
             tqdm.write(f"interrupted: keeping the best reader so far{how}", file=sys.stderr)
-        self.bar.close()
         if not state.history:
             self._check()
         if self.save is not None and not complete:
@@ -107,9 +106,18 @@ class Run:
     def go_back(self) -> float:
         """Bring the kept weights nearer to the first ones unless that is worse; how far they are.
 
+        The bar ends with what the kept weights read, which is what the training gives.
+
         Worse is worse by more than one standard error (Breiman et al., *Classification and
         Regression Trees*, 1984): a smaller difference may be chance.
         """
+        share = self._nearer()
+        exact, _ = self.progress.state.best
+        self.bar.set_postfix_str(f"kept: {exact:.1%} of the held-out images right")
+        self.bar.close()
+        return share
+
+    def _nearer(self) -> float:
         progress, share = self.progress, self.plan.settings.from_start
         if progress.first is None:
             return 1.0
@@ -188,7 +196,7 @@ class Run:
                 "cer": cer,
             }
         )
-        self.bar.set_postfix_str(f"exact match {exact:.1%}, loss {self.loss}")
+        self.bar.set_postfix_str(f"{exact:.1%} of the held-out images right, loss {self.loss}")
         highest = max(check["exact_match"] for check in state.history)
         n = len(self.material.validation)
         lowest, _ = metrics.wilson_interval(round(highest * n), n)

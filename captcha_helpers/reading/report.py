@@ -211,15 +211,19 @@ def _training(facts: Mapping[str, Any]) -> str:
         curves.append(_curve("loss", seconds[-len(loss) :], loss, "{:.3g}"))
     told = [f"<p class=warning>{_text(one)}</p>" for one in facts.get("warnings", [])]
     table = f"<table>{''.join(_rows(said))}</table>"
-    return f"<h2>The training</h2>{''.join(told)}{table}<div class=curves>{''.join(curves)}</div>"
+    note = "The curves show what was measured on the way. At the top is what the kept weights read."
+    return (
+        f"<h2>The training</h2>{''.join(told)}{table}"
+        f"<div class=curves>{''.join(curves)}</div><p class=meta>{note}"
+    )
 
 
 def _curve(title: str, x: Sequence[float], y: Sequence[float], form: str) -> str:
-    """A line chart as SVG, with the last value in its title."""
+    """A line chart as SVG, with the last value in its title; y begins at 0."""
     left, top, width, height = 44, 10, 260, 110
-    most_x, most_y = max([*x, 1e-9]), max([*y, 1e-9])
+    first, last, most = x[0], max(x[-1], x[0] + 1e-9), max([*y, 1e-9])
     points = [
-        (left + width * one / most_x, top + height * (1 - value / most_y))
+        (left + width * (one - first) / (last - first), top + height * (1 - value / most))
         for one, value in zip(x, y, strict=True)
     ]
     line = " ".join(f"{one:.1f},{value:.1f}" for one, value in points)
@@ -229,8 +233,9 @@ def _curve(title: str, x: Sequence[float], y: Sequence[float], form: str) -> str
         f"<figure><figcaption>{_text(title)}: {form.format(y[-1])}</figcaption>"
         f'<svg viewBox="0 0 320 145" role="img" aria-label="{_text(title)}">'
         f'<path d="M{left} {top}V{bottom}H{left + width}"/><polyline points="{line}"/>{dots}'
-        f'<text x="{left - 4}" y="{top + 8}" text-anchor="end">{form.format(most_y)}</text>'
+        f'<text x="{left - 4}" y="{top + 8}" text-anchor="end">{form.format(most)}</text>'
         f'<text x="{left - 4}" y="{bottom}" text-anchor="end">0</text>'
-        f'<text x="{left + width}" y="{bottom + 16}" text-anchor="end">{most_x:.0f} s</text>'
+        f'<text x="{left}" y="{bottom + 16}">{first:.0f} s</text>'
+        f'<text x="{left + width}" y="{bottom + 16}" text-anchor="end">{last:.0f} s</text>'
         "</svg></figure>"
     )

@@ -6,8 +6,10 @@ import csv
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -571,3 +573,44 @@ def test_doctor_reads_where_nothing_can_be_drawn(onnx_file: Path):
     assert facts["models"]["general"].startswith("204857 read as 204857")
     assert facts["models"]["pretrained"].startswith("not tried: ")
     assert facts["fonts"]["styles"].startswith("FAILED: Drawing images needs OpenCV")
+
+
+def test_train_says_what_it_does_from_the_first_second_to_the_next_command(
+    folder: Path, tmp_path: Path
+):
+    model, page = tmp_path / "my reader.keras", tmp_path / "page.html"
+    arguments = ["train", folder, "--epochs", "1", "--out", model, "--report", page]
+    command = [sys.executable, "-u", "-m", "captcha_helpers", *map(str, arguments)]
+    begun = time.monotonic()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        first = process.stdout.readline().decode()
+        waited = time.monotonic() - begun
+        rest, bar = process.stdout.read().decode(), process.stderr.read().decode()
+    assert process.returncode == 0 and "60 labelled images" in first
+    assert waited < 5  # one second on an idle machine; TensorFlow takes longer than this
+    assert "51 images; 9 are set aside" in rest and "beginning with" in rest and "until" in rest
+    *_, result, shown, then = rest.splitlines()
+    share = re.search(r"reads (\S+)% \(± \S+\) of 9 held-out images", result)
+    assert share and shown == f"{page} shows the curves and the errors."
+    assert then.endswith(f'captcha-helpers evaluate "{model}" OTHER_IMAGES')
+    text = page.read_text("utf-8")
+    assert "<svg" in text and "my reader.keras" in text and f">{share[1]}%<" in text
+    assert not bar  # no bar in a pipe
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT to send")
+def test_ctrl_c_keeps_what_was_learned_and_names_resume(folder: Path, tmp_path: Path):
+    model = tmp_path / "m.keras"
+    arguments = ["train", folder, "--minutes", "30", "--out", model]
+    command = [sys.executable, "-u", "-m", "captcha_helpers", *map(str, arguments)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        while b"until" not in process.stdout.readline():
+            pass
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        said, told = process.stdout.read().decode(), process.stderr.read().decode()
+    assert process.returncode == 0 and model.exists(), told
+    assert "--resume (resume=True) continues" in told
+    assert f"captcha-helpers train {folder} --out {model} --resume" in said
