@@ -11,7 +11,7 @@ export MALLOC_TRIM_THRESHOLD_ ?= 17179869184
 export MALLOC_TOP_PAD_ ?= 268435456
 
 .DEFAULT_GOAL := help
-.PHONY: help coverage install notebooks lab test check quick lint types docs samples fonts pretrained models readme benchmark wheel constraints repository clean
+.PHONY: help coverage install notebooks lab test check quick lowest newest lint types docs samples fonts pretrained models readme benchmark wheel constraints repository clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -50,6 +50,19 @@ coverage: $(STAMP)  ## The same tests, with branch coverage of each module (long
 
 quick: $(STAMP) lint  ## Lint, and the tests that are neither slow nor need a browser (a minute)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not browser"
+
+# In environments of their own; uv brings the Python if it is missing. Each takes about 3 GB.
+define quick_tests_with
+uv venv --quiet --allow-existing --python $(1) .venv-$@
+uv pip install --quiet --python .venv-$@ --resolution $(2) -e '.[test]'
+.venv-$@/bin/python -m pytest -n 2 --dist loadfile -m "not slow and not browser"
+endef
+
+lowest:  ## Quick tests with the lowest versions of all dependencies, Python 3.10 (needs uv)
+	$(call quick_tests_with,3.10,lowest-direct)
+
+newest:  ## Quick tests with the newest versions of all dependencies, Python 3.13 (needs uv)
+	$(call quick_tests_with,3.13,highest)
 
 lint: $(STAMP)  ## Lint only (seconds)
 	$(BIN)/ruff check .
@@ -100,5 +113,5 @@ repository: $(STAMP)  ## Set the public address everywhere: make repository REPO
 	$(BIN)/python -m tools.set_repository "$(REPO)"
 
 clean:  ## Remove everything that the commands above made, but no notebook and no result
-	rm -rf $(VENV) .venv-docs .cache build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) .venv-docs .venv-lowest .venv-newest .cache build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
