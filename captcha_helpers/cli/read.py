@@ -120,7 +120,7 @@ def evaluate(
     "--save-debug", type=path_type, help="Save each processing step of every image in this folder."
 )
 @click.option("--csv", "table", type=path_type, help="Write the readings to a CSV file.")
-@overwrite_option("the CSV file")
+@overwrite_option("the CSV file and the saved steps")
 @json_option
 def predict(
     what: tuple[str, ...],
@@ -157,7 +157,7 @@ def predict(
     sources = _sources(images)[:limit]
     reader = _load(model, _changes(no_auto_crop, invert, strong), known)
     if save_debug is not None:
-        _save_steps(reader, sources, save_debug)
+        _save_steps(reader, sources, save_debug, overwrite=overwrite)
     # The lines show how far it is; without them there is a bar.
     rows = _read_and_tell(reader, sources, min_confidence, quiet=as_json or table is not None)
     if table is not None:
@@ -253,12 +253,16 @@ def _standard_input() -> bytes:
     return sys.stdin.buffer.read()
 
 
-def _save_steps(reader: Recognizer, sources: Sequence[Source], folder: Path) -> None:
+def _save_steps(
+    reader: Recognizer, sources: Sequence[Source], folder: Path, *, overwrite: bool
+) -> None:
     """Write what is done to each image; those that cannot be read are told of later."""
     for name, image in sources:
         place = "standard_input" if name == STDIN else Path(name).name
         with suppress(captcha_helpers.ImageError):
-            captcha_helpers.save_debug(image, folder / place, **reader.spec.preparation)
+            captcha_helpers.save_debug(
+                image, folder / place, **reader.spec.preparation, overwrite=overwrite
+            )
 
 
 def _read_each(

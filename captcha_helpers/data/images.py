@@ -16,7 +16,7 @@ from typing import BinaryIO, TypeAlias
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from captcha_helpers.core.files import write_bytes
+from captcha_helpers.core.files import refuse_existing, write_bytes
 from captcha_helpers.data.processing import LEAST_SIDE, Processing
 
 ImageSource: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | np.ndarray
@@ -232,6 +232,8 @@ def save_debug(
     width: int,
     processing: Processing | None = None,
     channels: int = 1,
+    *,
+    overwrite: bool = False,
 ) -> list[Path]:
     """Write each step of :func:`preparation_steps` to a PNG file, to look at.
 
@@ -243,12 +245,14 @@ def save_debug(
         width: Columns of what the model sees.
         processing: What is done to the image before; by default nothing.
         channels: 1 for grey, 3 for RGB.
+        overwrite: Replace files that exist.
 
     Returns:
         The files, in order.
 
     Raises:
-        FileExistsError: If one of the files exists; then none is written.
+        FileExistsError: If one of the files exists and `overwrite` is not set; then none is
+            written.
         ImageError: As :func:`load_image`.
         ImportError: If the processing takes OpenCV, which is not installed.
 
@@ -262,8 +266,7 @@ def save_debug(
     steps = preparation_steps(image, height, width, processing, channels)
     files = {Path(folder, f"{n}_{name}.png"): steps[name] for n, name in enumerate(steps)}
     for path in files:
-        if path.exists():
-            raise FileExistsError(f"{str(path)!r} exists; choose another folder or remove it")
+        refuse_existing(path, overwrite=overwrite)
     for path, picture in files.items():
         data = io.BytesIO()
         Image.fromarray(picture).save(data, "PNG")

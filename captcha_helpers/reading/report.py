@@ -113,7 +113,7 @@ def _error(evaluation: Evaluation, row: int) -> str:
     reading, label = evaluation.readings[row], evaluation.data.labels[row]
     written, read = marked(label, reading.text)
     return (
-        f'<li><img src="{_data_url(_picture(evaluation, row))}" alt="{_text(label)}" loading=lazy>'
+        f'<li><img src="{_data_url(_picture(evaluation, row))}" alt="{_text(label)}">'
         f"<dl><dt>label<dd><code>{written}</code><dt>read<dd><code>{read}</code>"
         f"<dt>confidence<dd>{reading.confidence:.1%}</dl>"
         f"<small>{_text(evaluation.data.names[row])}</small></li>"

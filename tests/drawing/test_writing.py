@@ -172,7 +172,7 @@ def test_ctrl_c_leaves_whole_files_and_says_how_to_go_on(tmp_path: Path):
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all processes at once
     _, said = process.communicate(timeout=60)
-    assert process.returncode == 1 and said == "Error: stopped; the same command goes on\n"
+    assert process.returncode == 1 and said == "Error: interrupted; the same command continues\n"
     assert not list(folder.glob(".*"))
     assert json.loads((folder / "meta.json").read_text())["complete"] is False
 

@@ -514,11 +514,14 @@ def test_every_refusal_to_overwrite_names_the_flag_in_one_wording(folder: Path, 
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "metadata.json").touch()
     run_here("generate", "stars", "--count", 2, "--out", tmp_path / "drawn")
+    steps = ("predict", "stars", folder, "--limit", 1, "--save-debug", tmp_path / "steps")
+    assert run_here(*steps).exit_code == run_here(*steps, "--overwrite").exit_code == 0
     refused = [
         ("train", folder, "--out", there),
         ("train", folder, "--out", tmp_path / "new.keras", "--report", page),
         ("evaluate", "stars", folder, "--report", page),
         ("predict", "stars", folder, "--csv", table),
+        ("predict", "stars", folder, "--save-debug", tmp_path / "steps"),
         ("preview", "stars", "--out", sheet),
         ("export", "stars", "--to", "onnx", "--out", tmp_path / "out"),
         ("generate", "stars", "--count", 3, "--out", tmp_path / "drawn"),

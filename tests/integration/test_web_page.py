@@ -28,10 +28,13 @@ from captcha_helpers import (
     Mask,
     ModelSpec,
     Recognizer,
+    evaluate,
     generate,
     greedy_decode,
+    load,
     load_image,
     read_spec,
+    write_report,
 )
 from captcha_helpers.exporting.page import RUNTIME_FILES, write_page
 from captcha_helpers.learning.starts import start_file
@@ -624,3 +627,27 @@ def test_nothing_moves_for_those_who_want_it_so(page: Page):
     still = page.run(script)
     page.emulate()
     assert still == "none"
+
+
+def test_the_report_fits_on_a_phone_and_shows_every_picture_in_its_shape(
+    chromium: Any, tmp_path: Path
+):
+    images, labels = generate("mixed", 12, seed=3)
+    (tmp_path / "images").mkdir()
+    for image, label in zip(images, labels, strict=True):
+        Image.fromarray(image).save(tmp_path / "images" / f"{label}.png")
+    result = evaluate(load("stars"), tmp_path / "images", progress=False)
+    write_report(result, tmp_path / "page.html")
+    phone = {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True}
+    chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    try:
+        chromium.get((tmp_path / "page.html").as_uri())
+        wide, shapes = chromium.execute_script(
+            "return [document.documentElement.scrollWidth, Array.from(document.images, "
+            "image => image.clientWidth / image.clientHeight)]"
+        )
+    finally:
+        chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert wide == 360 and len(shapes) == 12
+    height, width = images.shape[1:3]
+    assert all(shape == pytest.approx(width / height, rel=0.05) for shape in shapes)
