@@ -112,28 +112,30 @@ def _model(name: str) -> str:
         import_runtime(name)
         reader = captcha_helpers.load(name)
         loaded = time.perf_counter()
-        image, label = _picture(name)
+        image, label, note = _picture(name)
         reading = reader.read(image)
+    except ModuleNotFoundError as error:
+        return f"not tried: {error.name} is not installed"
     except ImportError as error:
         return f"not tried: {_one_line(error)}"
     except Exception as error:  # whatever it is, it belongs into the report
         return f"FAILED: {type(error).__name__}: {_one_line(error)}"
     seconds = f"loaded in {loaded - begun:.2f} s, read in {time.perf_counter() - loaded:.2f} s"
-    return f"{label} read as {reading.text}, confidence {reading.confidence:.1%}; {seconds}"
+    return f"{label} read as {reading.text}, confidence {reading.confidence:.1%}; {seconds}{note}"
 
 
-def _picture(name: str) -> tuple[Any, str]:
-    """An image of the model's own style, or plain digits where nothing can be drawn."""
+def _picture(name: str) -> tuple[Any, str, str]:
+    """An image of the model's own style, or plain digits where nothing can be drawn; and a note."""
     try:
         style = name if name in captcha_helpers.STYLES else "stars"
         images, labels = captcha_helpers.generate(style, 1, seed=0)
-        return images[0], labels[0]
+        return images[0], labels[0], ""
     except ImportError:
         from PIL import Image, ImageDraw
 
         picture, label = Image.new("RGB", (140, 44), "white"), "204857"
         ImageDraw.Draw(picture).text((12, 6), label, "black", font_size=30)
-        return picture, label
+        return picture, label, "; plain digits, not its style"
 
 
 def _one_line(what: object) -> str:
