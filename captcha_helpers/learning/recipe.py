@@ -252,7 +252,7 @@ def _check_places(
     for path in (Path(out), resume_path(out)):
         check_writable(path)
     cut_off = resume_path(out).exists()
-    more = ", or go on with the training that was cut off by resume=True (--resume)"
+    more = ", or continue the interrupted training with resume=True (--resume)"
     refuse_existing(out, overwrite=replaced, more=more if cut_off else "")
 
 

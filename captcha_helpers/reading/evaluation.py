@@ -130,7 +130,9 @@ class Evaluation:
                 "that knows these characters and lengths, or train one on such images"
             )
         doubtful = doubt([reading.confidence for reading in self.readings])
-        return [*said, doubtful] if doubtful else said
+        if doubtful:
+            said.append(f"{doubtful}; try another model, or train one on such images")
+        return said
 
     def __str__(self) -> str:
         s = self.score
