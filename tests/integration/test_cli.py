@@ -414,8 +414,7 @@ def test_readings_below_the_least_confidence_have_no_text(strangers: Path, tmp_p
 
 def test_predict_reads_standard_input(folder: Path):
     image = image_files(folder)[0]
-    given = [line.encode() for line in ("predict", "stars", "-")]
-    command = [sys.executable, "-m", "captcha_helpers", *(word.decode() for word in given)]
+    command = [sys.executable, "-m", "captcha_helpers", "predict", "stars", "-"]
     with open(image, "rb") as file:
         done = subprocess.run(command, stdin=file, capture_output=True, check=False)
     name, text, _ = done.stdout.decode().split("\t")
