@@ -10,6 +10,9 @@ export MALLOC_MMAP_THRESHOLD_ ?= 4294967296
 export MALLOC_TRIM_THRESHOLD_ ?= 17179869184
 export MALLOC_TOP_PAD_ ?= 268435456
 
+# Importing captcha_helpers sets it too; this is for what imports onnxruntime before.
+export ORT_DISABLE_TELEMETRY ?= 1
+
 .DEFAULT_GOAL := help
 .PHONY: help coverage install notebooks lab test check quick lowest newest lint types docs samples fonts pretrained models readme benchmark wheel constraints repository clean
 
