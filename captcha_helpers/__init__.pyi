@@ -109,6 +109,7 @@ from .reading.robustness import Damage as Damage
 from .reading.robustness import DamageScore as DamageScore
 from .reading.robustness import robustness as robustness
 from .reading.runtimes import open_model as open_model
+from .reading.safety import ModelFileError as ModelFileError
 from .reading.shipped import shipped_models as shipped_models
 from .results import load_results as load_results
 from .results import save_result as save_result

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from captcha_helpers.core.charset import BLANK_INDEX
 from captcha_helpers.core.ctc import LengthError, read_strings, softmax
 from captcha_helpers.reading.mask import fit, one_case
-from captcha_helpers.reading.model_file import ModelSpec
+from captcha_helpers.reading.model_file import ModelFileError, ModelSpec
 
 LOOKALIKES = (
     "0Oo",
@@ -77,6 +77,29 @@ class Reading:
         )
 
 
+def refuse_infinite(logits: NDArray[np.floating]) -> None:
+    """See to it that a model's output means something.
+
+    Args:
+        logits: Any shape.
+
+    Raises:
+        ModelFileError: If a number is infinite, or is none.
+
+    Example:
+        >>> refuse_infinite(np.array([0.0, np.nan]))
+        Traceback (most recent call last):
+            ...
+        captcha_helpers.reading.safety.ModelFileError: the model's output is nan, and not ...
+    """
+    if not np.isfinite(logits).all():
+        wrong = logits[~np.isfinite(logits)][0]
+        raise ModelFileError(
+            f"the model's output is {wrong}, and not a finite number: its training failed, or its "
+            "file is damaged"
+        )
+
+
 class Decoder:
     """Reads a model's logits, with what the specification's mask tells of the strings.
 
@@ -118,7 +141,9 @@ class Decoder:
 
         Raises:
             LengthError: If T frames are too few for the length.
+            ModelFileError: If a logit is not finite.
         """
+        refuse_infinite(logits)
         read = self._read_positions if self._positions else self._read_frames
         return read(self._allowed(logits))
 

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import json
 import os
+import unicodedata
 from dataclasses import asdict, dataclass, field, fields
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,11 +24,18 @@ from captcha_helpers.core.charset import BLANK_INDEX, Charset
 from captcha_helpers.data.images import ImageSource, prepare
 from captcha_helpers.data.processing import Processing
 from captcha_helpers.reading.mask import Mask
-from captcha_helpers.reading.runtimes import MEMBER, SIDECAR, format_of
+from captcha_helpers.reading.runtimes import MAX_SAID, MEMBER, SIDECAR, spec_of
+from captcha_helpers.reading.safety import ModelFileError
 
-__all__ = ["MEMBER", "SIDECAR", "ModelSpec", "read_spec"]
+__all__ = ["MEMBER", "SIDECAR", "ModelFileError", "ModelSpec", "read_spec"]
 
 Head = Literal["ctc", "per_position"]
+
+MAX_SIDE = 2048  # pixels of what a model sees
+MAX_LENGTH = 256  # characters of a label
+MAX_CHARACTERS = 50_000
+# Unicode's categories of what cannot be seen: controls, marks of direction, halves of characters.
+UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 # Fields that came later, and the schema they came with.
 ADDED = {"processing": 2, "channels": 3, "mask": 4}
@@ -59,7 +68,7 @@ class ModelSpec:
         mask: Which strings the model may read; all by default.
 
     Raises:
-        ValueError: If the head is unknown, a size is not positive, there are neither 1 nor 3
+        ValueError: If the head is unknown, a size is out of bounds, there are neither 1 nor 3
             channels or the charset is not valid.
 
     Example:
@@ -82,12 +91,18 @@ class ModelSpec:
         Charset(self.charset)  # refuses an empty one and repeats
         if self.head not in ("ctc", "per_position"):
             raise ValueError(f"head must be 'ctc' or 'per_position', received {self.head!r}")
-        if min(self.height, self.width) < 1 or not 1 <= self.length[0] <= self.length[1]:
+        sides = (self.height, self.width)
+        if not all(_is_whole(side) and 1 <= side <= MAX_SIDE for side in sides):
             raise ValueError(
-                f"height, width and length must be positive, received height={self.height}, "
-                f"width={self.width}, length={self.length}"
+                f"height and width must be whole numbers from 1 to {MAX_SIDE}, "
+                f"received height={self.height!r}, width={self.width!r}"
             )
-        if self.channels not in (1, 3):
+        if not _is_span(self.length, MAX_LENGTH):
+            raise ValueError(
+                f"length must be two whole numbers from 1 to {MAX_LENGTH}, the smaller one first, "
+                f"received {self.length!r}"
+            )
+        if not _is_whole(self.channels) or self.channels not in (1, 3):
             raise ValueError(f"channels must be 1 (grey) or 3 (RGB), received {self.channels!r}")
 
     @property
@@ -140,31 +155,75 @@ class ModelSpec:
         """Read what `to_json` wrote.
 
         Raises:
-            ValueError: If the text is something else, or was written by a later version.
+            ModelFileError: If the text is something else, has values of other types or out of
+                bounds, or was written by a later version.
         """
         try:
             values = json.loads(text)
             schema, blank = values["schema"], values["blank_index"]
             if schema not in range(1, SCHEMA + 1) or blank != BLANK_INDEX:
-                raise ValueError(
-                    f"it has schema {schema} and blank index {blank}, this version of "
-                    f"captcha_helpers reads schema 1 to {SCHEMA} and "
+                raise ModelFileError(
+                    f"it has schema {str(schema)[:20]} and blank index {str(blank)[:20]}, this "
+                    f"version of captcha_helpers reads schema 1 to {SCHEMA} and "
                     f"{BLANK_INDEX}; update it"
                 )
             names = [one.name for one in fields(cls) if ADDED.get(one.name, 1) <= schema]
             known = {name: values[name] for name in names}
-            known["length"] = tuple(known["length"])
+            known["charset"] = _characters_of(known["charset"])
+            known["length"] = _tuple_of(known["length"])
+            if not isinstance(known["training"], dict):
+                raise ValueError("training must be an object")
             if "processing" in known:
                 known["processing"] = Processing(**known["processing"])
             if "mask" in known:
                 known["mask"] = _mask_of(**known["mask"])
             return cls(**known)
-        except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
-            raise ValueError(f"this is no model specification ({error!r})") from None
+        except ModelFileError:
+            raise
+        # RecursionError: lists in lists, thousands deep
+        except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+            said = f"{type(error).__name__}: {error}"[:MAX_SAID]
+            raise ModelFileError(f"this is no model specification ({said})") from None
 
 
-def _mask_of(length: list[int] | None = None, **known: Any) -> Mask:
-    return Mask(**known, length=None if length is None else (length[0], length[1]))
+def _is_whole(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def _is_span(value: object, most: int) -> bool:
+    """Whether this is two whole numbers from 1 to `most`, the smaller one first."""
+    if not (isinstance(value, tuple) and len(value) == 2 and all(map(_is_whole, value))):
+        return False
+    return bool(1 <= value[0] <= value[1] <= most)
+
+
+def _tuple_of(value: object) -> tuple[Any, ...]:
+    if not isinstance(value, list):
+        raise ValueError(f"length must be a list of two numbers, not {value!r:.50}")
+    return tuple(value)
+
+
+def _characters_of(charset: object) -> str:
+    """Characters as they come from a file: those that would garble a terminal are refused."""
+    if not isinstance(charset, str):
+        raise ValueError(f"the charset must be a text, not {charset!r:.50}")
+    if len(charset) > MAX_CHARACTERS:
+        raise ValueError(f"the charset has more than {MAX_CHARACTERS:,} characters")
+    unseen = [char for char in charset if unicodedata.category(char) in UNSEEN]
+    if unseen:
+        raise ValueError(f"the charset has characters that cannot be seen: {unseen[:5]!r}")
+    return charset
+
+
+def _mask_of(
+    charset: str | None = None, length: list[int] | None = None, ignore_case: bool = False
+) -> Mask:
+    span = None if length is None else _tuple_of(length)
+    if span is not None and not _is_span(span, MAX_LENGTH):
+        raise ValueError(f"the mask's length {span!r:.50} must be two whole numbers from 1 up")
+    if not isinstance(ignore_case, bool):
+        raise ValueError(f"ignore_case must be true or false, not {ignore_case!r:.50}")
+    return Mask(None if charset is None else _characters_of(charset), span, ignore_case)
 
 
 def read_spec(path: str | os.PathLike[str]) -> ModelSpec:
@@ -178,15 +237,16 @@ def read_spec(path: str | os.PathLike[str]) -> ModelSpec:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no model, or one without a specification.
+        ModelFileError: If it is no model, or one without a specification.
     """
     path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"there is no model file {str(path)!r}; check the path")
-    text = format_of(path).spec(path)
+    text = spec_of(path)
     if text is None:
-        raise ValueError(
+        raise ModelFileError(
             f"{str(path)!r} does not say which characters it reads; save models with "
             "captcha_helpers.save_model and convert them with captcha_helpers.export"
         )
-    return ModelSpec.from_json(text)
+    try:
+        return ModelSpec.from_json(text)
+    except ModelFileError as error:
+        raise ModelFileError(f"{str(path)!r}: {error}") from None

@@ -20,10 +20,11 @@ from captcha_helpers.core.files import write_bytes
 from captcha_helpers.data.images import ImageSource
 from captcha_helpers.data.labels import image_files
 from captcha_helpers.data.processing import Processing
-from captcha_helpers.reading.decoder import Decoder, Reading
+from captcha_helpers.reading.decoder import Decoder, Reading, refuse_infinite
 from captcha_helpers.reading.mask import MaskWarning, missing_characters
 from captcha_helpers.reading.model_file import MEMBER, ModelSpec, read_spec
-from captcha_helpers.reading.runtimes import Run, keras_run, open_model
+from captcha_helpers.reading.runtimes import MAX_SAID, Run, keras_run, open_model
+from captcha_helpers.reading.safety import ModelFileError
 from captcha_helpers.reading.shipped import model_path
 
 if TYPE_CHECKING:
@@ -196,20 +197,54 @@ def load(
     Raises:
         FileNotFoundError: If there is no such file.
         ImportError: If the runtime for this format is not installed.
-        ValueError: If it is something else, damaged, or has no specification; if the model has no
-            character of `charset`.
+        ModelFileError: If it is something else, damaged, has no specification or one that does not
+            fit the model, or might do harm; see ``docs/reliability.md``.
+        ValueError: If the model has no character of `charset`.
         LengthError: If the model has too few frames for `length`.
     """
     name, path = Path(path).name, model_path(path)
     spec = read_spec(path)
     mask = spec.mask.but(charset=charset, length=length, ignore_case=ignore_case)
     spec = replace(spec, mask=mask, processing=processing or spec.processing)
-    reader = Recognizer(open_model(path), spec, name=name)
+    run = open_model(path)
+    _try(run, spec, path)
+    reader = Recognizer(run, spec, name=name)
     if reader.decoder.missing:
         warnings.warn(missing_characters(reader.decoder.missing), MaskWarning, stacklevel=2)
     if mask.length is not None:  # an impossible one is told now
         reader.read_prepared(np.zeros((1, spec.height, spec.width, spec.channels), np.uint8))
     return reader
+
+
+def _try(run: Run, spec: ModelSpec, path: Path) -> None:
+    """Let the model read an empty image, and see whether the specification is that of the model."""
+    blank = np.full((1, spec.height, spec.width, spec.channels), 255, np.uint8)
+    try:
+        logits = run(blank)
+    except Exception as error:  # each runtime has its own
+        said = " ".join(str(error).split())[:MAX_SAID]
+        raise ModelFileError(
+            f"{str(path)!r} does not read images of {spec.width}x{spec.height} pixels and "
+            f"{spec.channels} channels, as its specification says ({said})"
+        ) from None
+    classes, most = Charset(spec.charset).num_classes, spec.length[1]
+    steps = logits.shape[1] if logits.ndim == 3 else 0
+    if logits.shape != (1, steps, classes):
+        raise ModelFileError(
+            f"{str(path)!r} gives logits of the shape {logits.shape}, but its specification has "
+            f"{classes} classes: {classes - 1} characters and the blank"
+        )
+    if spec.head == "per_position" and steps != most:
+        raise ModelFileError(
+            f"{str(path)!r} gives {steps} positions, but its specification has {most}"
+        )
+    # Even of one character repeated: CTC needs a blank between two.
+    if spec.head == "ctc" and most > 1 and steps <= most:
+        raise ModelFileError(
+            f"{str(path)!r} gives {steps} frames, too few for the {most} characters that its "
+            "specification says; has it one head per position?"
+        )
+    refuse_infinite(logits)
 
 
 def from_keras(model: keras.Model, spec: ModelSpec, name: str = "") -> Recognizer:

@@ -11,8 +11,7 @@ import json
 import os
 import sys
 import threading
-import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -20,10 +19,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from captcha_helpers.core.extras import needs
+from captcha_helpers.reading.safety import (
+    MAX_TEXT,
+    ModelFileError,
+    check_archive,
+    check_keras_config,
+    check_litert,
+    check_onnx,
+    onnx_metadata,
+    read_limited,
+    read_text_member,
+)
 
 if TYPE_CHECKING:
     import keras
 
+MAX_SAID = 500  # characters of what a library says of a file that it cannot open
 _CACHED = 8  # images at a time, whose layers fit into a processor's cache
 
 Opened = TypeVar("Opened")
@@ -53,7 +64,7 @@ def format_of(path: str | os.PathLike[str]) -> Format:
     """Tell the format of a file by its ending; a folder is a SavedModel.
 
     Raises:
-        ValueError: If no format has this ending.
+        ModelFileError: If no format has this ending.
 
     Example:
         >>> format_of("model.onnx").extra
@@ -63,7 +74,7 @@ def format_of(path: str | os.PathLike[str]) -> Format:
     known = FORMATS.get("folder" if path.is_dir() else path.suffix)
     if known is None:
         endings = ", ".join(suffix for suffix in FORMATS if suffix != "folder")
-        raise ValueError(f"{str(path)!r} is no model: its name must end in one of {endings}")
+        raise ModelFileError(f"{str(path)!r} is no model: its name must end in one of {endings}")
     return known
 
 
@@ -81,7 +92,7 @@ def open_model(path: str | os.PathLike[str]) -> Run:
     Raises:
         FileNotFoundError: If there is no such file.
         ImportError: If the runtime for this format is not installed.
-        ValueError: If the file is damaged, or something else than its name says.
+        ModelFileError: If the file is damaged, or something else than its name says.
     """
     known = format_of(_existing(path))
     if known.open is None:
@@ -101,12 +112,14 @@ def load_keras(path: str | os.PathLike[str]) -> keras.Model:
     Raises:
         FileNotFoundError: If there is no such file.
         ImportError: If Keras is not installed.
-        ValueError: If it is a file of another kind, or cannot be opened. If another version of
+        ModelFileError: If it is a file of another kind, or cannot be opened. If another version of
             Keras wrote it, both are named.
     """
     known = format_of(_existing(path))
     if known.load is None:
-        raise ValueError(f"{os.fspath(path)!r} is no Keras model; use the file it was made from")
+        raise ModelFileError(
+            f"{os.fspath(path)!r} is no Keras model; use the file it was made from"
+        )
     return _opened(path, known, known.load)
 
 
@@ -115,6 +128,31 @@ def _existing(path: str | os.PathLike[str]) -> Path:
     if not path.exists():
         raise FileNotFoundError(f"there is no model file {str(path)!r}; check the path")
     return path
+
+
+def spec_of(path: str | os.PathLike[str]) -> str | None:
+    """Find what a model file says of itself, inside or beside it.
+
+    Args:
+        path: As `open_model`.
+
+    Returns:
+        The specification, JSON; None if there is none.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ModelFileError: If it is damaged, or something else than its name says.
+    """
+    path = _existing(path)
+    known = format_of(path)
+    try:
+        return known.spec(path)
+    except ModelFileError:
+        raise
+    except Exception as error:  # zipfile, zlib, numpy and struct have each their own
+        raise ModelFileError(
+            f"{str(path)!r} is not a {path.suffix or 'model'} file, or it is damaged ({error})"
+        ) from None
 
 
 def _opened(
@@ -126,11 +164,13 @@ def _opened(
         return opener(path)
     except ModuleNotFoundError as error:
         raise ImportError(needs(f"Opening {path.name} needs {error.name}", known.extra)) from error
+    except ModelFileError as error:
+        raise ModelFileError(f"{str(path)!r} is not opened: {error}") from None
     except Exception as error:  # each runtime has its own
         raise _cannot_open(path, error) from error
 
 
-def _cannot_open(path: Path, error: Exception) -> ValueError:
+def _cannot_open(path: Path, error: Exception) -> ModelFileError:
     """Say that a file cannot be opened and, if it may be the cause, which Keras wrote it."""
     advice = "is it damaged, or something else?"
     wrote = _keras_version(path)
@@ -140,17 +180,20 @@ def _cannot_open(path: Path, error: Exception) -> ValueError:
             f"Keras {wrote} wrote it and this is Keras {here}: install that version, or export the "
             "model to ONNX where it opens"
         )
-    return ValueError(f"{str(path)!r} cannot be opened; {advice} ({error})")
+    said = " ".join(str(error).split())[:MAX_SAID]
+    return ModelFileError(
+        f"{str(path)!r} cannot be opened; {advice} ({said or type(error).__name__})"
+    )
 
 
 def _keras_version(path: Path) -> str:
     """Which Keras wrote a ``.keras`` file; empty if that is unknown or the one of now."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            wrote = str(json.loads(archive.read("metadata.json"))["keras_version"])
-    except (zipfile.BadZipFile, OSError, KeyError, ValueError):
+        wrote = str(json.loads(read_text_member(path, "metadata.json") or "")["keras_version"])
+    except Exception:  # it is damaged, which is told already
         return ""
-    return "" if wrote == sys.modules["keras"].__version__ else wrote
+    here = sys.modules.get("keras")
+    return "" if here is None or wrote == here.__version__ else wrote
 
 
 def keras_run(model: keras.Model) -> Run:
@@ -181,9 +224,22 @@ def _one_at_a_time(run: Run) -> Run:
 
 
 def _load_keras(path: Path) -> keras.Model:
+    in_archive = path.suffix == ".keras"
+    config = read_text_member(path, "config.json") if in_archive else _config_in_h5(path)
+    if config is None:
+        raise ModelFileError("it does not describe a model")
+    check_keras_config(config)
     import keras
 
-    return keras.models.load_model(path, compile=False)
+    return keras.models.load_model(path, compile=False, safe_mode=True)
+
+
+def _config_in_h5(path: Path) -> str | None:
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        config = file.attrs.get("model_config")
+        return config.decode() if isinstance(config, bytes) else config
 
 
 def _load_weights(path: Path) -> keras.Model:
@@ -210,7 +266,9 @@ def _open_onnx(path: Path) -> Run:
     options = onnxruntime.SessionOptions()
     # Threads that wait for work in a loop take the processor's time from those that have some.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    data = read_limited(path)
+    check_onnx(data)
+    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
 
     def run(images: NDArray[np.uint8]) -> NDArray[np.floating]:
         rgba = np.full((*images.shape[:3], 4), 255, np.uint8)
@@ -224,7 +282,9 @@ def _open_onnx(path: Path) -> Run:
 def _open_litert(path: Path) -> Run:
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(model_content=path.read_bytes(), num_threads=1)
+    data = read_limited(path)
+    check_litert(data)
+    interpreter = Interpreter(model_content=data, num_threads=1)
     interpreter.allocate_tensors()
     (entry,), (exit_,) = interpreter.get_input_details(), interpreter.get_output_details()
     scale, zero = exit_["quantization"]  # scale 0 if the logits are floats
@@ -241,74 +301,27 @@ def _open_litert(path: Path) -> Run:
     return _one_at_a_time(run)
 
 
-def _spec_in_keras(path: Path) -> str | None:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.read(MEMBER).decode() if MEMBER in archive.namelist() else None
-    except (zipfile.BadZipFile, IsADirectoryError):
-        raise ValueError(f"{str(path)!r} is not a .keras file, or it is damaged") from None
+def _spec_in_archive(path: Path) -> str | None:
+    return read_text_member(path, MEMBER)
 
 
 def _spec_in_weights(path: Path) -> str | None:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return str(file[MEMBER]) if MEMBER in file.files else None
-    except (ValueError, OSError, AttributeError, zipfile.BadZipFile):
-        raise ValueError(f"{str(path)!r} is not a file of weights, or it is damaged") from None
+    check_archive(path)
+    with np.load(path, allow_pickle=False) as file:
+        return str(file[MEMBER]) if MEMBER in file.files else None
 
 
 def _spec_in_onnx(path: Path) -> str | None:
-    """Find the specification among the metadata, without opening the model, which takes longer."""
-    metadata = 14  # the field ModelProto.metadata_props, whose entries have the fields key, value
-    try:
-        for field, value in _protobuf_fields(memoryview(path.read_bytes())):
-            entry = dict(_protobuf_fields(value)) if field == metadata else {}
-            if bytes(entry.get(1, b"")) == MEMBER.encode():
-                return bytes(entry[2]).decode()
-    except (ValueError, IndexError, KeyError):
-        raise ValueError(f"{str(path)!r} is not an ONNX file, or it is damaged") from None
-    return None
-
-
-def _protobuf_fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """The fields of a protobuf message that hold bytes: number and value of each.
-
-    Source: the encoding on protobuf.dev; numbers are in groups of seven bits, the lowest first.
-    """
-    place = 0
-
-    def number() -> int:
-        nonlocal place
-        value = shift = 0
-        while True:
-            byte = message[place]
-            place += 1
-            value |= (byte & 127) << shift
-            shift += 7
-            if byte < 128:
-                return value
-
-    while place < len(message):
-        field, kind = divmod(number(), 8)
-        if kind not in (0, 1, 2, 5):
-            raise ValueError("this is no protobuf message")
-        size = number() if kind in (0, 2) else {1: 8, 5: 4}[kind]
-        if kind == 0:
-            continue
-        if place + size > len(message):
-            raise ValueError("the message is cut off")
-        if kind == 2:
-            yield field, message[place : place + size]
-        place += size
+    return onnx_metadata(read_limited(path), MEMBER)
 
 
 def _spec_beside(path: Path) -> str | None:
     sidecar = path.parent / SIDECAR
-    return sidecar.read_text(encoding="utf-8") if sidecar.exists() else None
+    return read_limited(sidecar, MAX_TEXT).decode() if sidecar.exists() else None
 
 
 FORMATS = {
-    ".keras": Format("train", _spec_in_keras, load=_load_keras),
+    ".keras": Format("train", _spec_in_archive, load=_load_keras),
     ".h5": Format("train", _spec_beside, load=_load_keras),
     ".onnx": Format("predict", _spec_in_onnx, open=_open_onnx),
     ".tflite": Format("export", _spec_beside, open=_open_litert),

@@ -7,10 +7,12 @@ the builder in `core.models` makes the network anew.
 
 from __future__ import annotations
 
+import inspect
 import io
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -35,16 +37,11 @@ def save_weights(model: keras.Model, spec: ModelSpec, path: str | os.PathLike[st
     Raises:
         ValueError: If the name ends otherwise, or no builder has the model's name.
     """
-    from captcha_helpers.core import models
-
     if Path(path).suffix != ".npz":
         raise ValueError(
             f"the name of a file of weights ends in .npz, received {os.fspath(path)!r}"
         )
-    if not hasattr(models, model.name):
-        raise ValueError(
-            f"captcha_helpers.core.models has no builder {model.name!r}; use save_model instead"
-        )
+    _builder(model.name)
     # Those of few numbers, such as the variances of batch normalisation, keep their 32 bits.
     values = {
         one.path: array.astype(np.float16 if array.ndim > 1 else np.float32)
@@ -67,15 +64,26 @@ def load_weights(path: str | os.PathLike[str]) -> keras.Model:
 
     Raises:
         KeyError: If the file lacks weights of the model.
+        ValueError: If they are of another network, or of one that we cannot build.
     """
-    from captcha_helpers.core import models
-
     spec = read_spec(path)
     size = {"height": spec.height, "width": spec.width}
     if spec.channels != 1:
         size["channels"] = spec.channels
     with np.load(path, allow_pickle=False) as file:
-        build = getattr(models, str(file[BUILDER]))
+        build = _builder(str(file[BUILDER]))
         model = build(Charset(spec.charset), length=spec.length[1], **size)
         model.set_weights([file[one.path].astype(np.float32) for one in model.weights])
     return model
+
+
+def _builder(name: str) -> Callable[..., keras.Model]:
+    """The function in `core.models` that builds the networks of this name."""
+    from captcha_helpers.core import models
+
+    build = vars(models).get(name)
+    if name.startswith("_") or not inspect.isfunction(build) or build.__module__ != models.__name__:
+        raise ValueError(
+            f"captcha_helpers.core.models has no builder {name!r}; use save_model instead"
+        )
+    return cast("Callable[..., keras.Model]", build)
