@@ -45,6 +45,8 @@ class Processing:
         strong: Make strokes a pixel thicker (`thicken`).
         auto_crop: Cut away the empty edges (`auto_crop`).
         clahe: Raise the contrast of each part on its own (`clahe`); takes OpenCV.
+        frame: Which frame of an animation is read: ``"first"``, ``"last"``, ``"most_ink"`` (where
+            most pixels differ from the background) or ``"blended"`` (the mean of all).
 
     Raises:
         ValueError: If a value is none of these.
@@ -61,6 +63,7 @@ class Processing:
     strong: bool = False
     auto_crop: bool = False
     clahe: bool = False
+    frame: Literal["first", "last", "most_ink", "blended"] = "first"
 
     def __post_init__(self) -> None:
         if self.invert not in ("no", "auto", "always"):
@@ -68,6 +71,8 @@ class Processing:
         for name in ("strong", "auto_crop", "clahe"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be True or False, received {getattr(self, name)!r}")
+        if self.frame not in _FRAMES:
+            raise ValueError(f"frame must be one of {', '.join(_FRAMES)}, received {self.frame!r}")
 
     def apply(self, image: Pixels) -> Pixels:
         """Do all that is asked for.
@@ -114,7 +119,8 @@ class Processing:
             >>> Processing(invert="always").describe()
             ['take 255 less the value']
         """
-        return [_IN_WORDS[change] for _, change in self._changes()]
+        chosen = [] if self.frame == "first" else [f"of an animation {_FRAMES[self.frame]}"]
+        return chosen + [_IN_WORDS[change] for _, change in self._changes()]
 
     def _changes(self) -> list[tuple[str, Callable[[Pixels], Pixels]]]:
         """Name and function of each step, in order."""
@@ -150,6 +156,25 @@ def is_dark(image: Pixels) -> bool:
     grey = _grey(image)
     excess = 2 * int(grey.sum(dtype=np.int64)) - round(2 * _ground(grey)) * grey.size
     return excess > 0 or (excess == 0 and bool(grey[0, 0] < 128))
+
+
+def ink(image: Pixels) -> int:
+    """Count the pixels that differ from the background.
+
+    Args:
+        image: ``(H, W)`` or ``(H, W, 3)`` uint8.
+
+    Returns:
+        How many pixels differ from the median of the outermost ones by `LEAST_CONTRAST` or more.
+
+    Example:
+        >>> image = np.full((6, 20), 90, np.uint8)
+        >>> image[2:4, 5:15] = 30
+        >>> ink(image)
+        20
+    """
+    grey = _grey(image)
+    return int((np.abs(grey - _ground(grey)) >= LEAST_CONTRAST).sum())
 
 
 def invert(image: Pixels) -> Pixels:
@@ -283,6 +308,12 @@ def _span(places: NDArray[np.integer], margin: int, size: int) -> slice:
     return slice(first, min(size, max(last, first + LEAST_SIDE)))
 
 
+_FRAMES = {
+    "first": "take the first frame",
+    "last": "take the last frame",
+    "most_ink": "take the frame in which most pixels differ from the background",
+    "blended": "take the mean of all frames",
+}
 _DARK = (
     "the mean of all pixels is above the median of the outermost ones, or the same and the first "
     "pixel below 128"

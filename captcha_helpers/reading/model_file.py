@@ -39,7 +39,8 @@ UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 # Fields that came later, and the schema they came with.
 ADDED = {"processing": 2, "channels": 3, "mask": 4}
-SCHEMA = max(ADDED.values())
+WITH_FRAME = 5  # the schema in which the processing may choose a frame of an animation
+SCHEMA = max(*ADDED.values(), WITH_FRAME)
 TO_WHITE = "flatten transparency onto white"
 TO_GREY = "grey by ITU-R 601 (0.299 R + 0.587 G + 0.114 B)"
 BY_GREY = (
@@ -111,11 +112,13 @@ class ModelSpec:
         names = ("height", "width", "processing", "channels")
         return {name: getattr(self, name) for name in names}
 
-    def prepare(self, image: ImageSource) -> NDArray[np.uint8]:
+    def prepare(self, image: ImageSource, *, strict: bool = True) -> NDArray[np.uint8]:
         """Turn an image into what the model sees; see `captcha_helpers.prepare`.
 
         Args:
-            image: A path, bytes, a Pillow image or an array.
+            image: Anything that `captcha_helpers.load_image` takes.
+            strict: Whether damaged files are refused that can be decoded in part, and images of one
+                colour, in which there is nothing to read.
 
         Returns:
             ``(height, width, channels)`` uint8, 0–255.
@@ -124,10 +127,10 @@ class ModelSpec:
             ImageError: If the image cannot be used.
 
         Example:
-            >>> ModelSpec("01", (4, 4), 48, 160).prepare(np.zeros((20, 60, 3), np.uint8)).shape
+            >>> ModelSpec("01", (4, 4), 48, 160).prepare(np.eye(20, 60, dtype=np.uint8)).shape
             (48, 160, 1)
         """
-        return prepare(image, **self.preparation)
+        return prepare(image, **self.preparation, strict=strict, allow_blank=not strict)
 
     def to_json(self, **more: Any) -> str:
         """Write the specification as JSON, which other languages read too.
@@ -143,6 +146,10 @@ class ModelSpec:
         used = [name for name in ADDED if getattr(self, name) != defaults[name]]
         # The lowest that will do: older versions read what they understand and refuse the rest.
         schema = max([1, *map(ADDED.__getitem__, used)])
+        if self.processing.frame == defaults["processing"].frame:
+            del values["processing"]["frame"]
+        else:
+            schema = WITH_FRAME
         values = {name: value for name, value in values.items() if ADDED.get(name, 1) <= schema}
         steps = self.processing.describe()
         first = [TO_GREY] if self.channels == 1 else [BY_GREY] if steps else []
