@@ -222,7 +222,7 @@ class _Jpeg:
                 known[told] = [0 if whole else bits & 15] * len(known[told])
 
     def found(self, damage: str = "") -> Container:
-        missing = any(bits != 0 for known in self.unknown.values() for bits in known)
+        missing = any(known.count(0) < _COEFFICIENTS for known in self.unknown.values())
         if missing and self.frame in _HUFFMAN_FRAMES:
             damage = damage or "the scans at its end are missing"
         # What other coders than Huffman's make of an end is no sign of damage.

@@ -117,15 +117,17 @@ def open_rgb(
         )
     name = _name_of(source)
     try:
-        image = _open(source, name, max_pixels, frame, strict)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's, of what is odd about metadata
+            image = _open(source, name, max_pixels, frame, strict)
     except MemoryError:
         raise ImageError(name, "there is not enough memory for it; shrink or crop it") from None
     if not allow_blank and image.getcolors(1) is not None:
         raise BlankImageError(
             name,
-            "all of it is one colour, so there is nothing to read. Is it a placeholder, the empty "
-            "first frame of an animation (choose another frame), or white on a transparent "
-            "background?",
+            "it is blank: all of it is one colour, so there is nothing to read. Is it a "
+            "placeholder, the empty first frame of an animation (choose another frame) or white on "
+            "a transparent background?",
         )
     return image
 
@@ -164,9 +166,7 @@ def _open(
             f"got {type(source).__name__}"
         )
     if len(data) > limit:
-        raise TooManyPixelsError(
-            name, f"it has more than {limit:,} bytes and was not decoded; shrink or crop it"
-        )
+        raise _too_many_bytes(name, limit)
     return _decode(data, name, max_pixels, frame, strict)
 
 
@@ -190,23 +190,29 @@ def _from_text(text: str, name: str) -> bytes:
 
 def _from_file(path: str | os.PathLike[str], name: str, limit: int) -> bytes:
     try:
-        mode = os.stat(path).st_mode
-        if stat.S_ISDIR(mode):
-            raise ImageError(name, "it is a folder, which cannot be opened as an image")
-        if not stat.S_ISREG(mode):  # it may have no end, or wait for somebody to write
-            raise ImageError(
-                name, "it is not a regular file, but a pipe or a device; pass the bytes that it gives"
-            )
-        with open(path, "rb") as file:
-            return file.read(limit + 1)
+        with open(path, "rb", opener=_open_without_waiting) as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):  # it may have no end, or wait for who writes
+                raise ImageError(
+                    name,
+                    "it is a pipe or a device and no regular file; pass the bytes that it gives",
+                )
+            if found.st_size > limit:
+                raise _too_many_bytes(name, limit)
+            return file.read()
     except FileNotFoundError:
         raise ImageError(name, "there is no such file; check the path") from None
     except OSError as err:
         raise ImageError(name, f"the file cannot be opened ({err.strerror})") from None
-    except ValueError as err:  # a NUL in the path
+    except ValueError as err:
         if isinstance(err, ImageError):
             raise
-        raise ImageError(name, f"this is no path ({err})") from None
+        raise ImageError(name, f"this is no path ({err})") from None  # it has a NUL in it
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    """Open a pipe even if nobody writes into it."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _from_stream(file: BinaryIO, name: str, limit: int) -> bytes:
@@ -264,13 +270,12 @@ def _is_cut(image: Image.Image, found: Container) -> bool:
 
 def _opened(data: bytes, kind: str, name: str, max_pixels: int | None) -> Image.Image:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what is odd about metadata
-            return Image.open(io.BytesIO(data), formats=(kind,))
+        return Image.open(io.BytesIO(data), formats=(kind,))
     except UnidentifiedImageError:
         if kind == "AVIF" and not _reads_avif():
             raise NotAnImageError(
-                name, "this Pillow reads no AVIF; install Pillow 11.3 or later, or convert it to PNG"
+                name,
+                "this Pillow reads no AVIF; install Pillow 11.3 or later, or save it as PNG",
             ) from None
         raise _unreadable(name, "its header makes no sense") from None
     except Image.DecompressionBombError:
@@ -295,9 +300,7 @@ def _from_pillow(
     if found.data:  # the plug-in for AVIF writes down how the image is to be rotated
         orientation = max(orientation, orientation_of(_bytes_of(image.info.get("exif"))))
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            rgb = _frame_of(image, name, frame)
+        rgb = _frame_of(image, name, frame)
         turn = _TRANSPOSE.get(orientation)
         return rgb if turn is None else rgb.transpose(turn)
     except (ImageError, MemoryError):
@@ -425,6 +428,12 @@ def _too_large(name: str, max_pixels: int | None, *, by_pillow: bool = False) ->
     advice = "shrink or crop it" + ("" if max_pixels is None else f", or raise {raised}")
     return TooManyPixelsError(
         name, f"it is larger than {limit:,} pixels and was not decoded{whose}; {advice}"
+    )
+
+
+def _too_many_bytes(name: str, limit: int) -> TooManyPixelsError:
+    return TooManyPixelsError(
+        name, f"it has more than {limit:,} bytes and was not decoded; shrink or crop it"
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from captcha_helpers.data.folders import LabeledImages
-from captcha_helpers.data.images import ImageError, ImageSource, load_image, prepare
+from captcha_helpers.data.images import Frame, ImageError, ImageSource, load_image, prepare
 from captcha_helpers.data.labels import find_labels
 from captcha_helpers.data.processing import Processing
 
@@ -122,6 +122,7 @@ def decoded(
     examples: Iterable[Example],
     skipped: list[tuple[str, str]],
     *,
+    frame: Frame = "first",
     progress: bool | None = None,
 ) -> Iterator[tuple[Example, np.ndarray]]:
     """Decode one image after the other.
@@ -129,7 +130,8 @@ def decoded(
     Args:
         examples: The examples.
         skipped: Name and reason are added for every example without a label, or whose image cannot
-            be read.
+            be read: a blank one is among them.
+        frame: Which frame of an animation; see :func:`captcha_helpers.data.images.load_image`.
         progress: Whether to show a progress bar. By default in a terminal, after the first second.
 
     Yields:
@@ -141,7 +143,7 @@ def decoded(
             skipped.append((example.name, NO_LABEL))
             continue
         try:
-            pixels = load_image(example.image)
+            pixels = load_image(example.image, frame=frame, allow_blank=False)
         except ImageError as error:
             skipped.append((example.name, error.reason))
             continue

@@ -95,9 +95,7 @@ def load_image(
         captcha_helpers.data.decoding.ImageError: nowhere.png: there is no such file; check the path
     """
     return np.array(
-        open_rgb(
-            source, max_pixels=max_pixels, frame=frame, strict=strict, allow_blank=allow_blank
-        )
+        open_rgb(source, max_pixels=max_pixels, frame=frame, strict=strict, allow_blank=allow_blank)
     )
 
 

@@ -301,7 +301,8 @@ def _look(
         raise ValueError(f"on_error must be 'raise' or 'skip', got {on_error!r}")
     skipped: list[tuple[str, str]] = []
     inspection = Inspection()
-    pictures = inspection.watch(decoded(found.examples, skipped, progress=progress))
+    chosen = decoded(found.examples, skipped, frame=processing.frame, progress=progress)
+    pictures = inspection.watch(chosen)
     data = prepare_examples(pictures, shapes, processing)
     if progress is not False:
         print(inspection.result(skipped, found.notes), flush=True)

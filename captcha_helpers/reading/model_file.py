@@ -146,7 +146,7 @@ class ModelSpec:
         used = [name for name in ADDED if getattr(self, name) != defaults[name]]
         # The lowest that will do: older versions read what they understand and refuse the rest.
         schema = max([1, *map(ADDED.__getitem__, used)])
-        if self.processing.frame == defaults["processing"].frame:
+        if self.processing.frame == Processing().frame:
             del values["processing"]["frame"]
         else:
             schema = WITH_FRAME

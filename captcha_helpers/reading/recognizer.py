@@ -49,7 +49,7 @@ class Recognizer:
         >>> spec = ModelSpec("ab", length=(1, 3), height=16, width=32)
         >>> def says_ab(images):
         ...     return np.repeat(9.0 * np.eye(3)[[1, 0, 2]][None], len(images), axis=0)
-        >>> Recognizer(says_ab, spec).read(np.zeros((20, 60, 3), np.uint8)).text
+        >>> Recognizer(says_ab, spec).read(np.eye(20, 60, dtype=np.uint8)).text
         'ab'
     """
 
@@ -63,39 +63,48 @@ class Recognizer:
         self.charset = Charset(spec.charset)
         self.decoder = Decoder(spec)
 
-    def read(self, image: ImageSource) -> Reading:
-        """Read one image: a path, bytes, a Pillow image or an array.
+    def read(self, image: ImageSource, *, strict: bool = True) -> Reading:
+        """Read one image: anything that `captcha_helpers.load_image` takes.
+
+        Args:
+            image: A path, bytes, an open file, base64 text, a Pillow image or an array.
+            strict: Whether damaged files are refused that can be decoded in part, and images of one
+                colour, in which there is nothing to read.
 
         Raises:
             ImageError: If the image cannot be used.
+            ModelFileError: If the model's output is not finite.
         """
-        return next(self.read_many([image]))
+        return next(self.read_many([image], strict=strict))
 
     def read_many(
         self,
         images: str | os.PathLike[str] | Iterable[ImageSource] | NDArray[np.uint8],
         *,
         batch_size: int = 64,
+        strict: bool = True,
     ) -> Iterator[Reading]:
         """Read images one after the other, `batch_size` at a time.
 
         Args:
             images: Anything that `read` takes, any number of them; or a folder, whose images
-                `captcha_helpers.image_files` lists in the same order.
+                `captcha_helpers.image_files` lists in the same order; or the path of one image.
             batch_size: Images that go through the model together.
+            strict: As `read`.
 
         Yields:
             A `Reading` for each image, in order.
 
         Raises:
             ImageError: If an image cannot be used.
-            NotADirectoryError: If a path is given that is no folder.
+            ModelFileError: If the model's output is not finite.
+            NotADirectoryError: If a path is given that leads nowhere.
         """
         if isinstance(images, (str, os.PathLike)):
-            images = image_files(images)
+            images = [images] if Path(images).is_file() else image_files(images)
         batch: list[NDArray[np.uint8]] = []
         for image in images:
-            batch.append(self.spec.prepare(image))
+            batch.append(self.spec.prepare(image, strict=strict))
             if len(batch) == batch_size:
                 yield from self.read_prepared(np.stack(batch))
                 batch = []

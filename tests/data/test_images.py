@@ -1,6 +1,8 @@
 """However an image is stored, a model sees the same; what is none gives one clear error."""
 
+import base64
 import io
+import os
 import pickle
 import struct
 import warnings
@@ -14,7 +16,16 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from captcha_helpers.data.images import ImageError, load_image, prepare, prepare_batch, to_grey
+from captcha_helpers.data.images import (
+    BlankImageError,
+    ImageError,
+    TooManyPixelsError,
+    load_image,
+    prepare,
+    prepare_batch,
+    to_grey,
+)
+from captcha_helpers.data.processing import Processing
 
 REAL = Path(__file__).parents[3] / "shared" / "real"
 
@@ -79,6 +90,9 @@ SAME_PIXELS = {
     "GIF": encoded(Image.fromarray(BAR), "GIF"),
     "BMP": encoded(Image.fromarray(BAR_RGB), "BMP"),
     "WebP": encoded(Image.fromarray(BAR_RGB), "WEBP", lossless=True),
+    "TIFF": encoded(Image.fromarray(BAR_RGB), "TIFF"),
+    "TIFF in LZW": encoded(Image.fromarray(BAR_RGB), "TIFF", compression="tiff_lzw"),
+    "16-bit TIFF": encoded(Image.fromarray(BAR.astype(np.uint16) * 257), "TIFF"),
     "WebP with alpha": encoded(transparent_bar(), "WEBP", lossless=True, exact=True),
     "animated GIF, first frame": encoded(
         Image.fromarray(BAR), "GIF", save_all=True, append_images=[Image.fromarray(255 - BAR)]
@@ -139,11 +153,87 @@ def test_16_bits_are_scaled_not_cut(values):
         np.testing.assert_array_equal(to_grey(source), expected)
 
 
-def test_exif_orientation_is_applied():
+HOLDERS = {
+    "bytearray": bytearray,
+    "memoryview": memoryview,
+    "BytesIO": io.BytesIO,
+    "data URI": lambda data: "data:image/png;base64," + base64.b64encode(data).decode(),
+    "base64": lambda data: base64.b64encode(data).decode(),
+    "base64 in lines": lambda data: base64.encodebytes(data).decode(),
+}
+
+
+@pytest.mark.parametrize("hold", HOLDERS.values(), ids=HOLDERS.keys())
+def test_whatever_holds_the_file_gives_the_same_pixels(hold):
+    np.testing.assert_array_equal(load_image(hold(SAME_PIXELS["RGB PNG"])), BAR_RGB)
+
+
+def test_an_open_file_is_read_from_its_beginning_and_left_where_it_was(tmp_path):
+    (tmp_path / "bar.png").write_bytes(SAME_PIXELS["RGB PNG"])
+    with open(tmp_path / "bar.png", "rb") as file:
+        file.seek(7)
+        np.testing.assert_array_equal(load_image(file), BAR_RGB)
+        assert file.tell() == 7
+    with open(tmp_path / "bar.png") as file, pytest.raises(ImageError, match="mode 'rb'|be read"):
+        load_image(file)
+
+
+def test_avif():
+    pytest.importorskip("PIL.AvifImagePlugin")
+    image = load_image(encoded(Image.fromarray(BAR_RGB), "AVIF", quality=95))
+    np.testing.assert_allclose(image.astype(int), BAR_RGB, atol=20)
+
+
+@pytest.mark.parametrize("text", ["data:image/png;base64,", "iVBORw0KGgo", "data:text/html,"])
+def test_text_that_is_no_image_is_not_repeated(text):
+    with pytest.raises(ImageError) as caught:
+        load_image(text + "A" * 4001)
+    assert len(str(caught.value)) < 300
+    with pytest.raises(ImageError) as caught:
+        load_image("a" * 100_000)
+    assert len(str(caught.value)) < 300
+
+
+STORED = {1: 0, 3: 2, 6: 1, 8: 3}  # EXIF's number, and how often to rotate by 90 degrees before
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize(("orientation", "turns"), STORED.items())
+def test_exif_orientation_is_applied(kind, orientation, turns):
     exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was held upright: turn the stored pixels clockwise
-    turned = load_image(encoded(Image.fromarray(np.rot90(BAR)), "JPEG", exif=exif, quality=95))
-    np.testing.assert_allclose(turned.astype(int), BAR_RGB, atol=12)
+    exif[0x0112] = orientation
+    image = Image.fromarray(np.rot90(BAR_RGB, turns))
+    options = {"lossless": True} if kind == "WEBP" else {} if kind == "TIFF" else {"quality": 95}
+    data = encoded(image, kind, exif=exif, **options)
+    sources = [data, Image.open(io.BytesIO(data))]
+    for source in sources:
+        np.testing.assert_allclose(load_image(source).astype(int), BAR_RGB, atol=12)
+
+
+ODD_EXIF = {
+    "nothing": b"",
+    "text": b"hello",
+    "no tags": b"II*\0\x08\0\0\0\0\0",
+    "a place behind its end": b"II*\0\xff\xff\xff\xff",
+    "65,535 tags": b"MM\0*\0\0\0\x08\xff\xff" + bytes(60_000),
+    "an orientation that there is not": b"II*\0\x08\0\0\0\1\0\x12\1\3\0\1\0\0\0\x63\0\0\0",
+    "an orientation of text": b"II*\0\x08\0\0\0\1\0\x12\1\2\0\1\0\0\0\6\0\0\0",
+}
+
+
+@pytest.mark.parametrize("exif", ODD_EXIF.values(), ids=ODD_EXIF.keys())
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_odd_metadata_changes_nothing_and_warns_of_nothing(kind, exif):
+    plain = encoded(Image.fromarray(BAR_RGB), kind)
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><a tiff:Orientation="99999"/></x:xmpmeta>'
+    odd = encoded(Image.fromarray(BAR_RGB), kind, exif=b"Exif\0\0" + exif)
+    if kind == "JPEG":
+        segment = b"http://ns.adobe.com/xap/1.0/\0" + xmp
+        odd = odd[:2] + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + odd[2:]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(load_image(odd), load_image(plain))
+        np.testing.assert_array_equal(prepare(odd, 12, 20), prepare(plain, 12, 20))
 
 
 def test_a_pillow_image_is_left_as_it_is():
@@ -195,6 +285,103 @@ def test_missing_files_and_folders(tmp_path):
         load_image(tmp_path / "nowhere.png")
     with pytest.raises(ImageError, match="cannot be opened"):
         load_image(tmp_path)
+
+
+NOISE_JPEG = encoded(Image.open(io.BytesIO(PNG)), "JPEG", quality=90)
+PROGRESSIVE = encoded(Image.open(io.BytesIO(PNG)), "JPEG", quality=90, progressive=True)
+
+
+@pytest.mark.parametrize("data", [NOISE_JPEG, PROGRESSIVE], ids=["baseline", "progressive"])
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.8, 0.95])
+def test_a_jpeg_that_ends_early_is_told_though_it_has_an_end(data, share):
+    cut = data[: int(share * len(data))] + b"\xff\xd9"
+    load_image(data)
+    for read in (load_image, lambda image: prepare(image, 48, 144)):
+        with pytest.raises(ImageError, match="damaged or cut short.*strict=False"):
+            read(cut)
+    assert load_image(cut, strict=False).shape == (50, 200, 3)
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("grey", [0, 100, 128, 160])
+def test_a_whole_jpeg_is_not_taken_for_one_that_ends_early(grey, mode, options):
+    """A decoder fills in mid-grey, and an image may have that too."""
+    image = Image.fromarray(np.where(BAR_RGB == 255, grey, BAR_RGB).astype(np.uint8)).convert(mode)
+    assert load_image(encoded(image, "JPEG", **options)).shape == (12, 20, 3)
+
+
+def test_a_png_with_a_wrong_checksum_is_read_if_asked_for():
+    place = PNG.index(b"IDAT") + 4 + int.from_bytes(PNG[(at := PNG.index(b"IDAT")) - 4 : at])
+    broken = PNG[:place] + bytes(4) + PNG[place + 4 :]
+    with pytest.raises(ImageError, match="the checksum of its part IDAT is wrong"):
+        load_image(broken)
+    np.testing.assert_array_equal(load_image(broken, strict=False), load_image(PNG))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names")
+def test_what_need_not_end_is_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    for path in (tmp_path / "a.png", "/dev/zero", "/dev/null"):
+        with pytest.raises(ImageError, match="a pipe or a device"):
+            load_image(path)
+
+
+def test_an_array_has_the_limits_of_a_file():
+    huge = np.broadcast_to(np.uint8(255), (20_000, 20_000))
+    for array in (huge, huge[:4], huge[:30, :4_000]):
+        with pytest.raises(TooManyPixelsError):
+            load_image(array)
+
+
+def test_a_file_of_more_bytes_than_its_pixels_can_have_is_refused(tmp_path):
+    path = tmp_path / "a.webp"
+    with path.open("wb") as file:
+        file.write(encoded(Image.fromarray(BAR_RGB), "WEBP"))
+        file.truncate(2**31)
+    with pytest.raises(TooManyPixelsError, match="more than 33,000,000 bytes"):
+        load_image(path)
+
+
+def blinking(**options) -> bytes:
+    """An empty frame, one with the left half of the bar, one with all of it, one with the right."""
+    left, right = BAR.copy(), BAR.copy()
+    left[:, 10:] = right[:, :10] = 255
+    frames = [Image.fromarray(part) for part in (np.full_like(BAR, 255), left, BAR, right)]
+    kind = options.pop("kind", "GIF")
+    return encoded(frames[0], kind, save_all=True, append_images=frames[1:], **options)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
+def test_which_frame_of_an_animation_is_read(kind):
+    data = blinking(kind=kind, **({"lossless": True} if kind == "WEBP" else {}))
+    assert (load_image(data) == 255).all()
+    with pytest.raises(BlankImageError, match="first frame of an animation"):
+        load_image(data, allow_blank=False)
+    np.testing.assert_array_equal(load_image(data, frame="most_ink"), BAR_RGB)
+    last = load_image(data, frame="last")
+    assert (last[:, :10] == 255).all() and (last[:, 10:] == BAR_RGB[:, 10:]).all()
+    blended = load_image(data, frame="blended").astype(int)
+    assert (blended[BAR_RGB == 0] == 128).all() and (blended[BAR_RGB == 255] == 255).all()
+    seen = prepare(data, 12, 20, Processing(frame="most_ink"))
+    np.testing.assert_array_equal(seen[:, :, 0], BAR)
+    with pytest.raises(ValueError, match="frame must be"):
+        load_image(data, frame="second")
+
+
+def test_an_animation_of_too_many_frames():
+    frames = [Image.fromarray(np.full((12, 20), i % 256, np.uint8)) for i in range(300)]
+    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert load_image(data).shape == (12, 20, 3)
+    with pytest.raises(ImageError, match="animation of 300 frames"):
+        load_image(data, frame="last")
+
+
+def test_white_on_nothing_is_blank():
+    rgba = np.full((12, 20, 4), 255, np.uint8)
+    rgba[:, :, 3] = 255 - BAR
+    with pytest.raises(BlankImageError, match="white on a transparent background"):
+        load_image(rgba, allow_blank=False)
 
 
 def test_the_pixel_limit_can_be_moved():
