@@ -213,7 +213,7 @@ class _Jpeg:
         if self.scans > MAX_SCANS:
             raise ContainerError(f"it is a JPEG of more than {MAX_SCANS} scans")
         number = header[4]
-        first, last, bits = header[5 + 2 * number : 8 + 2 * number]
+        first, last, bits = struct.unpack_from("3B", header, 5 + 2 * number)
         whole = self.frame != _PROGRESSIVE
         told = slice(0, _COEFFICIENTS) if whole else slice(first, last + 1)
         for place in range(5, 5 + 2 * number, 2):

@@ -37,6 +37,7 @@ MAX_PIXELS = 4_000_000
 MAX_SIDE = 10_000
 MAX_ASPECT = 100
 MAX_FRAMES = 200
+MAX_FRAME_PIXELS = 4 * MAX_PIXELS  # of all frames together
 BYTES_A_PIXEL = 8  # of the largest format without compression: 16 bits of four channels
 MORE_BYTES = 1_000_000  # for what else is in a file
 FORMATS = "PNG, JPEG, GIF, BMP, WebP, TIFF or AVIF"
@@ -318,7 +319,7 @@ def _frame_of(image: Image.Image, name: str, frame: Frame) -> Image.Image:
     if frame == "first" or not getattr(image, "is_animated", False):
         return _flatten(image, name)
     count = getattr(image, "n_frames", 1)
-    if count > MAX_FRAMES or count * image.width * image.height > 10 * MAX_PIXELS:
+    if count > MAX_FRAMES or count * image.width * image.height > MAX_FRAME_PIXELS:
         raise TooManyPixelsError(
             name,
             f"it is an animation of {count} frames, too many to look at; read its first frame",
@@ -331,11 +332,10 @@ def _frame_of(image: Image.Image, name: str, frame: Frame) -> Image.Image:
     for number in range(count):
         image.seek(number)
         rgb = _flatten(image, name)
-        pixels = np.asarray(rgb)
         if frame == "blended":
-            total += pixels
-        elif ink(pixels) > most:
-            best, most = rgb, ink(pixels)
+            total += np.asarray(rgb)
+        elif (here := ink(np.asarray(rgb.convert("L")))) > most:
+            best, most = rgb, here
     if frame == "most_ink":
         return best
     return Image.fromarray(((total + count // 2) // count).astype(np.uint8))

@@ -23,7 +23,7 @@ from captcha_helpers.data.processing import Processing
 from captcha_helpers.reading.decoder import Decoder, Reading, refuse_infinite
 from captcha_helpers.reading.mask import MaskWarning, missing_characters
 from captcha_helpers.reading.model_file import MEMBER, ModelSpec, read_spec
-from captcha_helpers.reading.runtimes import MAX_SAID, Run, keras_run, open_model
+from captcha_helpers.reading.runtimes import Run, keras_run, open_model, said_by
 from captcha_helpers.reading.safety import ModelFileError
 from captcha_helpers.reading.shipped import model_path
 
@@ -231,10 +231,9 @@ def _try(run: Run, spec: ModelSpec, path: Path) -> None:
     try:
         logits = run(blank)
     except Exception as error:  # each runtime has its own
-        said = " ".join(str(error).split())[:MAX_SAID]
         raise ModelFileError(
             f"{str(path)!r} does not read images of {spec.width}x{spec.height} pixels and "
-            f"{spec.channels} channels, as its specification says ({said})"
+            f"{spec.channels} channels, as its specification says ({said_by(error)})"
         ) from None
     classes, most = Charset(spec.charset).num_classes, spec.length[1]
     steps = logits.shape[1] if logits.ndim == 3 else 0

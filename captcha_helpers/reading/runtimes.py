@@ -151,7 +151,8 @@ def spec_of(path: str | os.PathLike[str]) -> str | None:
         raise
     except Exception as error:  # zipfile, zlib, numpy and struct have each their own
         raise ModelFileError(
-            f"{str(path)!r} is not a {path.suffix or 'model'} file, or it is damaged ({error})"
+            f"{str(path)!r} is not a {path.suffix or 'model'} file, or it is damaged "
+            f"({said_by(error)})"
         ) from None
 
 
@@ -180,10 +181,12 @@ def _cannot_open(path: Path, error: Exception) -> ModelFileError:
             f"Keras {wrote} wrote it and this is Keras {here}: install that version, or export the "
             "model to ONNX where it opens"
         )
-    said = " ".join(str(error).split())[:MAX_SAID]
-    return ModelFileError(
-        f"{str(path)!r} cannot be opened; {advice} ({said or type(error).__name__})"
-    )
+    return ModelFileError(f"{str(path)!r} cannot be opened; {advice} ({said_by(error)})")
+
+
+def said_by(error: Exception) -> str:
+    """What an error of a library says, in one line that is not too long."""
+    return " ".join(str(error).split())[:MAX_SAID] or type(error).__name__
 
 
 def _keras_version(path: Path) -> str:
@@ -268,7 +271,12 @@ def _open_onnx(path: Path) -> Run:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     data = read_limited(path)
     check_onnx(data)
-    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        data,
+        options,
+        providers=["CPUExecutionProvider"],
+        enable_fallback=0,  # which prints
+    )
 
     def run(images: NDArray[np.uint8]) -> NDArray[np.floating]:
         rgba = np.full((*images.shape[:3], 4), 255, np.uint8)
