@@ -211,13 +211,17 @@ def thicken(image: Pixels) -> Pixels:
         >>> int((thicken(image) == 0).sum())
         4
     """
-    edged = np.pad(image, ((1, 0), (1, 0), (0, 0))[: image.ndim], mode="edge")
-    near = np.stack([edged[1:, 1:], edged[1:, :-1], edged[:-1, 1:], edged[:-1, :-1]])
-    grey = _grey(near) if image.ndim == 3 else near
+    grey = _near(_grey(image))
     strongest = grey.argmax(axis=0) if is_dark(image) else grey.argmin(axis=0)  # (H, W), 0 to 3
-    places = (strongest, *np.indices(strongest.shape))
-    thicker: Pixels = near[places]
+    strongest = strongest.reshape(1, *strongest.shape, *[1] * (image.ndim - 2))
+    thicker: Pixels = np.take_along_axis(_near(image), strongest, axis=0)[0]
     return thicker
+
+
+def _near(image: Pixels) -> Pixels:
+    """Each pixel, and its neighbours to the left, above and between, along a new first axis."""
+    edged = np.pad(image, ((1, 0), (1, 0), (0, 0))[: image.ndim], mode="edge")
+    return np.stack([edged[1:, 1:], edged[1:, :-1], edged[:-1, 1:], edged[:-1, :-1]])
 
 
 def auto_crop(image: Pixels) -> Pixels:
@@ -291,8 +295,10 @@ def _grey(image: Pixels) -> Pixels:
     """An image as it is if grey, or the grey of an RGB image, as Pillow makes it."""
     if image.ndim == 2:
         return image
-    sums = image @ np.array([RED, GREEN, BLUE], np.int64)
-    return ((sums + 32768) >> 16).astype(np.uint8)
+    sums = np.full(image.shape[:-1], 32768, np.uint32)
+    for channel, weight in enumerate((RED, GREEN, BLUE)):
+        sums += image[..., channel] * np.uint32(weight)
+    return (sums >> np.uint32(16)).astype(np.uint8)
 
 
 def _ground(image: Pixels) -> float:
