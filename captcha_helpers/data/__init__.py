@@ -10,6 +10,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     submodules=[
         "augment",
         "checks",
+        "containers",
+        "decoding",
         "examples",
         "folders",
         "images",

@@ -28,6 +28,7 @@ import captcha_helpers
 from captcha_helpers.core.charset import ALPHANUMERIC
 from captcha_helpers.core.files import refuse_existing
 from captcha_helpers.data.folders import read_labels
+from captcha_helpers.data.images import load_image
 from captcha_helpers.data.processing import Processing
 from captcha_helpers.reading.decoder import Decoder
 from captcha_helpers.reading.mask import Mask, MaskWarning, fit, missing_characters
@@ -476,8 +477,7 @@ def _own_samples(folder: str | os.PathLike[str]) -> Iterator[tuple[str, bytes]]:
     """Take labelled images from all over a folder."""
     pairs = read_labels(folder)
     for path, label in pairs[:: max(1, len(pairs) // SAMPLES)][:SAMPLES]:
-        with Image.open(path) as image:
-            yield label, _png(image.convert("RGBA"))
+        yield label, _png(Image.fromarray(load_image(path)))
 
 
 def _png(image: Image.Image) -> bytes:
