@@ -69,6 +69,14 @@ def test_files_of_old_schemas_mean_what_they_meant():
     assert json.loads(processed.to_json())["schema"] == 2
 
 
+def test_older_versions_refuse_a_model_that_reads_another_frame():
+    last = ModelSpec("01", (1, 4), 24, 64, processing=Processing(frame="last"))
+    written = json.loads(last.to_json())
+    assert written["schema"] == 5 and "take the last frame" in written["preprocessing"]
+    assert ModelSpec.from_json(last.to_json()) == last
+    assert "frame" not in json.loads(COLOUR.to_json())["processing"]
+
+
 def test_older_versions_refuse_a_model_that_sees_colour():
     written = json.loads(COLOUR.to_json())
     assert written["schema"] == 3 and written["channels"] == 3

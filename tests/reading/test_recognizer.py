@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from captcha_helpers import (
     Charset,
@@ -98,12 +99,33 @@ def test_one_by_one_and_together_read_the_same(model_file: Path, stars: Path):
         assert all(0 < character.confidence <= 1 for character in reading.characters)
 
 
+def test_one_file_is_read_as_the_only_one_of_its_kind(tmp_path: Path):
+    reader = Recognizer(says_ab, ModelSpec("ab", (1, 3), 16, 32))
+    Image.fromarray(np.eye(16, 32, dtype=np.uint8)).save(tmp_path / "one.png")
+    for source in (tmp_path / "one.png", str(tmp_path / "one.png")):
+        assert [reading.text for reading in reader.read_many(source)] == ["ab"]
+
+
+def test_what_has_nothing_to_read_in_it_is_named(tmp_path: Path):
+    reader = Recognizer(says_ab, ModelSpec("ab", (1, 3), 16, 32))
+    Image.new("RGB", (60, 20), "white").save(tmp_path / "empty.png")
+    for read in (reader.read, reader.spec.prepare):
+        with pytest.raises(ImageError, match=r"empty\.png: it is blank"):
+            read(tmp_path / "empty.png")
+    assert reader.read(tmp_path / "empty.png", strict=False).text == "ab"
+
+
+def says_ab(images: np.ndarray) -> np.ndarray:
+    """Logits of a model that reads "ab" whatever it sees."""
+    return np.repeat(9.0 * np.eye(3)[[1, 0, 2]][None], len(images), axis=0)
+
+
 def test_per_position_models_read_too():
     charset = Charset("ab")
     model = multi_head(charset, length=3, height=16, width=32)
     spec = ModelSpec("ab", (1, 3), 16, 32, "per_position")
     logits = np.array([[[0, 9, 0], [9, 0, 0], [0, 0, 9]]], float)
-    reading = Recognizer(lambda images: logits, spec).read(np.zeros((16, 32), np.uint8))
+    reading = Recognizer(lambda images: logits, spec).read(np.eye(16, 32, dtype=np.uint8))
     assert reading.text == "ab" and len(reading.characters) == 2
     assert model.output_shape == (None, 3, 3)
 

@@ -255,7 +255,7 @@ def test_a_reader_says_so_when_its_model_gives_no_numbers():
         reader.read(np.eye(16, dtype=np.uint8))
 
 
-@pytest.mark.parametrize("schema", [1, 2, 3, 4])
+@pytest.mark.parametrize("schema", [1, 2, 3, 4, 5])
 def test_files_of_every_schema_open(schema: int):
     """Written once by `tests/reading/schemas/write.py`; a later version must open them too."""
     reader = load(SCHEMAS / f"schema_{schema}.onnx")
@@ -263,7 +263,8 @@ def test_files_of_every_schema_open(schema: int):
         3 if schema >= 3 else 1,
         schema >= 2,
     )
-    assert reader.spec.mask == (Mask("ab", (2, 2)) if schema == 4 else Mask())
+    assert reader.spec.mask == (Mask("ab", (2, 2)) if schema >= 4 else Mask())
+    assert reader.spec.processing.frame == ("last" if schema >= 5 else "first")
     image = np.full((16, 32, 3), 255, np.uint8)
     image[4:8, 4:8] = 0
     assert reader.read(image).text == "ab"
