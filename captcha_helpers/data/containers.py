@@ -17,6 +17,7 @@ from typing import NamedTuple
 MAX_PARTS = 20_000  # of a file: a PNG of 4 megapixels has about 4,000
 MAX_FILL = 4096  # bytes between two parts of a JPEG
 MAX_SCANS = 100
+MAX_FRAME = 4_000_000  # pixels of a GIF's frame that is larger than its image
 MAX_TAGS = 200  # of a TIFF
 
 _ENDS_EARLY = "it ends in the middle"
@@ -162,14 +163,14 @@ def _png(data: bytes) -> Container:
     kept, orientation, damage = [data[:8]], 1, ""
     place = 8
     for _ in range(MAX_PARTS):
-        size, kind = int.from_bytes(data[place : place + 4]), data[place + 4 : place + 8]
+        size, kind = int.from_bytes(data[place : place + 4], "big"), data[place + 4 : place + 8]
         end = place + 12 + size
         if end > len(data):
             kept.append(data[place:])
             return Container(b"".join(kept), orientation, damage or _ENDS_EARLY)
         if kind in _PNG_PARTS:
             kept.append(data[place:end])
-            if zlib.crc32(data[place + 4 : end - 4]) != int.from_bytes(data[end - 4 : end]):
+            if zlib.crc32(data[place + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
                 damage = damage or f"the checksum of its part {kind.decode()} is wrong"
         elif kind == b"eXIf":
             orientation = orientation_of(data[place + 8 : end - 4])
@@ -248,7 +249,7 @@ def _jpeg(data: bytes) -> Container:
             return jpeg.found()
         end = place + 2
         if marker not in _ALONE:
-            end += int.from_bytes(data[place + 2 : place + 4])
+            end += int.from_bytes(data[place + 2 : place + 4], "big")
         part = data[place:end]
         if end > len(data):
             jpeg.keep(b"\xff\xd9")
@@ -277,11 +278,16 @@ def _skip_fill(data: bytes, place: int) -> int:
 def _gif(data: bytes) -> Container:
     """Source: the GIF89a specification. Pillow tells what is missing; comments are left out."""
     place = 13 + _table(data[10])
+    width, height = struct.unpack_from("<2H", data, 6)
+    canvas = width * height
     kept = [data[:place]]
     for _ in range(MAX_PARTS):
         kind = data[place : place + 1]
         if kind == b"\x2c":
             body = place + 11 + _table(data[place + 9])
+            left, top, width, height = struct.unpack_from("<4H", data, place + 1)
+            if (left + width) * (top + height) > max(canvas, MAX_FRAME):
+                raise ContainerError("one of its frames is much larger than the image")
         elif kind == b"\x21":
             body = place + 2
         else:  # the end, or what Pillow will make of it

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import base64
 import binascii
+import importlib
 import io
 import os
 import re
 import stat
+import threading
 import warnings
+from collections.abc import Callable
 from typing import BinaryIO, Literal, TypeAlias
 
 import numpy as np
-from PIL import Image, ImageChops, UnidentifiedImageError
+from PIL import Image, ImageChops, ImageFile
 
 from captcha_helpers.data.containers import (
     Container,
@@ -47,6 +50,16 @@ LONGEST_NAME = 200
 # How the formats begin when they are written in base64. BMP has too few bytes to be told so.
 _BASE64 = re.compile(r"\s*(iVBORw0KGgo|/9j/|R0lGOD|UklGR|SUkqA|TU0AK|AAAA)[A-Za-z0-9+/=\s]{60,}\Z")
 _DATA_URI = re.compile(r"data:[^,]{0,200},", re.IGNORECASE)
+_ONE_TIFF = threading.Lock()  # because filters of warnings are for all threads
+_READERS = {  # Pillow's names
+    "PNG": "Png",
+    "JPEG": "Jpeg",
+    "GIF": "Gif",
+    "BMP": "Bmp",
+    "WEBP": "WebP",
+    "TIFF": "Tiff",
+    "AVIF": "Avif",
+}
 _TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -118,9 +131,7 @@ def open_rgb(
         )
     name = _name_of(source)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's, of what is odd about metadata
-            image = _open(source, name, max_pixels, frame, strict)
+        image = _open(source, name, max_pixels, frame, strict)
     except MemoryError:
         raise ImageError(name, "there is not enough memory for it; shrink or crop it") from None
     if not allow_blank and image.getcolors(1) is not None:
@@ -168,7 +179,12 @@ def _open(
         )
     if len(data) > limit:
         raise _too_many_bytes(name, limit)
-    return _decode(data, name, max_pixels, frame, strict)
+    kind = kind_of(data)
+    if kind != "TIFF":
+        return _decode(data, kind, name, max_pixels, frame, strict)
+    with _ONE_TIFF, warnings.catch_warnings():  # Pillow's reader warns of this and that
+        warnings.simplefilter("ignore")
+        return _decode(data, kind, name, max_pixels, frame, strict)
 
 
 def _is_text(source: str) -> bool:
@@ -233,19 +249,22 @@ def _from_stream(file: BinaryIO, name: str, limit: int) -> bytes:
 
 
 def _decode(
-    data: bytes, name: str, max_pixels: int | None, frame: Frame, strict: bool
+    data: bytes, kind: str, name: str, max_pixels: int | None, frame: Frame, strict: bool
 ) -> Image.Image:
     """Open by the header, check, and only then decode."""
-    kind = kind_of(data)
     if not kind:
         raise _not_an_image(data, name)
+    if kind == "AVIF" and not _reads_avif():
+        raise NotAnImageError(
+            name, "this Pillow reads no AVIF; install Pillow 11.3 or later, or save it as PNG"
+        )
     try:
         found = look_through(data, kind)
     except ContainerError as err:
         raise _unreadable(name, err) from None
     if found.damage and strict:
         raise _damaged(name, found.damage)
-    image = _opened(found.data, kind, name, max_pixels)
+    image = _opened(found.data, kind, name)
     rgb = _from_pillow(image, name, max_pixels, found, frame)
     if strict and found.suspect and _is_cut(image, found):
         raise _damaged(name, "it ends early, although its end was put back")
@@ -263,26 +282,26 @@ def _is_cut(image: Image.Image, found: Container) -> bool:
     if found.scans == 1 and not all(abs((v or 0) - MID_GREY) <= NEAR_GREY for v in values):
         return False
     try:
-        noisy = Image.open(io.BytesIO(found.suspect), formats=("JPEG",))
+        noisy = _reader("JPEG")(io.BytesIO(found.suspect))
         return ImageChops.difference(image, noisy).getbbox() is not None
     except OSError:  # it tried to read them
         return True
 
 
-def _opened(data: bytes, kind: str, name: str, max_pixels: int | None) -> Image.Image:
+def _opened(data: bytes, kind: str, name: str) -> ImageFile.ImageFile:
+    """Read the header; without `Image.open`, which warns where we refuse."""
     try:
-        return Image.open(io.BytesIO(data), formats=(kind,))
-    except UnidentifiedImageError:
-        if kind == "AVIF" and not _reads_avif():
-            raise NotAnImageError(
-                name,
-                "this Pillow reads no AVIF; install Pillow 11.3 or later, or save it as PNG",
-            ) from None
-        raise _unreadable(name, "its header makes no sense") from None
-    except Image.DecompressionBombError:
-        raise _too_large(name, max_pixels, by_pillow=True) from None
+        return _reader(kind)(io.BytesIO(data))
     except Exception as err:  # Pillow's readers raise anything when they meet a damaged header
         raise _unreadable(name, err) from None
+
+
+def _reader(kind: str) -> Callable[[BinaryIO], ImageFile.ImageFile]:
+    """Pillow's class for a format; its modules are imported when they are needed."""
+    module = importlib.import_module(f"PIL.{_READERS[kind]}ImagePlugin")
+    reader: Callable[[BinaryIO], ImageFile.ImageFile]
+    reader = getattr(module, f"{_READERS[kind]}ImageFile")
+    return reader
 
 
 def _reads_avif() -> bool:
@@ -419,15 +438,11 @@ def _not_an_image(data: bytes, name: str) -> ImageError:
     )
 
 
-def _too_large(name: str, max_pixels: int | None, *, by_pillow: bool = False) -> TooManyPixelsError:
+def _too_large(name: str, max_pixels: int | None) -> TooManyPixelsError:
     limit = MAX_PIXELS if max_pixels is None else max_pixels
-    whose, raised = "", "max_pixels"
-    if by_pillow and Image.MAX_IMAGE_PIXELS is not None:
-        limit = min(limit, 2 * Image.MAX_IMAGE_PIXELS)
-        whose, raised = " (Pillow refused it, see PIL.Image.MAX_IMAGE_PIXELS)", "both limits"
-    advice = "shrink or crop it" + ("" if max_pixels is None else f", or raise {raised}")
+    advice = "shrink or crop it" + ("" if max_pixels is None else ", or raise max_pixels")
     return TooManyPixelsError(
-        name, f"it is larger than {limit:,} pixels and was not decoded{whose}; {advice}"
+        name, f"it is larger than {limit:,} pixels and was not decoded; {advice}"
     )
 
 

@@ -69,8 +69,7 @@ def load_image(
               (RGBA), uint8 (0 to 255) or uint16 (0 to 65535).
         max_pixels: Images with more pixels are refused, files by their header, before decoding. So
             are files of more than 8 bytes for each of these pixels and a megabyte, sides above
-            10,000 pixels, and sides 100 times the other. Pillow's own limit (twice
-            ``PIL.Image.MAX_IMAGE_PIXELS``) is not moved by it.
+            10,000 pixels, and sides 100 times the other.
         frame: Which frame of an animation: ``"first"``, ``"last"``, ``"most_ink"`` (where most
             pixels differ from the background) or ``"blended"`` (the mean of all).
         strict: Whether a file is refused whose damage its format can tell, but of which something

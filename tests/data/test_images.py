@@ -391,15 +391,6 @@ def test_the_pixel_limit_can_be_moved():
             load_image(source, max_pixels=9_999)
 
 
-def test_pillows_own_limit_is_named():
-    huge = png_header(20_000, 20_000)
-    message = "larger than 178,956,970 pixels.*PIL.Image.MAX_IMAGE_PIXELS.*raise both limits$"
-    with pytest.raises(ImageError, match=message):
-        load_image(huge, max_pixels=10**9)
-    with pytest.raises(ImageError, match="larger than 4,000,000 .*MAX_IMAGE_PIXELS"):
-        load_image(huge)
-
-
 @pytest.mark.parametrize("side", [7_000, 20_000])
 def test_only_what_has_the_limit_as_an_argument_says_that_it_can_be_raised(side):
     for read in (to_grey, lambda image: prepare(image, 48, 144)):
