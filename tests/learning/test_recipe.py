@@ -320,6 +320,7 @@ def test_labels_corrected_before_it_was_resumed_are_noticed(
 def test_a_network_that_sees_colour_is_shown_colour(tmp_path: Path):
     for number in range(40):
         image = np.full((20, 60, 3), (200, 30, 30) if number % 2 else (30, 30, 200), np.uint8)
+        image[0, 0] += 1  # one of a single colour has nothing to read in it
         Image.fromarray(image).save(tmp_path / f"{'r' if number % 2 else 'b'}{number:02}_.png")
     seen = []
 

@@ -27,7 +27,7 @@ def test_the_index_lists_every_file_and_the_tool_writes_it():
 
 @pytest.mark.parametrize("name", shipped_models())
 def test_every_name_reads(name: str):
-    assert load(name).read(np.full((50, 160, 3), 255, np.uint8)).confidence > 0
+    assert load(name).read(255 - np.eye(50, 160, dtype=np.uint8)).confidence > 0
     with pytest.raises(ImageError):
         load(name).read(b"")
 

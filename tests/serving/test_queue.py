@@ -22,7 +22,9 @@ SPEC = ModelSpec("abcdefgh", length=(1, 1), height=16, width=32)
 def picture(number: int) -> bytes:
     """An image whose grey says which character `says_its_grey` reads."""
     file = io.BytesIO()
-    Image.new("L", (32, 16), 20 + 25 * number).save(file, "PNG")
+    image = Image.new("L", (32, 16), 20 + 25 * number)
+    image.putpixel((0, 0), 21 + 25 * number)  # one of a single colour has nothing to read in it
+    image.save(file, "PNG")
     return file.getvalue()
 
 
