@@ -21,7 +21,7 @@ __version__ = "0.1.0"
 # code logs (instruction sets, a missing GPU), and no Python warning or exception.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# onnxruntime 1.29 and later write a device id into the user's cache and send events about models.
+# onnxruntime, 1.31 for one, writes a device id into the user's cache and sends events about models.
 # It reads this when it is first imported, so nothing of ours may import it before this package.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import keras
-from keras import layers
-
 from captcha_helpers import Mask, Processing, save_model
 from tests.tiny_models import SPEC, onnx_bytes
 
@@ -30,6 +27,9 @@ def main() -> None:
         if not path.exists():
             path.write_bytes(onnx_bytes(spec.to_json()))
     if not (HERE / "schema_1.keras").exists():
+        import keras
+        from keras import layers
+
         keras.utils.set_random_seed(0)
         image = keras.Input((SPEC.height, SPEC.width, SPEC.channels), name="image")
         x = layers.AveragePooling2D((16, 3), strides=(16, 3))(layers.Rescaling(1 / 255)(image))
