@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 IMAGE_SUFFIXES = frozenset(
     {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".pjp"}
-    | {".gif", ".bmp", ".dib", ".webp"}
+    | {".gif", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".avif"}
 )
 PARTS = frozenset({"train", "training", "val", "valid", "validation", "dev", "test", "testing"})
 FEWEST = 10  # names; what fewer have in common may be chance
