@@ -32,8 +32,7 @@ LARGEST_LISTING = 50_000_000  # bytes
 NAMED = 3  # files that a note lists
 _ARCHIVES = frozenset({".zip", ".tar", ".gz", ".tgz", ".7z", ".rar"})
 _OTHER_PICTURES = frozenset(
-    {".avif", ".heic", ".ico", ".j2k", ".jp2", ".jxl", ".pdf", ".pgm", ".ppm", ".psd", ".svg"}
-    | {".tga", ".tif", ".tiff"}
+    {".heic", ".ico", ".j2k", ".jp2", ".jxl", ".pdf", ".pgm", ".ppm", ".psd", ".svg"} | {".tga"}
 ).difference(IMAGE_SUFFIXES)
 _MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF")
 _ADVICE = (
@@ -68,7 +67,7 @@ def find_labels(folder: str | os.PathLike[str]) -> FoundLabels:
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     for name in (" 0089.png", "0053.png", "0053 (1).png", "0412.tiff"):
+        ...     for name in (" 0089.png", "0053.png", "0053 (1).png", "0412.heic"):
         ...         (Path(folder) / name).touch()
         ...     found = find_labels(folder)
         >>> [label for path, label in found.pairs]
@@ -77,7 +76,7 @@ def find_labels(folder: str | os.PathLike[str]) -> FoundLabels:
         ...     print(note)
         1 name has a copy's mark, which is not part of the label: '0053 (1)'.
         Removed blanks around 1 label: ' 0089'.
-        Left out, because such images are not read: 1 file (.tiff: 1).
+        Left out, because such images are not read: 1 file (.heic: 1).
     """
     folder = Path(folder)
     if not folder.exists():
