@@ -50,6 +50,7 @@ from captcha_helpers.serving.queue import (
     QueueFullError,
     ReaderFailedError,
     ReadingQueue,
+    TooManyTogetherError,
 )
 from captcha_helpers.serving.slow_clients import ImpatientProtocol
 from captcha_helpers.serving.uploads import FIELD, MAX_BYTES, Uploads
@@ -489,6 +490,8 @@ def _page(file: str) -> Any:
 def _status(error: ImageError) -> tuple[int, str]:
     if isinstance(error, NotAnImageError):
         return 415, "this is not a PNG, JPEG, GIF, BMP or WebP image"
+    if isinstance(error, TooManyTogetherError):
+        return 413, error.reason
     if isinstance(error, TooManyPixelsError):
         return 413, f"the image has more than {MAX_PIXELS:,} pixels; shrink or crop it"
     return 422, error.reason

@@ -363,6 +363,65 @@ def test_a_length_that_is_a_lie(service: str):
     )
 
 
+def test_very_many_headers_are_refused(service: str):
+    """However they come: in one piece, or one by one."""
+    few = b"".join(b"X-%d: 1\r\n" % number for number in range(100))
+    large = b"".join(b"X-%d: %s\r\n" % (number, bytes(1000 * b"1")) for number in range(20))
+    long = b"GET /healthz?" + 20_000 * b"a" + b" HTTP/1.1\r\nHost: a\r\n\r\n"
+    for headers in (few, large):
+        request = b"GET /healthz HTTP/1.1\r\nHost: a\r\n" + headers + b"\r\n"
+        answer = raw(service, request)
+        assert answer.startswith(b"HTTP/1.1 431 ") and b'{"detail": "the request has' in answer
+    assert raw(service, long).startswith(b"HTTP/1.1 431 ")
+    assert raw(service, b"nonsense\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_form_of_very_many_chunks_holds_nobody_up(service: str, client: httpx.Client):
+    head = (
+        b"POST /predict/batch HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n"
+        b"Content-Type: multipart/form-data; boundary=b\r\n\r\n"
+    )
+    host, port = service.removeprefix("http://").split(":")
+    waits, done = [], threading.Event()
+
+    def ask() -> None:
+        with browse(service) as other:
+            while not done.is_set():
+                begun = time.monotonic()
+                assert other.get("/healthz").status_code == 200
+                waits.append(time.monotonic() - begun)
+
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(ask)
+        for _ in range(3):
+            with socket.create_connection((host, int(port)), 20) as connection, suppress(OSError):
+                connection.sendall(head + 300_000 * b"1\r\na\r\n" + b"0\r\n\r\n")
+                connection.recv(1000)
+        done.set()
+        asking.result()
+    assert max(waits) < 0.5
+    few = b"".join(b"1\r\n%c\r\n" % byte for byte in picture("1234")) + b"0\r\n\r\n"
+    single = b"POST /predict HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+    assert b'"text":"1234"' in raw(service, single + b"Transfer-Encoding: chunked\r\n\r\n" + few)
+
+
+def test_a_batch_of_large_images_lets_others_come_between(client: httpx.Client, service: str):
+    """The images of a request have a budget of pixels, and those of others come between them."""
+    large = [("file", (f"{number}.png", png_of(2000, 2000))) for number in range(16)]
+    with ThreadPoolExecutor(3) as pool, browse(service) as other:
+        batches = [pool.submit(client.post, "/predict/batch", files=large) for _ in range(3)]
+        waits = []
+        while not all(batch.done() for batch in batches):
+            begun = time.monotonic()
+            assert other.post("/predict", content=picture("1234")).json()["text"] == "1234"
+            waits.append(time.monotonic() - begun)
+        for batch in batches:
+            found = batch.result().json()["predictions"]
+            assert [one["status"] for one in found] == 4 * [200] + 12 * [413]
+            assert "16,000,000 pixels together" in found[-1]["detail"]
+    assert len(waits) > 3 and max(waits) < 3
+
+
 def test_an_endless_body_is_cut_off():
     class Quick(ImpatientProtocol):
         seconds = 0.5
