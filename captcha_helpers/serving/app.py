@@ -12,7 +12,7 @@ import os
 import socket
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -52,6 +52,7 @@ from captcha_helpers.serving.queue import (
     ReadingQueue,
     TooManyTogetherError,
 )
+from captcha_helpers.serving.server import PatientServer
 from captcha_helpers.serving.slow_clients import ImpatientProtocol
 from captcha_helpers.serving.uploads import FIELD, MAX_BYTES, Uploads
 
@@ -388,7 +389,9 @@ def serve(
     queue_size: int = 256,
     batch_size: int = 32,
 ) -> None:
-    """Run the service until somebody stops it: Ctrl-C or SIGTERM, after what is under way is done.
+    """Run the service until Ctrl-C, SIGTERM or SIGHUP, and answer first what was sent before it.
+
+    What takes longer than 30 seconds then is given up; a second Ctrl-C waits for nothing.
 
     Args:
         model: What `captcha_helpers.load` opens.
@@ -429,8 +432,7 @@ def serve(
         address = f"[{host}]" if ":" in host else host
         url = f"http://{address}:{listener.getsockname()[1]}"
         print(f"{os.fspath(model)} reads at {url} (page: {url}/ui, manual: {url}/docs)", flush=True)
-        with suppress(KeyboardInterrupt):  # uvicorn passes it on when it is done
-            uvicorn.Server(config).run(sockets=[listener])
+        PatientServer(config).run(sockets=[listener])
 
 
 def _listen(host: str, port: int) -> socket.socket:

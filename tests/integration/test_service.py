@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import http.server
 import io
+import json
 import os
 import re
 import signal
@@ -743,12 +745,87 @@ def test_the_process_reads_without_tensorflow_and_ends_in_order(onnx_file: Path,
                 socket.create_connection((host, int(port)), 5)
             connection.sendall(content[50:])
             assert b'"text"' in connection.recv(65536)
-        assert process.wait(20) == -signal.SIGTERM
+        assert process.wait(20) == 0
         assert process.stdout.read() == ""  # no request was logged
     finally:
         process.kill()
         process.wait()
         process.stdout.close()
+
+
+SERVE_GREYS = """
+import sys, time
+import numpy as np
+from captcha_helpers import Recognizer
+from captcha_helpers.serving import app
+from tests.servers import SPEC, read_greys
+
+def slowly(images):
+    time.sleep(0.02)
+    return read_greys(images)
+
+app.load = lambda *model, **known: Recognizer(slowly, SPEC)
+app.serve("model.onnx", port=0)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
+@pytest.mark.parametrize(
+    ("end", "keep_alive"),
+    [("SIGTERM", True), ("SIGTERM", False), ("SIGINT", True), ("SIGHUP", True)],
+)
+def test_a_signal_under_load_loses_nothing_that_was_sent_before(
+    root: Path, end: str, keep_alive: bool
+):
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVE_GREYS],
+        cwd=root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(root)},
+    )
+    signalled = [float("inf")]
+    try:
+        url = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())[0]
+        with ThreadPoolExecutor(32) as pool:
+            clients = [
+                pool.submit(ask_until_the_end, url, number, keep_alive, signalled)
+                for number in range(32)
+            ]
+            time.sleep(1.5)
+            process.send_signal(getattr(signal, end))
+            signalled[0] = time.monotonic()
+            answered, lost = map(sum, zip(*(client.result() for client in clients), strict=True))
+        assert process.wait(20) == 0
+        assert lost == 0 and answered > 100
+        assert process.stdout.read() == ""
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def ask_until_the_end(
+    url: str, number: int, keep_alive: bool, signalled: list[float]
+) -> tuple[int, int]:
+    """Send images until nobody answers any more; count the answers, and what was lost.
+
+    Lost is what had been sent when the signal came and was not answered.
+    """
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=20)
+    headers = {} if keep_alive else {"Connection": "close"}
+    image, answered = picture(f"{number:04}"), 0
+    while True:
+        sent = float("inf")
+        try:
+            connection.request("POST", "/predict", image, headers)
+            sent = time.monotonic()
+            text = json.load(connection.getresponse())["text"]
+        except (OSError, http.client.HTTPException):
+            return answered, int(sent < signalled[0])
+        assert text == f"{number:04}"
+        answered += 1
 
 
 def test_an_address_in_use_is_told_before_the_model_is_loaded():
