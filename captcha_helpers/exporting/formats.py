@@ -26,7 +26,7 @@ from PIL import Image
 
 import captcha_helpers
 from captcha_helpers.core.charset import ALPHANUMERIC
-from captcha_helpers.core.files import refuse_existing
+from captcha_helpers.core.files import refuse_existing, replacing_folder
 from captcha_helpers.data.folders import read_labels
 from captcha_helpers.data.processing import Processing
 from captcha_helpers.reading.decoder import Decoder
@@ -165,7 +165,7 @@ def export(
             f"{os.fspath(folder)!r} holds no export (no {SIDECAR}), so it is not replaced; choose "
             "another folder"
         )
-    source, prefix = _open_source(model), f".{folder.name}."
+    source = _open_source(model)
     mask = source.reader.spec.mask.but(charset=charset, length=length, ignore_case=ignore_case)
     source = source.with_mask(mask)
     reader, spec = source.reader, source.reader.spec
@@ -176,10 +176,7 @@ def export(
     if set(missing) == set(formats):
         reasons = "; ".join(f"no {name} of this model: {why}" for name, why in missing.items())
         raise ValueError(f"nothing can be exported; {reasons}")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with _quiet(), tempfile.TemporaryDirectory(dir=folder.parent, prefix=prefix) as work:
-        partial = Path(work, "new")
-        partial.mkdir()
+    with _quiet(), replacing_folder(folder) as partial, _scratch_beside(partial):
         _write_metadata(partial, spec, [])  # some formats have it nowhere else
         images = drawn_images(spec, CHECKED_IMAGES, seed=1)
         seen = _Seen(images, source.reader.run(images))
@@ -188,7 +185,6 @@ def export(
         if "web" in formats and "web" not in missing:
             _write_web(partial, spec, samples, offline)
         _write_metadata(partial, spec, checks)
-        _replace(folder, partial, Path(work, "old"))
     return checks
 
 
@@ -299,17 +295,19 @@ def _why_not(name: str, source: _Source) -> str:
     return ""
 
 
-def _replace(folder: Path, new: Path, old: Path) -> None:
-    """Put a new folder where perhaps an old one is; if that fails, the old one is there again."""
-    if not folder.exists():
-        os.replace(new, folder)
-        return
-    os.replace(folder, old)
+@contextmanager
+def _scratch_beside(folder: Path) -> Iterator[None]:
+    """Let the converters put their temporary files beside a folder, to be removed with it.
+
+    Some of them leave theirs behind when they are interrupted, or want more room than TMPDIR has.
+    """
+    scratch, before = folder.with_name("scratch"), tempfile.tempdir
+    scratch.mkdir()
+    tempfile.tempdir = os.fspath(scratch)
     try:
-        os.replace(new, folder)
-    except OSError:
-        os.replace(old, folder)
-        raise
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
 def _check_formats(formats: Sequence[str]) -> list[str]:
