@@ -15,6 +15,8 @@ import captcha_helpers
 from captcha_helpers.cli import doctor, draw, export, learn, read, serve
 from captcha_helpers.cli.errors import exit_code, one_line_errors, signals_as_ctrl_c, tell_warning
 
+_SERVERS = ("serve", "web")  # which signals end in order, and with exit code 0
+
 
 class _Verbs(click.Group):
     """The verbs, in the order in which one needs them."""
@@ -41,7 +43,7 @@ class _Verbs(click.Group):
         ):
             warnings.showwarning = tell_warning
             result = super().invoke(ctx)
-        if came:  # and the verb has kept what there was, as train does
+        if came and ctx.invoked_subcommand not in _SERVERS:  # what there was is kept, as by train
             ctx.exit(exit_code(came[0]))
         return result
 
@@ -66,6 +68,7 @@ for _verb in (
     read.evaluate,
     read.predict,
     export.export,
+    export.web,
     serve.serve,
     draw.styles,
     read.models,

@@ -113,7 +113,7 @@ def export(
     length: tuple[int, int] | None = None,
     ignore_case: bool | None = None,
     samples: str | os.PathLike[str] | None = None,
-    offline: bool = False,
+    cdn: bool = False,
     overwrite: bool = False,
 ) -> list[Parity]:
     """Write a model in other formats, with what one must know to read with them.
@@ -144,8 +144,9 @@ def export(
         length: As for `captcha_helpers.load`.
         ignore_case: As for `captcha_helpers.load`.
         samples: For the web page: a folder of images to try. By default some are drawn.
-        offline: Copy the page's runtime beside it (npm fetches it), so that it needs no other site;
-            by default it comes from a CDN.
+        cdn: Let the page load its runtime (14 MB) from a public address (a CDN) when it is opened.
+            By default it is fetched now, with npm or from there, and lies in the folder: the page
+            needs no other site then. If it cannot be had, the page is left out.
         overwrite: Replace the folder if it holds an earlier export.
 
     Returns:
@@ -173,6 +174,8 @@ def export(
         warnings.warn(missing_characters(reader.decoder.missing), MaskWarning, stacklevel=2)
     missing = {name: why for name in formats if (why := _why_not(name, source))}
     wanted = [name for name in wanted if not _why_not(name, source)]
+    runtime, why_not = _runtime("web" in formats and "web" not in missing and not cdn)
+    missing |= {"web": why_not} if why_not else {}
     if set(missing) == set(formats):
         reasons = "; ".join(f"no {name} of this model: {why}" for name, why in missing.items())
         raise ValueError(f"nothing can be exported; {reasons}")
@@ -183,7 +186,7 @@ def export(
         checks = [check for name in wanted for check in _write(source, partial, name, seen)]
         checks += [Parity(name, 0, 0, 0.0, 0.0, left_out=why) for name, why in missing.items()]
         if "web" in formats and "web" not in missing:
-            _write_web(partial, spec, samples, offline)
+            _write_web(partial, spec, samples, runtime)
         _write_metadata(partial, spec, checks)
     return checks
 
@@ -444,15 +447,28 @@ _WRITERS: dict[str, Callable[[keras.Model, ModelSpec, Path], Written]] = {
 }
 
 
+def _runtime(wanted: bool) -> tuple[dict[str, bytes] | None, str]:
+    """The page's runtime if it is wanted, or why it cannot be had."""
+    from captcha_helpers.exporting.page import fetch_runtime
+
+    try:
+        return (fetch_runtime() if wanted else None), ""
+    except OSError as error:
+        return None, str(error)
+
+
 def _write_web(
-    folder: Path, spec: ModelSpec, samples: str | os.PathLike[str] | None, offline: bool
+    folder: Path,
+    spec: ModelSpec,
+    samples: str | os.PathLike[str] | None,
+    runtime: dict[str, bytes] | None,
 ) -> None:
     from captcha_helpers.exporting.page import write_page
 
     pictures = list(_drawn_samples(spec) if samples is None else _own_samples(samples))
     page = folder / "web"
     page.mkdir()
-    write_page(page, (folder / "model.onnx").read_bytes(), spec, pictures, offline=offline)
+    write_page(page, (folder / "model.onnx").read_bytes(), spec, pictures, runtime=runtime)
 
 
 def _drawn_samples(spec: ModelSpec) -> Iterator[tuple[str, bytes]]:
