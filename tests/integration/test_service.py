@@ -341,7 +341,12 @@ def test_damaged_forms(client: httpx.Client, body: bytes):
 
 def test_other_addresses_and_methods(client: httpx.Client):
     told(client.get("/nowhere"), 404)
-    told(client.get("/predict"), 405)
+    for path in ("/predict", "/predict/batch"):
+        answer = client.get(path)
+        detail = told(answer, 405)
+        assert "takes POST, not GET" in detail and answer.headers["allow"] == "POST"
+        assert f"curl -F file=@image.png {client.base_url}{path}" in detail and "/ui" in detail
+    assert "takes GET" in told(client.post("/healthz"), 405)
     told(client.get("/ui/../service.py"), 404)
 
 

@@ -50,6 +50,7 @@ from captcha_helpers.exporting.page import (
 from captcha_helpers.learning.starts import start_file
 from captcha_helpers.reading.recognizer import from_keras
 from captcha_helpers.reading.runtimes import load_keras
+from tests.servers import picture, read_greys, serving
 
 pytestmark = pytest.mark.slow
 
@@ -559,7 +560,7 @@ def test_person_takes_samples_and_sees_whether_they_are_right(page: Page, folder
         page.find("sample").click()
         page.wait(lambda: page.find("text").text)
         text, message, verdict = page.result().splitlines()
-        assert re.fullmatch(r"Read with a confidence of \d+\.\d % in \d+ ms\.", message)
+        assert re.fullmatch(r"Read with a confidence of \d+\.\d % in \d+ ms\.( .*)?", message)
         said, label = verdict.rsplit(" ", 1)
         assert label in labels
         assert said == ("Right:" if text == label else "Wrong: the picture says")
@@ -767,3 +768,76 @@ def test_the_report_fits_on_a_phone_and_shows_every_picture_in_its_shape(
     assert wide == 360 and len(shapes) == 12
     height, width = images.shape[1:3]
     assert all(shape == pytest.approx(width / height, rel=0.05) for shape in shapes)
+
+
+# The service's pages
+
+
+class ServicePage(Page):
+    """A page of the service, which has no state to wait for."""
+
+    def state(self) -> str:
+        return "ready"
+
+    def result(self) -> str:
+        return self.run("return document.getElementById('result')?.innerText ?? ''")
+
+
+def unsure(images: np.ndarray) -> np.ndarray:
+    """Read as `read_greys` does, but with doubts where the first character is a 1 or a 2."""
+    logits = read_greys(images)
+    first = images[:, :, :16].mean(axis=(1, 2, 3)) / 28
+    return logits * np.where(first > 2.5, 1, np.where(first > 1.5, 0.45, 0.2))[:, None, None]
+
+
+def test_the_service_page_takes_several_files_and_shows_doubt_as_doubt(
+    chromium: Any, tmp_path: Path
+):
+    for name in ("9999", "2999", "1999"):
+        (tmp_path / f"{name}.png").write_bytes(picture(name))
+    (tmp_path / "letter.txt").write_text("no picture")
+    levels = "return Array.from(arguments[0]).map((row) => row.dataset.level)"
+    with serving(unsure) as (url, _):
+        page = ServicePage(chromium, f"{url}/ui")
+        colours = {}
+        for name, level, said in (
+            ("9999", "high", "ms."),
+            ("2999", "medium", "check it"),
+            ("1999", "low", "probably wrong"),
+        ):
+            page.choose(tmp_path / f"{name}.png", said)
+            assert page.find("text").text == name
+            assert page.find("text").get_attribute("data-level") == level
+            colours[level] = page.find("text").value_of_css_property("color")
+            bars = page.browser.find_elements("css selector", "#characters .bar > i")
+            assert len(bars) == 4
+        assert len(set(colours.values())) == 3
+        names = ["9999.png", "letter.txt", "2999.png", "1999.png"]
+        page.find("file").send_keys("\n".join(str(tmp_path / name) for name in names))
+        page.wait(lambda: "4 pictures: 1 read with confidence, 2 to be checked" in page.result())
+        assert "(1 of them probably wrong), 1 not read." in page.result()
+        rows = page.find("pictures").find_elements("tag name", "tr")
+        assert page.run(levels, rows) == ["high", "low", "medium", "low"]
+        assert [row.text.split()[:2] for row in rows[::2]] == [
+            ["9999.png", "9999"],
+            ["2999.png", "2999"],
+        ]
+        assert "Not read: this is not a PNG" in rows[1].text
+        assert not page.find("text").is_displayed()
+        page.find("length").send_keys("2\t")  # all are read again
+        page.wait(lambda: "4 pictures" in page.result() and "9999\n" not in page.result())
+        assert page.complaints() == [] or all("415" in one for one in page.complaints())
+
+
+def test_the_manual_is_one_that_people_can_type_from(chromium: Any):
+    with serving() as (url, _):
+        page = ServicePage(chromium, f"{url}/docs")
+        page.wait(lambda: page.browser.find_elements("tag name", "pre"))
+        text = page.find("operations").text
+        assert f"curl -F file=@image.png {url}/predict\n" in text
+        assert f"curl -F file=@1.png -F file=@2.png {url}/predict/batch\n" in text
+        assert f'curl "{url}/?url=ADDRESS_OF_THE_IMAGE"' in text
+        assert f"curl {url}/healthz\n" in text
+        for odd in ("`", "Successful Response", "undefined", "null", "[object"):
+            assert odd not in text
+        assert page.complaints() == []
