@@ -144,7 +144,7 @@ def test_page_has_all_that_it_needs(tmp_path: Path):
     names = {
         path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()
     }
-    scripts = {"app.js", "pictures.js", "reader.js", "decode.js", "mask.js"}
+    scripts = {"app.js", "draw.js", "pictures.js", "reader.js", "decode.js", "mask.js"}
     static = {"index.html", "style.css", *scripts}
     written = {"model.onnx", "metadata.json", "samples.json", "samples/01.png", "samples/02.png"}
     assert names == static | written
@@ -591,6 +591,31 @@ def test_what_people_know_of_the_text_is_read_with(page: Page):
     assert page.complaints() == []
 
 
+def test_what_people_draw_is_read_along(page: Page, recognizer: Recognizer):
+    pixels = """
+        const { drawCaptcha } = await import("./draw.js");
+        const values = { rotation: 0, wave: 0, overlap: 0, lines: 0, noise: 0, blur: 0, ...input };
+        const blob = await drawCaptcha("4711", values, 7);
+        return Array.from(new Uint8Array(await blob.arrayBuffer()));"""
+    plain = page.run_async(pixels, {})
+    assert plain == page.run_async(pixels, {})  # the same seed, the same picture
+    assert recognizer.read(bytes(plain)).text == "4711"
+    for name in ("rotation", "wave", "overlap", "lines", "noise", "blur"):
+        assert page.run_async(pixels, {name: 4}) != plain, name
+    page.find("drawing-title").click()
+    page.wait(lambda: page.find("verdict").is_displayed())
+    drawn = page.find("draw-text").get_attribute("value")
+    assert page.find("verdict").text.endswith(drawn) and drawn
+    page.run(
+        "const slider = document.getElementById('draw-noise'); slider.value = 100;"
+        "document.getElementById('text').textContent = '';"
+        "slider.dispatchEvent(new Event('input'));"
+    )
+    page.wait(lambda: page.find("text").text)  # it is read again, with the noise
+    assert page.find("verdict").text.endswith(drawn)
+    assert page.complaints() == []
+
+
 def test_frames_stand_under_their_columns_of_the_picture(page: Page, keras_model: Any):
     page.find("sample").click()
     page.wait(lambda: page.find("plot").is_displayed())
@@ -689,6 +714,7 @@ def test_keyboard_is_enough(page: Page):
     assert page.press(Keys.TAB, with_shift=True) == "file"
     inputs = ("sample", "charset", "length", "ignore-case")
     assert tuple(page.press(Keys.TAB) for _ in inputs) == inputs
+    assert page.press(Keys.TAB) == "drawing-title"
     assert page.press(Keys.TAB) == ""  # no trap
 
 

@@ -1,4 +1,5 @@
 /** The page: takes pictures from people, shows readings. */
+import { offerDrawing } from "./draw.js";
 import { fitMask, MaskError, parseCharset, parseLength } from "./mask.js";
 import {
   acceptPictures,
@@ -25,6 +26,8 @@ async function start() {
     const reader = await loadReader(document.querySelector("meta[name=onnxruntime]").content);
     const samples = await (await fetch("samples.json")).json();
     describeModel(reader.spec);
+    const { mask, charset, length } = reader.specWith({});
+    offerDrawing(fitMask(mask, Array.from(charset)).charset, mask.length ?? length, show);
     find("sample").hidden = samples.length === 0;
     window.readCaptcha = async (blob) => {
       const { text, confidence, characters, milliseconds } = await reader.read(blob);
