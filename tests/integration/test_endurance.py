@@ -132,7 +132,7 @@ def test_export_ended_at_random_moments_leaves_an_export(tmp_path: Path, figures
     runs = 0
     while time.monotonic() < stop or not runs:
         arguments = ["export", "stars", "--to", "onnx", "--overwrite", "--out", out]
-        code, end = run_and_end(arguments, dice, longest=4)
+        code, end = run_and_end(arguments, dice, longest=8)
         check_code(code, end)
         if code:
             ends[end.name] += 1
