@@ -21,7 +21,7 @@ except ModuleNotFoundError as error:
 
 MAX_HEADERS = 64
 MAX_HEADER_BYTES = 16_000  # of all of them and the address together
-MAX_CHUNKS = 10_000  # of a body; browsers send none, and programs a chunk for some kilobytes
+MAX_CHUNKS = 5_000  # of a body; browsers send none, and programs a chunk for some kilobytes
 
 
 class _Connection(h11.Connection):

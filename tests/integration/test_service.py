@@ -406,7 +406,7 @@ def test_a_form_of_very_many_chunks_holds_nobody_up(service: str, client: httpx.
                 connection.recv(1000)
         done.set()
         asking.result()
-    assert max(waits) < 0.5
+    assert max(waits) < 1  # it was three
     few = b"".join(b"1\r\n%c\r\n" % byte for byte in picture("1234")) + b"0\r\n\r\n"
     single = b"POST /predict HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
     assert b'"text":"1234"' in raw(service, single + b"Transfer-Encoding: chunked\r\n\r\n" + few)
@@ -749,7 +749,10 @@ def test_the_process_reads_without_tensorflow_and_ends_in_order(onnx_file: Path,
             with pytest.raises(OSError):  # nobody new is let in
                 socket.create_connection((host, int(port)), 5)
             connection.sendall(content[50:])
-            assert b'"text"' in connection.recv(65536)
+            answer = b""
+            while part := connection.recv(65536):
+                answer += part
+            assert b'"text"' in answer
         assert process.wait(20) == 0
         assert process.stdout.read() == ""  # no request was logged
     finally:
