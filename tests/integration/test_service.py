@@ -745,9 +745,10 @@ def test_the_process_reads_without_tensorflow_and_ends_in_order(onnx_file: Path,
             connection.sendall(content[:50])
             time.sleep(0.3)
             process.send_signal(signal.SIGTERM)
-            time.sleep(0.5)
-            with pytest.raises(OSError):  # nobody new is let in
-                socket.create_connection((host, int(port)), 5)
+            with pytest.raises(OSError):  # soon nobody new is let in
+                for _ in range(100):
+                    time.sleep(0.1)
+                    socket.create_connection((host, int(port)), 5).close()
             connection.sendall(content[50:])
             answer = b""
             while part := connection.recv(65536):
