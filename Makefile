@@ -14,7 +14,7 @@ export MALLOC_TOP_PAD_ ?= 268435456
 export ORT_DISABLE_TELEMETRY ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help coverage install notebooks lab test check quick lowest newest lint types docs samples fonts pretrained models readme benchmark wheel constraints repository clean
+.PHONY: help coverage install notebooks lab test check quick lowest newest lint types docs samples fonts pretrained models readme benchmark wheel constraints repository soak clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -66,6 +66,12 @@ lowest:  ## Quick tests with the lowest versions of all dependencies, Python 3.1
 
 newest:  ## Quick tests with the newest versions of all dependencies, Python 3.13 (needs uv)
 	$(call quick_tests_with,3.13,highest)
+
+SOAK ?= 1200
+
+soak: $(STAMP)  ## Ends and faults at random for an hour (SOAK=seconds for each third of it)
+	CAPTCHA_HELPERS_SOAK=$(SOAK) CAPTCHA_HELPERS_REPORT=docs/reliability.md \
+	  $(BIN)/python -m pytest -p no:cacheprovider tests/integration/test_endurance.py
 
 lint: $(STAMP)  ## Lint only (seconds)
 	$(BIN)/ruff check .

@@ -59,7 +59,6 @@ def main() -> None:
             Path(work, "out"),
             formats=["web"],
             samples=Path(work, "gradient"),
-            offline=True,
         )
         handler = partial(Quiet, directory=Path(work, "out", "web"))
         with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:

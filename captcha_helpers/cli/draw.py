@@ -118,7 +118,7 @@ def generate(
             progress=False if as_json else None,
         )
     except KeyboardInterrupt:
-        raise click.ClickException("interrupted; the same command continues") from None
+        raise KeyboardInterrupt("the same command continues") from None
     if as_json:
         del about["look"]
         click.echo(json.dumps({"folder": os.fspath(out), **about}))

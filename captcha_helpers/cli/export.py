@@ -1,10 +1,11 @@
-"""Take a model elsewhere: export."""
+"""Take a model elsewhere: export; and web, which shows the page that it writes."""
 
 from __future__ import annotations
 
 import json
 import os
 import warnings
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from captcha_helpers.cli.options import (
     epilog="captcha-helpers export my_reader.keras --out exported\n"
     "captcha-helpers export my_reader.keras --to onnx,litert --out exported\n"
     "captcha-helpers export my_reader.keras --charset digits --length 4-6 --out digits_only\n"
-    "captcha-helpers export my_reader.keras --to web --offline --samples my_images --out page",
+    "captcha-helpers export my_reader.keras --to web --samples my_images --out page",
 )
 @click.argument("model", type=ModelName())
 @click.option("--out", required=True, type=path_type, help="Folder to write the files to.")
@@ -42,7 +43,7 @@ from captcha_helpers.cli.options import (
 )
 @known_strings
 @click.option("--samples", type=path_type, help="Folder of images to try on the web page.")
-@click.option("--offline", is_flag=True, help="Copy the web page's runtime beside it.")
+@click.option("--cdn", is_flag=True, help="Let the web page load its runtime from a public site.")
 @overwrite_option("the folder")
 @json_option
 def export(
@@ -50,7 +51,7 @@ def export(
     out: Path,
     formats: str | None,
     samples: Path | None,
-    offline: bool,
+    cdn: bool,
     overwrite: bool,
     as_json: bool,
     **known: Any,
@@ -63,7 +64,9 @@ def export(
 
     Each file is compared with MODEL and must read the same text. The formats are keras, h5 and
     savedmodel; onnx, which takes raw pixels; onnx-int8, a quarter of its size (only with --to);
-    litert, which gives four .tflite files; and web, a page that reads images in the browser.
+    litert, which gives four .tflite files; and web, a page that reads images in the
+    browser. Its runtime (14 MB) is fetched and put into the folder; with --cdn the page loads it
+    when it is opened.
     """
     from captcha_helpers.exporting.formats import FORMATS
     from captcha_helpers.reading.mask import MaskWarning
@@ -76,7 +79,7 @@ def export(
             out,
             formats=formats.split(",") if formats else FORMATS,
             samples=samples,
-            offline=offline,
+            cdn=cdn,
             overwrite=overwrite,
             **known,
         )
@@ -92,3 +95,28 @@ def export(
             f"{check.max_logit_difference:<8.2g} same text {check.same_text:7.2%} of {check.n}"
             + (f"  left out: {check.left_out}" if check.left_out else "")
         )
+    click.echo(
+        f"{out}: written, with {len([check for check in checks if not check.left_out])} files"
+    )
+    if (out / "web").exists():
+        click.echo(f"{out / 'web'}: the page; captcha-helpers web {out} opens it in a browser")
+
+
+@click.command(
+    cls=Verb,
+    epilog="captcha-helpers web exported\ncaptcha-helpers web exported --port 8080 --no-browser",
+)
+@click.argument("folder", metavar="DIR", type=path_type)
+@click.option(
+    "--port", default=0, type=click.IntRange(0, 65535), help="Port; by default a free one."
+)
+@click.option("--no-browser", is_flag=True, help="Only print the address.")
+def web(folder: Path, port: int, no_browser: bool) -> None:
+    """Show the page in DIR, which export wrote, in a browser. Ctrl-C ends it.
+
+    Only this machine reaches it.
+    """
+    from captcha_helpers.exporting.page import serve_page
+
+    with suppress(KeyboardInterrupt):
+        serve_page(folder, port=port, open_browser=not no_browser)

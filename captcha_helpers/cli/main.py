@@ -1,6 +1,7 @@
 """The command ``captcha-helpers``: its verbs, in the order in which one needs them.
 
-Errors are one line on stderr: exit code 1 if the work failed, 2 if the command was written wrongly.
+Errors are one line on stderr: exit code 1 if the work failed, 2 if the command was written wrongly,
+and if a signal ended it 128 and the signal's number: 130 of Ctrl-C, 143 of SIGTERM, 129 of SIGHUP.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import click
 
 import captcha_helpers
 from captcha_helpers.cli import doctor, draw, export, learn, read, serve
-from captcha_helpers.cli.errors import one_line_errors, tell_warning
+from captcha_helpers.cli.errors import exit_code, one_line_errors, signals_as_ctrl_c, tell_warning
+
+_SERVERS = ("serve", "web")  # which signals end in order, and with exit code 0
 
 
 class _Verbs(click.Group):
@@ -33,9 +36,16 @@ class _Verbs(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the verb."""
-        with one_line_errors(ctx), warnings.catch_warnings():
+        with (
+            signals_as_ctrl_c() as came,
+            one_line_errors(ctx, came),
+            warnings.catch_warnings(),
+        ):
             warnings.showwarning = tell_warning
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
+        if came and ctx.invoked_subcommand not in _SERVERS:  # what there was is kept, as by train
+            ctx.exit(exit_code(came[0]))
+        return result
 
 
 @click.group(
@@ -58,6 +68,7 @@ for _verb in (
     read.evaluate,
     read.predict,
     export.export,
+    export.web,
     serve.serve,
     draw.styles,
     read.models,

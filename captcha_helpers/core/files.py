@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 ASSETS = Path(__file__).parents[1] / "assets"
@@ -12,8 +15,45 @@ WEB = ASSETS / "web"
 OR_OVERWRITE = "or replace it with overwrite=True (--overwrite)"  # how every refusal ends
 
 
-def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Write a file under another name in the same folder, then rename it.
+
+    Whatever ends the block early, an error, a signal or a full disk: the file is as it was before,
+    and nothing is left of the other one.
+
+    Args:
+        path: The file. A file of that name is replaced in one step; missing folders are made.
+
+    Yields:
+        The other name, to be written to.
+
+    Raises:
+        OSError: Of the kind that came, if the file cannot be written; it names `path`.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with replacing(Path(folder, "a.txt")) as partial:
+        ...         _ = partial.write_text("hello")
+        ...     [path.name for path in Path(folder).iterdir()]
+        ['a.txt']
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        os.replace(partial, path)
+    except OSError as error:
+        raise _named(error, path) from error
+    finally:
+        with suppress(OSError):  # of a disk that takes nothing any more
+            partial.unlink(missing_ok=True)
+
+
+def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a file as `replacing` does.
 
     Args:
         path: The file. A file of that name is replaced in one step; missing folders are made.
@@ -26,14 +66,71 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
         ...     [path.name for path in (Path(folder) / "new").iterdir()]
         ['a.txt']
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with replacing(path) as partial:
         partial.write_bytes(data)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(folder: str | os.PathLike[str]) -> Iterator[Path]:
+    """Write a folder under another name beside it, then rename it; as `replacing` does a file.
+
+    Args:
+        folder: The folder. One of that name is replaced by two renamings; missing ones around it
+            are made.
+
+    Yields:
+        An empty folder, to be written to.
+
+    Raises:
+        OSError: If it cannot be made, or the disk is full; it names `folder`. Other errors of the
+            block stay what they are.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as place:
+        ...     with replacing_folder(Path(place, "new")) as partial:
+        ...         _ = (partial / "a.txt").write_text("hello")
+        ...     [path.name for path in Path(place).rglob("*")]
+        ['new', 'a.txt']
+    """
+    folder = Path(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        work = tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.")
+    except OSError as error:
+        raise _named(error, folder) from error
+    with work:
+        new, old = Path(work.name, "new"), Path(work.name, "old")
+        try:
+            new.mkdir()
+            yield new
+            if folder.exists():
+                os.replace(folder, old)
+            os.replace(new, folder)
+        except BaseException as error:
+            if old.exists() and not folder.exists():  # it came between the two
+                os.replace(old, folder)
+            if isinstance(error, Exception) and _full_disk(error):
+                raise _named(error, folder) from error
+            raise
+
+
+def _full_disk(error: Exception) -> str:
+    """What the system calls it if a disk takes no more, in whatever words a library says so."""
+    names = [name for name in ("ENOSPC", "EDQUOT", "EROFS") if hasattr(errno, name)]
+    for number in (getattr(errno, name) for name in names):
+        if getattr(error, "errno", None) == number or os.strerror(number) in str(error):
+            return os.strerror(number)
+    return ""
+
+
+def _named(error: Exception, path: Path) -> OSError:
+    """An error that names what somebody wanted to write, of the same kind if that is an OSError."""
+    kind = type(error) if isinstance(error, OSError) else OSError
+    reason = _full_disk(error) or getattr(error, "strerror", None) or error
+    named = kind(f"{str(path)!r} cannot be written: {reason}")
+    named.errno = getattr(error, "errno", None)
+    return named
 
 
 def refuse_existing(

@@ -362,7 +362,9 @@ def _in_processes(paint: partial[int], jobs: Sequence[_Job], workers: int) -> It
         yield from map(paint, chunks)
         return
     try:
-        with ProcessPoolExecutor(workers, get_context("spawn"), _end_with_parent) as pool:
+        with _ctrl_c_held_back():
+            processes = ProcessPoolExecutor(workers, get_context("spawn"), _end_with_parent)
+        with processes as pool:
             try:
                 with _ctrl_c_held_back():
                     drawn = pool.map(paint, chunks)
@@ -376,29 +378,42 @@ def _in_processes(paint: partial[int], jobs: Sequence[_Job], workers: int) -> It
         ) from None
 
 
+_FROM_TERMINALS = [  # to all processes at once; Windows lacks the second
+    getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name)
+]
+
+
 @contextmanager
 def _ctrl_c_held_back() -> Iterator[None]:
-    """Let Ctrl-C wait until the end of the block; processes that begin in there never get it."""
+    """Let Ctrl-C and a lost terminal wait until the end of the block.
+
+    Processes that begin in there never get them.
+    """
     if threading.current_thread() is not threading.main_thread():  # gets no signals anyway
         yield
         return
     came: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    before = {
+        number: signal.signal(number, lambda number, _: came.append(number))
+        for number in _FROM_TERMINALS
+    }
     if os.name == "posix":  # what is blocked stays so in the processes
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _FROM_TERMINALS)
     try:
         yield
     finally:
         if os.name == "posix":
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     if came:
-        raise KeyboardInterrupt
+        signal.raise_signal(came[0])
 
 
 def _end_with_parent() -> None:
-    """In a drawing process: leave Ctrl-C to the parent, and end when it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """In a drawing process: leave what terminals send to the parent, and end when it ends."""
+    for number in _FROM_TERMINALS:
+        signal.signal(number, signal.SIG_IGN)
     parent = parent_process()
 
     def watch() -> None:

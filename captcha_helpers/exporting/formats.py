@@ -26,7 +26,7 @@ from PIL import Image
 
 import captcha_helpers
 from captcha_helpers.core.charset import ALPHANUMERIC
-from captcha_helpers.core.files import refuse_existing
+from captcha_helpers.core.files import refuse_existing, replacing_folder
 from captcha_helpers.data.folders import read_labels
 from captcha_helpers.data.images import load_image
 from captcha_helpers.data.processing import Processing
@@ -114,7 +114,7 @@ def export(
     length: tuple[int, int] | None = None,
     ignore_case: bool | None = None,
     samples: str | os.PathLike[str] | None = None,
-    offline: bool = False,
+    cdn: bool = False,
     overwrite: bool = False,
 ) -> list[Parity]:
     """Write a model in other formats, with what one must know to read with them.
@@ -145,8 +145,9 @@ def export(
         length: As for `captcha_helpers.load`.
         ignore_case: As for `captcha_helpers.load`.
         samples: For the web page: a folder of images to try. By default some are drawn.
-        offline: Copy the page's runtime beside it (npm fetches it), so that it needs no other site;
-            by default it comes from a CDN.
+        cdn: Let the page load its runtime (14 MB) from a public address (a CDN) when it is opened.
+            By default it is fetched now, with npm or from there, and lies in the folder: the page
+            needs no other site then. If it cannot be had, the page is left out.
         overwrite: Replace the folder if it holds an earlier export.
 
     Returns:
@@ -166,7 +167,7 @@ def export(
             f"{os.fspath(folder)!r} holds no export (no {SIDECAR}), so it is not replaced; choose "
             "another folder"
         )
-    source, prefix = _open_source(model), f".{folder.name}."
+    source = _open_source(model)
     mask = source.reader.spec.mask.but(charset=charset, length=length, ignore_case=ignore_case)
     source = source.with_mask(mask)
     reader, spec = source.reader, source.reader.spec
@@ -174,22 +175,20 @@ def export(
         warnings.warn(missing_characters(reader.decoder.missing), MaskWarning, stacklevel=2)
     missing = {name: why for name in formats if (why := _why_not(name, source))}
     wanted = [name for name in wanted if not _why_not(name, source)]
+    runtime, why_not = _runtime("web" in formats and "web" not in missing and not cdn)
+    missing |= {"web": why_not} if why_not else {}
     if set(missing) == set(formats):
         reasons = "; ".join(f"no {name} of this model: {why}" for name, why in missing.items())
         raise ValueError(f"nothing can be exported; {reasons}")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with _quiet(), tempfile.TemporaryDirectory(dir=folder.parent, prefix=prefix) as work:
-        partial = Path(work, "new")
-        partial.mkdir()
+    with _quiet(), replacing_folder(folder) as partial, _scratch_beside(partial):
         _write_metadata(partial, spec, [])  # some formats have it nowhere else
         images = drawn_images(spec, CHECKED_IMAGES, seed=1)
         seen = _Seen(images, source.reader.run(images))
         checks = [check for name in wanted for check in _write(source, partial, name, seen)]
         checks += [Parity(name, 0, 0, 0.0, 0.0, left_out=why) for name, why in missing.items()]
         if "web" in formats and "web" not in missing:
-            _write_web(partial, spec, samples, offline)
+            _write_web(partial, spec, samples, runtime)
         _write_metadata(partial, spec, checks)
-        _replace(folder, partial, Path(work, "old"))
     return checks
 
 
@@ -300,17 +299,19 @@ def _why_not(name: str, source: _Source) -> str:
     return ""
 
 
-def _replace(folder: Path, new: Path, old: Path) -> None:
-    """Put a new folder where perhaps an old one is; if that fails, the old one is there again."""
-    if not folder.exists():
-        os.replace(new, folder)
-        return
-    os.replace(folder, old)
+@contextmanager
+def _scratch_beside(folder: Path) -> Iterator[None]:
+    """Let the converters put their temporary files beside a folder, to be removed with it.
+
+    Some of them leave theirs behind when they are interrupted, or want more room than TMPDIR has.
+    """
+    scratch, before = folder.with_name("scratch"), tempfile.tempdir
+    scratch.mkdir()
+    tempfile.tempdir = os.fspath(scratch)
     try:
-        os.replace(new, folder)
-    except OSError:
-        os.replace(old, folder)
-        raise
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
 def _check_formats(formats: Sequence[str]) -> list[str]:
@@ -447,15 +448,28 @@ _WRITERS: dict[str, Callable[[keras.Model, ModelSpec, Path], Written]] = {
 }
 
 
+def _runtime(wanted: bool) -> tuple[dict[str, bytes] | None, str]:
+    """The page's runtime if it is wanted, or why it cannot be had."""
+    from captcha_helpers.exporting.page import fetch_runtime
+
+    try:
+        return (fetch_runtime() if wanted else None), ""
+    except OSError as error:
+        return None, str(error)
+
+
 def _write_web(
-    folder: Path, spec: ModelSpec, samples: str | os.PathLike[str] | None, offline: bool
+    folder: Path,
+    spec: ModelSpec,
+    samples: str | os.PathLike[str] | None,
+    runtime: dict[str, bytes] | None,
 ) -> None:
     from captcha_helpers.exporting.page import write_page
 
     pictures = list(_drawn_samples(spec) if samples is None else _own_samples(samples))
     page = folder / "web"
     page.mkdir()
-    write_page(page, (folder / "model.onnx").read_bytes(), spec, pictures, offline=offline)
+    write_page(page, (folder / "model.onnx").read_bytes(), spec, pictures, runtime=runtime)
 
 
 def _drawn_samples(spec: ModelSpec) -> Iterator[tuple[str, bytes]]:

@@ -166,7 +166,9 @@ def save_model(
             f"the model takes {model.input_shape} and gives {model.output_shape[-1]} classes, but "
             f"the specification says {expected[0]} and {expected[1]}"
         )
-    with tempfile.TemporaryDirectory() as folder:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the file: a full TMPDIR must not cost a training.
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         partial = Path(folder, "model.keras")
         model.save(partial)
         with zipfile.ZipFile(partial, "a", zipfile.ZIP_DEFLATED) as archive:

@@ -12,7 +12,7 @@ import os
 import socket
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -50,7 +50,9 @@ from captcha_helpers.serving.queue import (
     QueueFullError,
     ReaderFailedError,
     ReadingQueue,
+    TooManyTogetherError,
 )
+from captcha_helpers.serving.server import PatientServer
 from captcha_helpers.serving.slow_clients import ImpatientProtocol
 from captcha_helpers.serving.uploads import FIELD, MAX_BYTES, Uploads
 
@@ -294,6 +296,7 @@ def _answer_errors(app: FastAPI) -> None:
     app.exception_handler(FetchError)(_tell_fetch_error)
     app.exception_handler(LengthError)(_tell_length_error)
     app.exception_handler(RequestValidationError)(_tell_parameter_error)
+    app.exception_handler(405)(_tell_method)
     app.exception_handler(QueueFullError)(_tell_try_again)
     app.exception_handler(ReaderFailedError)(_tell_try_again)
 
@@ -302,12 +305,13 @@ def _answer_uploads(app: FastAPI, service: _Service) -> None:
     @app.post(
         "/predict",
         summary="Read an image",
+        response_description="The text, and how confident the model is of it.",
         responses=_problems(400, 408, 413, 415, 422, 503),
         response_model_exclude_none=True,
         openapi_extra=_form(_FILE, "image/*", "application/octet-stream"),
     )
     async def predict(request: Request, known: Annotated[_Known, Depends()]) -> Prediction:
-        """Send the image itself, or a form with the field `file`."""
+        """Send the image itself, or a form whose field "file" is the image."""
         decoder = known.decoder(service.reader)
         (file,) = await service.uploads.files(request, most=1, max_bytes=MAX_BYTES)
         begun = time.perf_counter()
@@ -318,12 +322,16 @@ def _answer_uploads(app: FastAPI, service: _Service) -> None:
     @app.post(
         "/predict/batch",
         summary="Read several images",
+        response_description="A reading of each image, or what is wrong with it.",
         responses=_problems(400, 408, 413, 415, 422, 503),
         response_model_exclude_none=True,
         openapi_extra=_form(_FILES),
     )
     async def predict_batch(request: Request, known: Annotated[_Known, Depends()]) -> Batch:
-        """Send a form with the field `file` several times. One bad image leaves the others be."""
+        """Send a form with one field "file" for each image.
+
+        An image that cannot be read does not affect the others.
+        """
         decoder = known.decoder(service.reader)
         files = await service.uploads.files(
             request, most=service.most_files, max_bytes=MAX_BATCH_BYTES
@@ -366,11 +374,16 @@ def _answer_urls(app: FastAPI, service: _Service) -> None:
 
 
 def _answer_operators(app: FastAPI, name: str, metrics: _Metrics) -> None:
-    @app.get("/healthz", summary="Ask whether the service works")
+    @app.get("/healthz", summary="Ask whether the service works", response_description="It works.")
     async def healthz() -> Health:
         return Health(status="ok", model=name)
 
-    @app.get("/metrics", summary="Figures for Prometheus", response_class=PlainTextResponse)
+    @app.get(
+        "/metrics",
+        summary="Get figures for Prometheus",
+        response_description="The figures.",
+        response_class=PlainTextResponse,
+    )
     async def figures() -> Response:
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
@@ -387,7 +400,9 @@ def serve(
     queue_size: int = 256,
     batch_size: int = 32,
 ) -> None:
-    """Run the service until somebody stops it: Ctrl-C or SIGTERM, after what is under way is done.
+    """Run the service until Ctrl-C, SIGTERM or SIGHUP, and answer first what was sent before it.
+
+    What takes longer than 30 seconds then is given up; a second Ctrl-C waits for nothing.
 
     Args:
         model: What `captcha_helpers.load` opens.
@@ -428,8 +443,7 @@ def serve(
         address = f"[{host}]" if ":" in host else host
         url = f"http://{address}:{listener.getsockname()[1]}"
         print(f"{os.fspath(model)} reads at {url} (page: {url}/ui, manual: {url}/docs)", flush=True)
-        with suppress(KeyboardInterrupt):  # uvicorn passes it on when it is done
-            uvicorn.Server(config).run(sockets=[listener])
+        PatientServer(config).run(sockets=[listener])
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -489,6 +503,8 @@ def _page(file: str) -> Any:
 def _status(error: ImageError) -> tuple[int, str]:
     if isinstance(error, NotAnImageError):
         return 415, "this is not a PNG, JPEG, GIF, BMP or WebP image"
+    if isinstance(error, TooManyTogetherError):
+        return 413, error.reason
     if isinstance(error, TooManyPixelsError):
         return 413, f"the image has more than {MAX_PIXELS:,} pixels; shrink or crop it"
     return 422, error.reason
@@ -510,6 +526,18 @@ async def _tell_length_error(request: Request, error: LengthError) -> JSONRespon
 async def _tell_parameter_error(request: Request, error: RequestValidationError) -> JSONResponse:
     said = [f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}" for one in error.errors()]
     return JSONResponse({"detail": "; ".join(said)}, 422)
+
+
+async def _tell_method(request: Request, error: Exception) -> JSONResponse:
+    url, headers = request.url, dict(getattr(error, "headers", None) or {})
+    detail = f"{url.path} takes {headers.get('Allow', 'another method')}, not {request.method}"
+    if url.path.startswith("/predict"):
+        address = f"{url.scheme}://{url.netloc}"
+        detail += (
+            f"; send an image, as with: curl -F file=@image.png {address}{url.path}; or open "
+            f"{address}/ui"
+        )
+    return JSONResponse({"detail": detail}, 405, headers)
 
 
 async def _tell_try_again(request: Request, error: Exception) -> JSONResponse:

@@ -3,16 +3,18 @@
 A program that fetches what others ask for can be turned against the network that it stands in
 (server-side request forgery). So it goes to hosts that were named, and to the very address that it
 checked: a name may lead elsewhere the next time that it is looked up (DNS rebinding). That address
-must be public, or have been named itself. Each redirect is checked as the first URL is.
+must be public, or have been named itself; an IPv6 address that wraps an IPv4 address counts as that
+one. Each redirect is checked as the first URL is.
 """
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 from collections.abc import Iterable
 from functools import cache
-from ipaddress import IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from captcha_helpers.core.extras import needs
@@ -27,7 +29,36 @@ MAX_REDIRECTS = 3
 
 _PORTS = {"http": 80, "https": 443}
 _REDIRECTS = {301, 302, 303, 307, 308}
-_NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: stands for an IPv4 address
+_ODD = re.compile(r"[\\\x00-\x1f\x7f]")  # programs disagree on what these mean in a URL
+
+# IPv6 addresses whose last 32 bits are the IPv4 address that they lead to: compatible (RFC 4291),
+# mapped (RFC 4291), translated (RFC 2765) and NAT64 (RFC 6052).
+_WRAPPED = [
+    ip_network(f"{prefix}/96") for prefix in ("::", "::ffff:0:0", "::ffff:0:0:0", "64:ff9b::")
+]
+# What `is_global` lets through in some version of Python, although no web server of anybody's is
+# there: relays that lead to an IPv4 address by way of somebody else (6to4, Teredo), and what
+# the IANA registries of special-purpose addresses set apart (RFC 6890).
+_SPECIAL = [
+    ip_network(text)
+    for text in (
+        "0.0.0.0/8",
+        "192.0.0.0/24",
+        "192.31.196.0/24",
+        "192.52.193.0/24",
+        "192.88.99.0/24",
+        "192.175.48.0/24",
+        "64:ff9b:1::/48",
+        "100::/32",
+        "2001::/23",
+        "2001:db8::/32",
+        "2002::/16",
+        "2620:4f:8000::/48",
+        "3fff::/20",
+        "5f00::/16",
+        "fec0::/10",
+    )
+]
 
 
 class FetchError(Exception):
@@ -59,7 +90,8 @@ class Fetcher:
         seconds: How long a download may take, redirects included.
 
     Raises:
-        ValueError: If a host is something else, a URL for example.
+        ValueError: If a host is something else, a URL for example, or the address ``0.0.0.0`` or
+            ``::``, which stands for every address of this machine.
 
     Example:
         >>> fetcher = Fetcher(["images.example"], max_bytes=2_000_000)
@@ -130,6 +162,8 @@ class Fetcher:
 
     def _checked(self, url: str) -> httpcore.URL:
         """Take a URL to pieces, refuse what is not allowed, and pass on the pieces alone."""
+        if _ODD.search(url):
+            raise FetchError(400, "the URL must not hold a backslash or a control character")
         try:
             parts = urlsplit(url)
             host, port = _name(parts), parts.port or _PORTS.get(parts.scheme, 0)
@@ -190,16 +224,37 @@ class _CheckedConnections(httpcore.AsyncNetworkBackend):
         return await self.backend.connect_tcp(addresses[-1], port, *options)
 
     def _usable(self, text: str, host: str) -> bool:
-        if text in self.named:
-            return True
         address = ip_address(text.partition("%")[0])
-        if address.version == 6 and address.ipv4_mapped:
-            address = address.ipv4_mapped
+        if address.is_unspecified:
+            return False
+        if str(address) in self.named or text in self.named:
+            return True
         if host == "localhost":
-            return address.is_loopback
-        if address.version == 6 and (address.sixtofour or address.teredo or address in _NAT64):
-            return False  # each leads to an IPv4 address by way of somebody else
-        return address.is_global and not address.is_multicast
+            return address.is_loopback or _unwrapped(address).is_loopback
+        return is_public(address)
+
+
+def is_public(address: IPv4Address | IPv6Address) -> bool:
+    """Whether an address belongs to the public internet, and no part of it is set apart.
+
+    Args:
+        address: An address, without a zone.
+
+    Returns:
+        For an IPv6 address that wraps an IPv4 address, what holds for that one.
+
+    Example:
+        >>> is_public(ip_address("::ffff:8.8.8.8")), is_public(ip_address("::ffff:10.0.0.1"))
+        (True, False)
+    """
+    address = _unwrapped(address)
+    special = any(address in network for network in _SPECIAL)
+    return address.is_global and not (special or address.is_multicast or address.is_reserved)
+
+
+def _unwrapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    wraps = address.version == 6 and any(address in network for network in _WRAPPED)
+    return IPv4Address(int(address) & 0xFFFFFFFF) if wraps else address
 
 
 async def _addresses(host: str, port: int) -> list[str]:
@@ -214,9 +269,16 @@ async def _addresses(host: str, port: int) -> list[str]:
 def _host_and_port(text: str) -> tuple[str, int | None]:
     """Take ``host``, ``host:port``, ``::1`` or ``[::1]:port`` to pieces."""
     try:
-        return str(ip_address(text)), None
+        address = ip_address(text)
     except ValueError:
         pass
+    else:
+        if address.is_unspecified:
+            raise ValueError(
+                f"the allowed host {text!r} stands for every address of this machine; name one of "
+                "them, as 127.0.0.1"
+            )
+        return str(address), None
     try:
         parts = urlsplit(f"//{text}")
         host, port = _name(parts), parts.port
@@ -236,7 +298,13 @@ def _name(parts: SplitResult) -> str:
 
 
 def _join(url: str, location: str) -> str:
+    """Where a redirect leads; what browsers and `urljoin` read differently leads nowhere."""
     try:
+        parts = urlsplit(location)
+        if _ODD.search(location) or (
+            (parts.scheme or location.startswith("//")) and not parts.netloc
+        ):
+            raise ValueError
         return urljoin(url, location)
     except ValueError:
         raise FetchError(422, "the host redirects to what is no URL") from None

@@ -10,21 +10,30 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from captcha_helpers.core.ctc import LengthError
-from captcha_helpers.data.images import ImageError, load_image
+from captcha_helpers.data.images import ImageError, TooManyPixelsError, load_image
 from captcha_helpers.reading.decoder import Decoder, Reading
 from captcha_helpers.reading.model_file import ModelSpec
 from captcha_helpers.reading.recognizer import Recognizer
 
-MAX_PIXELS = 4_000_000
+MAX_PIXELS = 4_000_000  # of one image
+MAX_REQUEST_PIXELS = 16_000_000  # of all images of a request together
 MAX_SCANS = 100
 
-_Waiting = tuple[NDArray[np.uint8], Decoder, "asyncio.Future[Reading]"]
+_PLACE = 0.05  # seconds by which each image of a request queues behind the one before
+
+_Image = tuple[NDArray[np.uint8], Decoder, "asyncio.Future[Reading]"]
+_Waiting = tuple[float, int, _Image]  # when it is due, what breaks ties, and what it is
+
+
+class TooManyTogetherError(TooManyPixelsError):
+    """An image that was not decoded because its request has too many pixels with it."""
 
 
 class QueueFullError(Exception):
@@ -39,7 +48,9 @@ class ReadingQueue:
     """A reader for many clients at a time, to be used in ``async with``.
 
     Images are decoded in threads and go through the model in one more, so the event loop is free
-    for other clients meanwhile. Leaving the ``async with`` block ends the threads; see to it that
+    for other clients meanwhile. A request of many images does not hold up the others: its images
+    are decoded one at a time, and each queues for the model as if it had come a little after the
+    one before. Leaving the ``async with`` block ends the threads; see to it that
     all have got their answers before.
 
     Args:
@@ -83,7 +94,8 @@ class ReadingQueue:
         self.images = 0
 
     async def __aenter__(self) -> ReadingQueue:
-        self._waiting: asyncio.Queue[_Waiting] = asyncio.Queue()
+        self._waiting: asyncio.PriorityQueue[_Waiting] = asyncio.PriorityQueue()
+        self._count = count()
         self._decoders = ThreadPoolExecutor(min(4, os.cpu_count() or 1), "decode")
         self._model = ThreadPoolExecutor(1, "model")
         self._worker = asyncio.create_task(self._work())
@@ -105,7 +117,8 @@ class ReadingQueue:
         """Read images, in whatever batches come about.
 
         Args:
-            images: Files, PNG, JPEG, GIF, BMP or WebP, of `MAX_PIXELS` pixels at most.
+            images: Files, PNG, JPEG, GIF, BMP or WebP, of `MAX_PIXELS` pixels at most, and of
+                `MAX_REQUEST_PIXELS` together: those that come after are not decoded.
             decoder: Reads the logits of these images; by default the reader's own.
 
         Returns:
@@ -121,7 +134,10 @@ class ReadingQueue:
             raise QueueFullError(f"{self.images} images are waiting; try again")
         self.images += len(images)
         try:
-            waiting = [self._read(image, decoder) for image in images]
+            request = _Request()
+            waiting = [
+                self._read(image, decoder, request, place) for place, image in enumerate(images)
+            ]
             answers = await asyncio.gather(*waiting, return_exceptions=True)
         finally:
             self.images -= len(images)
@@ -132,11 +148,16 @@ class ReadingQueue:
             readings.append(answer)
         return readings
 
-    async def _read(self, image: bytes, decoder: Decoder) -> Reading:
+    async def _read(self, image: bytes, decoder: Decoder, request: _Request, place: int) -> Reading:
         loop = asyncio.get_running_loop()
-        prepared = await loop.run_in_executor(self._decoders, _decode, image, self.reader.spec)
+        async with request.turn:
+            prepared, pixels = await loop.run_in_executor(
+                self._decoders, _decode, image, self.reader.spec, request.pixels
+            )
+            request.pixels -= pixels
         answer: asyncio.Future[Reading] = loop.create_future()
-        self._waiting.put_nowait((prepared, decoder, answer))
+        due = loop.time() + place * _PLACE
+        self._waiting.put_nowait((due, next(self._count), (prepared, decoder, answer)))
         return await answer
 
     async def _work(self) -> None:
@@ -144,9 +165,9 @@ class ReadingQueue:
             batch = [await self._waiting.get()]
             while len(batch) < self.batch_size and not self._waiting.empty():
                 batch.append(self._waiting.get_nowait())
-            await self._read_batch(batch)
+            await self._read_batch([image for _, _, image in batch])
 
-    async def _read_batch(self, batch: list[_Waiting]) -> None:
+    async def _read_batch(self, batch: list[_Image]) -> None:
         self.on_batch(len(batch))
         images, decoders, answers = zip(*batch, strict=True)
         readings: Sequence[Reading | Exception]
@@ -168,6 +189,14 @@ class ReadingQueue:
                 answer.set_result(reading)
 
 
+class _Request:
+    """What the images of a request share: their turn at the decoders, and the pixels left."""
+
+    def __init__(self) -> None:
+        self.turn = asyncio.Lock()
+        self.pixels = MAX_REQUEST_PIXELS
+
+
 def _read_together(
     reader: Recognizer, images: NDArray[np.uint8], decoders: Sequence[Decoder]
 ) -> list[Reading | LengthError]:
@@ -185,8 +214,19 @@ def _read_together(
     return readings
 
 
-def _decode(image: bytes, spec: ModelSpec) -> NDArray[np.uint8]:
+def _decode(image: bytes, spec: ModelSpec, pixels: int) -> tuple[NDArray[np.uint8], int]:
+    """Decode and prepare an image of at most so many pixels; tells how many it has, too."""
     # Each scan of a progressive JPEG goes over all pixels, and a small file may have thousands.
     if image.startswith(b"\xff\xd8") and image.count(b"\xff\xda") > MAX_SCANS:
         raise ImageError("the image bytes", f"it is a JPEG of more than {MAX_SCANS} scans")
-    return spec.prepare(load_image(image, max_pixels=MAX_PIXELS))
+    try:
+        decoded = load_image(image, max_pixels=min(MAX_PIXELS, pixels))
+    except TooManyPixelsError:
+        if pixels >= MAX_PIXELS:
+            raise
+        raise TooManyTogetherError(
+            "the image bytes",
+            f"the images of this request have more than {MAX_REQUEST_PIXELS:,} pixels together; "
+            "send fewer or smaller ones at a time",
+        ) from None
+    return spec.prepare(decoded), decoded.shape[0] * decoded.shape[1]

@@ -162,7 +162,13 @@ def test_a_killed_run_is_continued_to_the_same_bytes(tmp_path: Path, workers: in
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="needs groups of processes")
-def test_ctrl_c_leaves_whole_files_and_says_how_to_go_on(tmp_path: Path):
+@pytest.mark.parametrize(
+    ("end", "code", "name"),
+    [("SIGINT", 130, "Ctrl-C"), ("SIGTERM", 143, "SIGTERM"), ("SIGHUP", 129, "SIGHUP")],
+)
+def test_a_signal_leaves_whole_files_and_says_how_to_go_on(
+    tmp_path: Path, end: str, code: int, name: str
+):
     folder = tmp_path / "images"
     command = [sys.executable, "-m", "captcha_helpers", "generate", "slanted", "--count", "4000"]
     command += ["--workers", "2", "--out", folder]
@@ -170,9 +176,11 @@ def test_ctrl_c_leaves_whole_files_and_says_how_to_go_on(tmp_path: Path):
     while len(list(folder.glob("*.png"))) < 10:
         assert process.poll() is None
         time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all processes at once
+    # As a terminal does, to all processes at once
+    os.killpg(process.pid, getattr(signal, end))
     _, said = process.communicate(timeout=60)
-    assert process.returncode == 1 and said == "Error: interrupted; the same command continues\n"
+    assert said == f"Error: stopped by {name}; the same command continues\n"
+    assert process.returncode == code
     assert not list(folder.glob(".*"))
     assert json.loads((folder / "meta.json").read_text())["complete"] is False
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import http.server
 import io
+import json
 import os
 import re
 import signal
@@ -339,7 +341,12 @@ def test_damaged_forms(client: httpx.Client, body: bytes):
 
 def test_other_addresses_and_methods(client: httpx.Client):
     told(client.get("/nowhere"), 404)
-    told(client.get("/predict"), 405)
+    for path in ("/predict", "/predict/batch"):
+        answer = client.get(path)
+        detail = told(answer, 405)
+        assert "takes POST, not GET" in detail and answer.headers["allow"] == "POST"
+        assert f"curl -F file=@image.png {client.base_url}{path}" in detail and "/ui" in detail
+    assert "takes GET" in told(client.post("/healthz"), 405)
     told(client.get("/ui/../service.py"), 404)
 
 
@@ -361,6 +368,65 @@ def test_a_length_that_is_a_lie(service: str):
     assert raw(service, b"POST /predict HTTP/1.1\r\nHost: a\r\nnonsense\r\n\r\n").startswith(
         b"HTTP/1.1 400 "
     )
+
+
+def test_very_many_headers_are_refused(service: str):
+    """However they come: in one piece, or one by one."""
+    few = b"".join(b"X-%d: 1\r\n" % number for number in range(100))
+    large = b"".join(b"X-%d: %s\r\n" % (number, bytes(1000 * b"1")) for number in range(20))
+    long = b"GET /healthz?" + 20_000 * b"a" + b" HTTP/1.1\r\nHost: a\r\n\r\n"
+    for headers in (few, large):
+        request = b"GET /healthz HTTP/1.1\r\nHost: a\r\n" + headers + b"\r\n"
+        answer = raw(service, request)
+        assert answer.startswith(b"HTTP/1.1 431 ") and b'{"detail": "the request has' in answer
+    assert raw(service, long).startswith(b"HTTP/1.1 431 ")
+    assert raw(service, b"nonsense\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_form_of_very_many_chunks_holds_nobody_up(service: str, client: httpx.Client):
+    head = (
+        b"POST /predict/batch HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n"
+        b"Content-Type: multipart/form-data; boundary=b\r\n\r\n"
+    )
+    host, port = service.removeprefix("http://").split(":")
+    waits, done = [], threading.Event()
+
+    def ask() -> None:
+        with browse(service) as other:
+            while not done.is_set():
+                begun = time.monotonic()
+                assert other.get("/healthz").status_code == 200
+                waits.append(time.monotonic() - begun)
+
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(ask)
+        for _ in range(3):
+            with socket.create_connection((host, int(port)), 20) as connection, suppress(OSError):
+                connection.sendall(head + 300_000 * b"1\r\na\r\n" + b"0\r\n\r\n")
+                connection.recv(1000)
+        done.set()
+        asking.result()
+    assert max(waits) < 1  # it was three
+    few = b"".join(b"1\r\n%c\r\n" % byte for byte in picture("1234")) + b"0\r\n\r\n"
+    single = b"POST /predict HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+    assert b'"text":"1234"' in raw(service, single + b"Transfer-Encoding: chunked\r\n\r\n" + few)
+
+
+def test_a_batch_of_large_images_lets_others_come_between(client: httpx.Client, service: str):
+    """The images of a request have a budget of pixels, and those of others come between them."""
+    large = [("file", (f"{number}.png", png_of(2000, 2000))) for number in range(16)]
+    with ThreadPoolExecutor(3) as pool, browse(service) as other:
+        batches = [pool.submit(client.post, "/predict/batch", files=large) for _ in range(3)]
+        waits = []
+        while not all(batch.done() for batch in batches):
+            begun = time.monotonic()
+            assert other.post("/predict", content=picture("1234")).json()["text"] == "1234"
+            waits.append(time.monotonic() - begun)
+        for batch in batches:
+            found = batch.result().json()["predictions"]
+            assert [one["status"] for one in found] == 4 * [200] + 12 * [413]
+            assert "16,000,000 pixels together" in found[-1]["detail"]
+    assert len(waits) > 3 and max(waits) < 3
 
 
 def test_an_endless_body_is_cut_off():
@@ -679,17 +745,96 @@ def test_the_process_reads_without_tensorflow_and_ends_in_order(onnx_file: Path,
             connection.sendall(content[:50])
             time.sleep(0.3)
             process.send_signal(signal.SIGTERM)
-            time.sleep(0.5)
-            with pytest.raises(OSError):  # nobody new is let in
-                socket.create_connection((host, int(port)), 5)
+            with pytest.raises(OSError):  # soon nobody new is let in
+                for _ in range(100):
+                    time.sleep(0.1)
+                    socket.create_connection((host, int(port)), 5).close()
             connection.sendall(content[50:])
-            assert b'"text"' in connection.recv(65536)
-        assert process.wait(20) == -signal.SIGTERM
+            answer = b""
+            while part := connection.recv(65536):
+                answer += part
+            assert b'"text"' in answer
+        assert process.wait(20) == 0
         assert process.stdout.read() == ""  # no request was logged
     finally:
         process.kill()
         process.wait()
         process.stdout.close()
+
+
+SERVE_GREYS = """
+import sys, time
+import numpy as np
+from captcha_helpers import Recognizer
+from captcha_helpers.serving import app
+from tests.servers import SPEC, read_greys
+
+def slowly(images):
+    time.sleep(0.02)
+    return read_greys(images)
+
+app.load = lambda *model, **known: Recognizer(slowly, SPEC)
+app.serve("model.onnx", port=0)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
+@pytest.mark.parametrize(
+    ("end", "keep_alive"),
+    [("SIGTERM", True), ("SIGTERM", False), ("SIGINT", True), ("SIGHUP", True)],
+)
+def test_a_signal_under_load_loses_nothing_that_was_sent_before(
+    root: Path, end: str, keep_alive: bool
+):
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVE_GREYS],
+        cwd=root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(root)},
+    )
+    signalled = [float("inf")]
+    try:
+        url = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())[0]
+        with ThreadPoolExecutor(32) as pool:
+            clients = [
+                pool.submit(ask_until_the_end, url, number, keep_alive, signalled)
+                for number in range(32)
+            ]
+            time.sleep(1.5)
+            process.send_signal(getattr(signal, end))
+            signalled[0] = time.monotonic()
+            answered, lost = map(sum, zip(*(client.result() for client in clients), strict=True))
+        assert process.wait(20) == 0
+        assert lost == 0 and answered > 100
+        assert process.stdout.read() == ""
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def ask_until_the_end(
+    url: str, number: int, keep_alive: bool, signalled: list[float]
+) -> tuple[int, int]:
+    """Send images until nobody answers any more; count the answers, and what was lost.
+
+    Lost is what had been sent when the signal came and was not answered.
+    """
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=20)
+    headers = {} if keep_alive else {"Connection": "close"}
+    image, answered = picture(f"{number:04}"), 0
+    while True:
+        sent = float("inf")
+        try:
+            connection.request("POST", "/predict", image, headers)
+            sent = time.monotonic()
+            text = json.load(connection.getresponse())["text"]
+        except (OSError, http.client.HTTPException):
+            return answered, int(sent < signalled[0])
+        assert text == f"{number:04}"
+        answered += 1
 
 
 def test_an_address_in_use_is_told_before_the_model_is_loaded():

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import http.server
 import io
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -18,6 +20,7 @@ from itertools import cycle, product
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
@@ -36,10 +39,18 @@ from captcha_helpers import (
     read_spec,
     write_report,
 )
-from captcha_helpers.exporting.page import RUNTIME_FILES, write_page
+from captcha_helpers.exporting import page as page_module
+from captcha_helpers.exporting.page import (
+    CDN,
+    RUNTIME_FILES,
+    fetch_runtime,
+    page_server,
+    write_page,
+)
 from captcha_helpers.learning.starts import start_file
 from captcha_helpers.reading.recognizer import from_keras
 from captcha_helpers.reading.runtimes import load_keras
+from tests.servers import picture, read_greys, serving
 
 pytestmark = pytest.mark.slow
 
@@ -133,7 +144,7 @@ def test_page_has_all_that_it_needs(tmp_path: Path):
     names = {
         path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()
     }
-    scripts = {"app.js", "pictures.js", "reader.js", "decode.js", "mask.js"}
+    scripts = {"app.js", "draw.js", "pictures.js", "reader.js", "decode.js", "mask.js"}
     static = {"index.html", "style.css", *scripts}
     written = {"model.onnx", "metadata.json", "samples.json", "samples/01.png", "samples/02.png"}
     assert names == static | written
@@ -144,24 +155,130 @@ def test_page_has_all_that_it_needs(tmp_path: Path):
     assert (tmp_path / samples[1]["file"]).read_bytes() == b"second"
 
 
-def test_without_npm_the_message_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("PATH", "")
-    with pytest.raises(OSError, match="install Node.js") as caught:
-        write_page(tmp_path, b"model", SPEC, [], offline=True)
-    assert all(name in str(caught.value) for name in RUNTIME_FILES)
-    assert "https://cdn.jsdelivr.net/npm/onnxruntime-web@" in str(caught.value)
+def test_the_runtime_lies_beside_the_page_unless_the_cdn_is_asked_for(tmp_path: Path):
+    beside, cdn = tmp_path / "beside", tmp_path / "cdn"
+    for folder in (beside, cdn):
+        folder.mkdir()
+    write_page(beside, b"model", SPEC, [], runtime=dict.fromkeys(RUNTIME_FILES, b"code"))
+    write_page(cdn, b"model", SPEC, [])
+    for name in RUNTIME_FILES:
+        assert (beside / "onnxruntime" / name).read_bytes() == b"code"
+    assert not (cdn / "onnxruntime").exists()
+    texts = [path.read_text("utf-8") for path in beside.glob("*.[hcj]*s*")]
+    texts += [(beside / "index.html").read_text("utf-8")]
+    assert not any("https:" in text for text in texts)
+    html = (cdn / "index.html").read_text("utf-8")
+    assert f'name="onnxruntime" content="{CDN}"' in html
+    assert html.count("'self' https://cdn.jsdelivr.net") == 2  # scripts, and what they fetch
+
+
+def policy(html: str) -> dict[str, set[str]]:
+    (text,) = re.findall(r'Content-Security-Policy" content="([^"]+)"', html)
+    rules = [rule.split() for rule in text.split(";")]
+    return {name: set(sources) for name, *sources in rules}
+
+
+def test_the_page_allows_nothing_but_itself(root: Path):
+    web = root / "captcha_helpers" / "assets" / "web"
+    for page in ("index.html", "service.html", "service_docs.html"):
+        html = (web / page).read_text("utf-8")
+        rules = policy(html)
+        assert rules["default-src"] == rules["base-uri"] == rules["form-action"] == {"'none'"}
+        assert rules["script-src"] <= {"'self'", "'wasm-unsafe-eval'"}
+        assert rules["connect-src"] == rules["style-src"] == {"'self'"}
+        assert not re.search(r"<script(?![^>]*src)|<style|style=|\son\w+=", html)  # none inline
+
+
+def npm_that(says: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.mkdir()
+    (folder / "npm").write_text(f"#!/bin/sh\n{says}\n")
+    (folder / "npm").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the stand-in for npm is a shell script")
-def test_failure_of_npm_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    npm = tmp_path / "npm"
-    npm.write_text("#!/bin/sh\necho no such network >&2\nexit 1\n")
-    npm.chmod(0o755)
-    page = tmp_path / "page"
-    page.mkdir()
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(OSError, match="no such network(.|\n)*internet connection"):
-        write_page(page, b"model", SPEC, [], offline=True)
+@pytest.mark.parametrize("npm", ["none", "fails", "other"])
+def test_without_the_runtime_the_message_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, npm: str
+):
+    def no_network(address: str) -> bytes:
+        assert address.startswith(CDN)
+        raise OSError("no route")
+
+    monkeypatch.setattr(page_module, "_download", no_network)
+    if npm == "none":
+        monkeypatch.setenv("PATH", "")
+    else:
+        says = {"fails": "echo no such network >&2; exit 1", "other": "echo 1 > other.tgz"}
+        npm_that(says[npm], tmp_path / "bin", monkeypatch)
+    with pytest.raises(OSError, match=r"internet connection.*--cdn") as caught:
+        fetch_runtime()
+    said = {"none": "not installed", "fails": "no such network", "other": "lacks a file"}
+    assert said[npm] in str(caught.value) and "no route" in str(caught.value)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="PATH is not all that Windows looks at")
+def test_without_npm_the_cdn_brings_the_runtime_and_it_is_checked(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(page_module, "_download", lambda address: address.encode())
+    with pytest.raises(OSError, match="not the file that this version was tested with"):
+        fetch_runtime()
+    digests = [hashlib.sha256(f"{CDN}{name}".encode()).hexdigest() for name in RUNTIME_FILES]
+    monkeypatch.setattr(page_module, "_SHA256", digests)
+    assert fetch_runtime() == {name: f"{CDN}{name}".encode() for name in RUNTIME_FILES}
+
+
+def test_a_page_whose_runtime_cannot_be_had_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def nowhere() -> dict[str, bytes]:
+        raise OSError("no runtime; check the internet connection")
+
+    monkeypatch.setattr(page_module, "fetch_runtime", nowhere)
+    checks = captcha_helpers.export("stars", tmp_path / "out", formats=["onnx", "web"])
+    assert [check.left_out for check in checks] == ["", "no runtime; check the internet connection"]
+    assert not (tmp_path / "out" / "web").exists()
+    with pytest.raises(ValueError, match="no runtime"):
+        captcha_helpers.export("stars", tmp_path / "other", formats=["web"])
+    checks = captcha_helpers.export("stars", tmp_path / "cdn", formats=["web"], cdn=True)
+    assert (tmp_path / "cdn" / "web" / "index.html").exists()
+
+
+def test_the_verb_shows_the_page_and_nothing_else(tmp_path: Path):
+    page = tmp_path / "out" / "web"
+    page.mkdir(parents=True)
+    write_page(page, b"model", SPEC, [("1", b"x")], runtime=dict.fromkeys(RUNTIME_FILES, b""))
+    (tmp_path / "secret").write_text("of somebody")
+    command = [sys.executable, "-m", "captcha_helpers", "web", tmp_path / "out", "--no-browser"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        line = process.stdout.readline()
+        (address,) = re.findall(r"http://127\.0\.0\.1:\d+/", line)
+        types = {
+            "": "text/html", "app.js": "text/javascript", "style.css": "text/css",
+            f"onnxruntime/{RUNTIME_FILES[0]}": "text/javascript",
+            f"onnxruntime/{RUNTIME_FILES[1]}": "application/wasm", "samples/01.png": "image/png",
+        }  # fmt: skip
+        with httpx.Client(base_url=address, verify=False) as client:
+            for name, kind in types.items():
+                answer = client.get(name)
+                assert answer.status_code == 200 and answer.headers["content-type"] == kind
+                assert answer.headers["x-content-type-options"] == "nosniff"
+            for name in ("samples/", "../secret", "%2e%2e/%2e%2e/secret", "nowhere"):
+                assert client.get(name).status_code == 404
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=20) == ("", "") and process.returncode == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_the_verb_says_where_a_page_comes_from(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match="captcha-helpers export MODEL --to web"):
+        page_server(tmp_path)
+    write_page(tmp_path, b"model", SPEC, [])
+    with page_server(tmp_path) as server, pytest.raises(OSError, match="choose another --port"):
+        page_server(tmp_path, port=server.server_port)
 
 
 def test_writing_a_page_needs_no_training_packages():
@@ -189,17 +306,19 @@ def recognizer(keras_model: Any) -> Recognizer:
 
 @pytest.fixture(scope="module")
 def folder(keras_model: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An offline page."""
+    """A page with its runtime beside it."""
     pytest.importorskip("tf2onnx")
-    if shutil.which("npm") is None:
-        pytest.skip("there is no npm")
+    try:
+        runtime = fetch_runtime()
+    except OSError as error:
+        pytest.skip(f"there is no runtime: {error}")
     from captcha_helpers.exporting.onnx_graph import build_onnx
 
     spec = read_spec(PRETRAINED)
     images, labels = generate("stars", 3, seed=9)
     samples = [(label, png(image)) for label, image in zip(labels, images, strict=True)]
     path = tmp_path_factory.mktemp("page")
-    write_page(path, build_onnx(keras_model, spec), spec, samples, offline=True)
+    write_page(path, build_onnx(keras_model, spec), spec, samples, runtime=runtime)
     return path
 
 
@@ -407,10 +526,8 @@ def test_half_transparent_colours_come_out_as_python_has_them(page: Page):
     assert np.abs(flat - load_image(data)).max() <= 1
 
 
-def test_offline_page_can_reach_no_other_host(page: Page, folder: Path):
+def test_the_page_can_reach_no_other_host(page: Page, folder: Path):
     assert {path.name for path in (folder / "onnxruntime").iterdir()} >= set(RUNTIME_FILES)
-    assert not any("https:" in path.read_text("utf-8") for path in folder.glob("*.[hcj]*s*"))
-    assert "https:" not in (folder / "index.html").read_text("utf-8")
     elsewhere = page.url.replace("127.0.0.1", "localhost")  # the same server by another name
     assert "Failed to fetch" in page.run_async("await fetch(input)", elsewhere)
     assert page.run_async("return (await fetch(input)).status", page.url) == 200
@@ -443,7 +560,7 @@ def test_person_takes_samples_and_sees_whether_they_are_right(page: Page, folder
         page.find("sample").click()
         page.wait(lambda: page.find("text").text)
         text, message, verdict = page.result().splitlines()
-        assert re.fullmatch(r"Read with a confidence of \d+\.\d % in \d+ ms\.", message)
+        assert re.fullmatch(r"Read with a confidence of \d+\.\d % in \d+ ms\.( .*)?", message)
         said, label = verdict.rsplit(" ", 1)
         assert label in labels
         assert said == ("Right:" if text == label else "Wrong: the picture says")
@@ -471,6 +588,31 @@ def test_what_people_know_of_the_text_is_read_with(page: Page):
     page.find("charset").send_keys("é\t")
     page.wait(lambda: "none of the characters é" in page.result())
     assert not page.find("text").is_displayed()
+    assert page.complaints() == []
+
+
+def test_what_people_draw_is_read_along(page: Page, recognizer: Recognizer):
+    pixels = """
+        const { drawCaptcha } = await import("./draw.js");
+        const values = { rotation: 0, wave: 0, overlap: 0, lines: 0, noise: 0, blur: 0, ...input };
+        const blob = await drawCaptcha("4711", values, 7);
+        return Array.from(new Uint8Array(await blob.arrayBuffer()));"""
+    plain = page.run_async(pixels, {})
+    assert plain == page.run_async(pixels, {})  # the same seed, the same picture
+    assert recognizer.read(bytes(plain)).text == "4711"
+    for name in ("rotation", "wave", "overlap", "lines", "noise", "blur"):
+        assert page.run_async(pixels, {name: 4}) != plain, name
+    page.find("drawing-title").click()
+    page.wait(lambda: page.find("verdict").is_displayed())
+    drawn = page.find("draw-text").get_attribute("value")
+    assert page.find("verdict").text.endswith(drawn) and drawn
+    page.run(
+        "const slider = document.getElementById('draw-noise'); slider.value = 100;"
+        "document.getElementById('text').textContent = '';"
+        "slider.dispatchEvent(new Event('input'));"
+    )
+    page.wait(lambda: page.find("text").text)  # it is read again, with the noise
+    assert page.find("verdict").text.endswith(drawn)
     assert page.complaints() == []
 
 
@@ -572,6 +714,7 @@ def test_keyboard_is_enough(page: Page):
     assert page.press(Keys.TAB, with_shift=True) == "file"
     inputs = ("sample", "charset", "length", "ignore-case")
     assert tuple(page.press(Keys.TAB) for _ in inputs) == inputs
+    assert page.press(Keys.TAB) == "drawing-title"
     assert page.press(Keys.TAB) == ""  # no trap
 
 
@@ -651,3 +794,76 @@ def test_the_report_fits_on_a_phone_and_shows_every_picture_in_its_shape(
     assert wide == 360 and len(shapes) == 12
     height, width = images.shape[1:3]
     assert all(shape == pytest.approx(width / height, rel=0.05) for shape in shapes)
+
+
+# The service's pages
+
+
+class ServicePage(Page):
+    """A page of the service, which has no state to wait for."""
+
+    def state(self) -> str:
+        return "ready"
+
+    def result(self) -> str:
+        return self.run("return document.getElementById('result')?.innerText ?? ''")
+
+
+def unsure(images: np.ndarray) -> np.ndarray:
+    """Read as `read_greys` does, but with doubts where the first character is a 1 or a 2."""
+    logits = read_greys(images)
+    first = images[:, :, :16].mean(axis=(1, 2, 3)) / 28
+    return logits * np.where(first > 2.5, 1, np.where(first > 1.5, 0.45, 0.2))[:, None, None]
+
+
+def test_the_service_page_takes_several_files_and_shows_doubt_as_doubt(
+    chromium: Any, tmp_path: Path
+):
+    for name in ("9999", "2999", "1999"):
+        (tmp_path / f"{name}.png").write_bytes(picture(name))
+    (tmp_path / "letter.txt").write_text("no picture")
+    levels = "return Array.from(arguments[0]).map((row) => row.dataset.level)"
+    with serving(unsure) as (url, _):
+        page = ServicePage(chromium, f"{url}/ui")
+        colours = {}
+        for name, level, said in (
+            ("9999", "high", "ms."),
+            ("2999", "medium", "check it"),
+            ("1999", "low", "probably wrong"),
+        ):
+            page.choose(tmp_path / f"{name}.png", said)
+            assert page.find("text").text == name
+            assert page.find("text").get_attribute("data-level") == level
+            colours[level] = page.find("text").value_of_css_property("color")
+            bars = page.browser.find_elements("css selector", "#characters .bar > i")
+            assert len(bars) == 4
+        assert len(set(colours.values())) == 3
+        names = ["9999.png", "letter.txt", "2999.png", "1999.png"]
+        page.find("file").send_keys("\n".join(str(tmp_path / name) for name in names))
+        page.wait(lambda: "4 pictures: 1 read with confidence, 2 to be checked" in page.result())
+        assert "(1 of them probably wrong), 1 not read." in page.result()
+        rows = page.find("pictures").find_elements("tag name", "tr")
+        assert page.run(levels, rows) == ["high", "low", "medium", "low"]
+        assert [row.text.split()[:2] for row in rows[::2]] == [
+            ["9999.png", "9999"],
+            ["2999.png", "2999"],
+        ]
+        assert "Not read: this is not a PNG" in rows[1].text
+        assert not page.find("text").is_displayed()
+        page.find("length").send_keys("2\t")  # all are read again
+        page.wait(lambda: "4 pictures" in page.result() and "9999\n" not in page.result())
+        assert page.complaints() == [] or all("415" in one for one in page.complaints())
+
+
+def test_the_manual_is_one_that_people_can_type_from(chromium: Any):
+    with serving() as (url, _):
+        page = ServicePage(chromium, f"{url}/docs")
+        page.wait(lambda: page.browser.find_elements("tag name", "pre"))
+        text = page.find("operations").text
+        assert f"curl -F file=@image.png {url}/predict\n" in text
+        assert f"curl -F file=@1.png -F file=@2.png {url}/predict/batch\n" in text
+        assert f'curl "{url}/?url=ADDRESS_OF_THE_IMAGE"' in text
+        assert f"curl {url}/healthz\n" in text
+        for odd in ("`", "Successful Response", "undefined", "null", "[object"):
+            assert odd not in text
+        assert page.complaints() == []

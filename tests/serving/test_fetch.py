@@ -8,7 +8,8 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from urllib.parse import unquote
+from ipaddress import IPv6Address, ip_address
+from urllib.parse import quote, unquote
 
 import anyio
 import httpcore
@@ -40,6 +41,39 @@ PRIVATE = [
     "64:ff9b::7f00:1",
     "2002:7f00:1::",
     "2001:0:7f00:1::",
+    # IPv4 addresses wrapped in IPv6: compatible, mapped, translated, NAT64, 6to4, Teredo
+    "::127.0.0.1",
+    "::10.0.0.1",
+    "::ffff:0:127.0.0.1",
+    "::ffff:0:10.0.0.1",
+    "::ffff:169.254.169.254",
+    "::ffff:0.0.0.0",
+    "::ffff:192.88.99.1",
+    "64:ff9b::10.0.0.1",
+    "64:ff9b:1::8.8.8.8",
+    "2002:0a00:0001::",
+    "2002:0808:0808::",
+    "2001:0:808:808::f5ff:fffe",
+    # Set apart
+    "0.1.2.3",
+    "192.0.0.8",
+    "192.0.0.9",
+    "192.88.99.1",
+    "192.31.196.1",
+    "192.52.193.1",
+    "192.175.48.1",
+    "192.0.2.1",
+    "198.18.0.1",
+    "198.51.100.1",
+    "203.0.113.1",
+    "240.0.0.1",
+    "100::1",
+    "2001:2::1",
+    "2001:db8::1",
+    "2620:4f:8000::1",
+    "3fff::1",
+    "5f00::1",
+    "fec0::1",
 ]
 
 
@@ -175,7 +209,9 @@ def test_a_named_host_does_not_lead_into_the_own_network(
     assert not connections
 
 
-@pytest.mark.parametrize("address", ["8.8.8.8", "2001:4860:4860::8888"])
+@pytest.mark.parametrize(
+    "address", ["8.8.8.8", "2001:4860:4860::8888", "::ffff:8.8.8.8", "64:ff9b::8.8.8.8"]
+)
 def test_public_addresses_are_connected_to(names: Callable, connections: list[str], address: str):
     names(images_example=[address])
     assert refusal(["images.example"], "http://images.example/").status == 422
@@ -186,6 +222,34 @@ def test_localhost_leads_to_this_machine_only(names: Callable, connections: list
     names(localhost=["10.0.0.1"])
     assert refusal(["localhost"], "http://localhost/").status == 403
     assert not connections
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "::ffff:0.0.0.0"])
+def test_the_address_of_everything_is_never_connected_to(
+    names: Callable, connections: list[str], address: str
+):
+    """On Linux it leads to this machine, whatever else was allowed."""
+    names(localhost=[address], images_example=[address])
+    for host in ("localhost", "images.example"):
+        assert refusal([host, "127.0.0.1"], f"http://{host}/").status == 403
+    for url in ("http://0/", "http://0.0.0.0/", "http://[::]/", "http://00.0/"):
+        assert refusal(["localhost", "127.0.0.1"], url).status == 403
+    assert not connections
+
+
+def test_a_zero_that_was_named_as_a_host_leads_nowhere(connections: list[str]):
+    assert refusal(["0"], "http://0/").status in (403, 422)
+    assert not connections
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_a_wrapped_address_counts_as_what_it_wraps(number: int):
+    plain = ip_address(number)
+    for prefix in ("::", "::ffff:0:0", "::ffff:0:0:0", "64:ff9b::"):
+        assert fetch.is_public(IPv6Address(int(IPv6Address(prefix)) + number)) == fetch.is_public(
+            plain
+        )
+    assert not fetch.is_public(IPv6Address((0x2002 << 112) + (number << 80)))
 
 
 def test_a_private_address_can_be_named_beside_its_host(names: Callable, port: int):
@@ -216,12 +280,23 @@ def test_redirects_are_followed_within_named_hosts(port: int):
         ("http://127.0.0.1/a.png", 403),
         ("http://localhost/a.png", 403),
         ("//elsewhere.example/", 403),
-        ("file:///etc/passwd", 400),
+        ("file:///etc/passwd", 422),
         ("http://[", 422),
+        # What browsers take for another host, and `urljoin` for a path of this one
+        (r"\\127.0.0.1", 422),
+        (r"\\127.0.0.1/a.png", 422),
+        (r"/\127.0.0.1/a.png", 422),
+        (r"http:\\127.0.0.1\a.png", 422),
+        ("http:///s", 422),
+        ("http:s", 422),
+        ("http:/127.0.0.1/", 422),
+        ("///127.0.0.1/s", 422),
+        ("//", 422),
+        ("/a\tb.png", 422),
     ],
 )
 def test_redirects_lead_nowhere_else(port: int, target: str, status: int):
-    url = f"http://127.0.0.1:{port}/redirect?{target}"
+    url = f"http://127.0.0.1:{port}/redirect?{quote(target)}"
     assert refusal([f"127.0.0.1:{port}"], url).status == status
 
 
@@ -277,6 +352,12 @@ def test_tls_is_asked_for_the_name_and_checked(names: Callable):
 @pytest.mark.parametrize("host", ["http://a.example", "a.example/b", "", ":80", "u@a.example", "*"])
 def test_hosts_are_written_as_hosts(host: str):
     with pytest.raises(ValueError, match="must be a name or an address"):
+        Fetcher([host], max_bytes=1)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_the_address_of_everything_cannot_be_named(host: str):
+    with pytest.raises(ValueError, match="every address of this machine"):
         Fetcher([host], max_bytes=1)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import threading
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -14,8 +15,10 @@ from PIL import Image
 from captcha_helpers.data.images import ImageError
 from captcha_helpers.reading.model_file import ModelSpec
 from captcha_helpers.reading.recognizer import Recognizer
+from captcha_helpers.serving import queue
 from captcha_helpers.serving.queue import QueueFullError, ReaderFailedError, ReadingQueue
 
+decode = queue._decode
 SPEC = ModelSpec("abcdefgh", length=(1, 1), height=16, width=32)
 
 
@@ -129,6 +132,68 @@ def test_who_goes_away_leaves_no_place_occupied():
         return left, (await queue.read([picture(4)]))[0].text
 
     assert reading(clients, slow) == (0, "e")
+
+
+def test_many_images_of_one_request_do_not_hold_up_another(monkeypatch: pytest.MonkeyPatch):
+    """Who sends one image waits for the image that is being decoded, not for the whole batch."""
+    monkeypatch.setattr(queue, "_decode", slow_decoding)
+
+    async def clients(reader: ReadingQueue) -> tuple[float, float]:
+        begun = time.monotonic()
+        many = [asyncio.create_task(reader.read([picture(1)] * 20)) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        (answer,) = await reader.read([picture(3)])
+        alone = time.monotonic() - begun
+        assert answer.text == "d"
+        assert [found.text for batch in await asyncio.gather(*many) for found in batch] == 40 * [
+            "b"
+        ]
+        return alone, time.monotonic() - begun
+
+    alone, all_of_them = reading(clients)
+    assert alone < all_of_them / 3
+
+
+def slow_decoding(*arguments: object) -> object:
+    time.sleep(0.02)
+    return decode(*arguments)
+
+
+def test_the_model_too_takes_a_single_image_before_the_rest_of_a_batch():
+    first, go_on, order = threading.Event(), threading.Event(), []
+
+    def slow(images: np.ndarray) -> np.ndarray:
+        first.set()
+        go_on.wait(10)
+        order.extend((images.mean(axis=(1, 2, 3)) - 20) // 25)
+        return says_its_grey(images)
+
+    async def clients(reader: ReadingQueue) -> None:
+        many = asyncio.create_task(reader.read([picture(1)] * 12))
+        await asyncio.to_thread(first.wait, 10)
+        while reader._waiting.qsize() < 11:
+            await asyncio.sleep(0.01)
+        single = asyncio.create_task(reader.read([picture(3)]))
+        while reader._waiting.qsize() < 12:
+            await asyncio.sleep(0.01)
+        go_on.set()
+        await asyncio.gather(many, single)
+
+    reading(clients, slow, batch_size=1)
+    assert order.index(3) < 11  # it came last
+
+
+def test_the_pixels_of_a_request_are_counted_together(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(queue, "MAX_REQUEST_PIXELS", 3 * 32 * 16 - 1)
+
+    async def batch(reader: ReadingQueue) -> object:
+        return await reader.read([picture(1), picture(2), picture(3)]), await reader.read(
+            [picture(4)]
+        )
+
+    (first, second, third), (other,) = reading(batch)
+    assert (first.text, second.text, other.text) == ("b", "c", "e")
+    assert isinstance(third, queue.TooManyTogetherError) and "together" in third.reason
 
 
 @pytest.mark.parametrize("options", [{"size": 0}, {"batch_size": 0}])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -92,6 +93,20 @@ def test_bodies_share_one_limit_and_give_their_memory_back(monkeypatch: pytest.M
     error = refused(b"1" * 6000, "image/png")
     assert error.status_code == 503 and error.headers == {"Retry-After": "1"}
     assert sent(b"1" * 4000, "image/png")  # nothing of the one before is still counted
+
+
+def test_a_form_full_of_near_boundaries_is_refused_at_once():
+    """Each costs the parser as much as a thousand other bytes."""
+    body = form(b"\r\n--a-line-between\r" * 400_000)
+    begun = time.monotonic()
+    assert refused(body, FORM, chunk=1_000_000, max_bytes=10_000_000).status_code == 400
+    assert time.monotonic() - begun < 1
+
+
+def test_a_form_without_a_boundary_makes_no_noise(caplog: pytest.LogCaptureFixture):
+    for kind in ("multipart/form-data", "multipart/form-data; boundary="):
+        assert "boundary" in refused(form(b"1"), kind).detail
+    assert not caplog.records
 
 
 def test_a_client_that_stops_sending_is_let_go():

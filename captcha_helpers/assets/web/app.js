@@ -1,14 +1,17 @@
 /** The page: takes pictures from people, shows readings. */
+import { offerDrawing } from "./draw.js";
 import { fitMask, MaskError, parseCharset, parseLength } from "./mask.js";
 import {
   acceptPictures,
+  askWhatIsKnown,
   complain,
+  element,
   find,
   percent,
   say,
+  showCharacters,
   showPicture,
   showText,
-  withLookalikes,
 } from "./pictures.js";
 import { loadReader, PictureError } from "./reader.js";
 
@@ -23,6 +26,8 @@ async function start() {
     const reader = await loadReader(document.querySelector("meta[name=onnxruntime]").content);
     const samples = await (await fetch("samples.json")).json();
     describeModel(reader.spec);
+    const { mask, charset, length } = reader.specWith({});
+    offerDrawing(fitMask(mask, Array.from(charset)).charset, mask.length ?? length, show);
     find("sample").hidden = samples.length === 0;
     window.readCaptcha = async (blob) => {
       const { text, confidence, characters, milliseconds } = await reader.read(blob);
@@ -88,12 +93,13 @@ async function showReading(reading, blob, label) {
   await showPicture(blob);
   showText(
     reading.text,
+    reading.confidence,
     `Read with a confidence of ${percent(reading.confidence)} ` +
       `in ${reading.milliseconds.toFixed(0)} ms.`,
   );
   showVerdict(reading.text, label);
   showFrames(reading);
-  find("characters").replaceChildren(...reading.characters.map(characterRow));
+  showCharacters(reading.characters);
   find("details").hidden = false;
 }
 
@@ -114,9 +120,7 @@ function showFrames({ text, frames }) {
 }
 
 function column({ inText }) {
-  const element = document.createElement("span");
-  element.classList.toggle("in-text", inText);
-  return element;
+  return element("span", "", { className: inText ? "in-text" : "" });
 }
 
 function frameBar(frame, step) {
@@ -127,17 +131,6 @@ function frameBar(frame, step) {
   return bar;
 }
 
-function characterRow({ char, confidence, lookalikes }) {
-  const row = document.createElement("tr");
-  row.innerHTML =
-    '<th scope="row"></th><td><div class="share">' +
-    '<div class="bar" aria-hidden="true"><i></i></div><span></span></div></td>';
-  row.querySelector("th").textContent = char;
-  row.querySelector("i").style.width = `${100 * confidence}%`;
-  row.querySelector("span").textContent = withLookalikes(percent(confidence), lookalikes);
-  return row;
-}
-
 function describeModel({ charset, length, height, width, training }) {
   const facts = {
     Characters: charset,
@@ -146,10 +139,8 @@ function describeModel({ charset, length, height, width, training }) {
     ...training,
   };
   for (const [name, value] of Object.entries(facts)) {
-    const [term, description] = ["dt", "dd"].map((tag) => document.createElement(tag));
-    term.textContent = name;
-    description.textContent = typeof value === "string" ? value : JSON.stringify(value);
-    find("model").append(term, description);
+    const text = typeof value === "string" ? value : JSON.stringify(value);
+    find("model").append(element("dt", name), element("dd", text));
   }
 }
 
@@ -170,8 +161,6 @@ function showAgain() {
   if (shown) show(...shown);
 }
 
-for (const id of ["charset", "length", "ignore-case"]) {
-  find(id).addEventListener("change", showAgain);
-}
+askWhatIsKnown(showAgain);
 find("sample").addEventListener("click", showSample);
-acceptPictures(show);
+acceptPictures(([picture]) => show(picture));

@@ -28,7 +28,7 @@ export async function loadReader(runtime) {
 async function loadRuntime(folder) {
   const script = new URL("ort.wasm.bundle.min.mjs", folder).href;
   const ort = await import(script).catch(() => {
-    throw new Error(`${script} cannot be reached; is this machine offline?`);
+    throw new Error(`${script} cannot be reached`);
   });
   ort.env.wasm.wasmPaths = { wasm: new URL("ort-wasm-simd-threaded.wasm", folder).href };
   ort.env.wasm.numThreads = 1; // more of them need a server that isolates the page

@@ -1,0 +1,119 @@
+"""Files appear whole or not at all, and what was there before stays until then."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from captcha_helpers.core.files import replacing, replacing_folder, write_bytes
+
+
+class FromALibrary(Exception):
+    """An error as TensorFlow has it, which is no OSError."""
+
+
+FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/a/hidden/.name")
+ENDS = [KeyboardInterrupt(), ValueError("a bug"), FULL]
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("error", ENDS, ids=repr)
+@pytest.mark.parametrize("old", [None, b"old"])
+def test_a_file_that_is_not_finished_changes_nothing(
+    tmp_path: Path, error: BaseException, old: bytes | None
+):
+    path = tmp_path / "a.csv"
+    if old is not None:
+        path.write_bytes(old)
+    before = everything(tmp_path)
+    with pytest.raises(type(error)) as caught, replacing(path) as partial:
+        partial.write_bytes(b"half")
+        raise error
+    assert everything(tmp_path) == before
+    if error is FULL:
+        assert str(caught.value) == f"{str(path)!r} cannot be written: {os.strerror(errno.ENOSPC)}"
+        assert caught.value.errno == errno.ENOSPC
+
+
+@pytest.mark.parametrize("error", ENDS, ids=repr)
+@pytest.mark.parametrize("old", [None, b"old"])
+def test_a_folder_that_is_not_finished_changes_nothing(
+    tmp_path: Path, error: BaseException, old: bytes | None
+):
+    folder = tmp_path / "out"
+    if old is not None:
+        folder.mkdir()
+        (folder / "a").write_bytes(old)
+    before = everything(tmp_path)
+    with pytest.raises(type(error)) as caught, replacing_folder(folder) as partial:
+        (partial / "a").write_bytes(b"half")
+        raise error
+    assert everything(tmp_path) == before and folder.exists() == (old is not None)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"] * (old is not None)
+    if error is FULL:
+        assert str(caught.value).startswith(f"{str(folder)!r} cannot be written: ")
+
+
+@pytest.mark.parametrize("fails", [1, 2])
+def test_a_signal_between_the_two_renamings_brings_the_old_folder_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: int
+):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "a").write_bytes(b"old")
+    monkeypatch.setattr(os, "replace", stopped_after(fails, os.replace))
+    with pytest.raises(KeyboardInterrupt), replacing_folder(folder) as partial:
+        (partial / "a").write_bytes(b"new")
+    assert everything(tmp_path) in ({"out/a": b"old"}, {"out/a": b"new"})
+
+
+def stopped_after(calls: int, replace: Callable[..., None]) -> Callable[..., None]:
+    """Raise what Ctrl-C raises, at the end of a call."""
+    made = []
+
+    def replace_and_stop(*names: Path) -> None:
+        replace(*names)
+        made.append(names)
+        if len(made) == calls:
+            raise KeyboardInterrupt
+
+    return replace_and_stop
+
+
+def test_a_full_disk_is_told_whatever_a_library_calls_it(tmp_path: Path):
+    said = f"SaveV2 /a/hidden/.name; {os.strerror(errno.ENOSPC)} [Op:SaveV2]"
+    with pytest.raises(OSError, match="out' cannot be written: No space left on device$"):  # noqa: SIM117
+        with replacing_folder(tmp_path / "out"):
+            raise FromALibrary(said)
+    with pytest.raises(FromALibrary, match="something else"), replacing_folder(tmp_path / "out"):
+        raise FromALibrary("something else")
+
+
+def test_what_was_there_is_replaced(tmp_path: Path):
+    for text in (b"one", b"two"):
+        write_bytes(tmp_path / "new" / "a", text)
+        with replacing_folder(tmp_path / "out") as partial:
+            (partial / "b").write_bytes(text)
+        assert everything(tmp_path) == {"new/a": text, "out/b": text}
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_place_that_takes_no_files_is_named(tmp_path: Path):
+    tmp_path.chmod(0o500)
+    for write in (
+        lambda: write_bytes(tmp_path / "a", b""),
+        replacing_folder(tmp_path / "a").__enter__,
+    ):
+        with pytest.raises(PermissionError, match="a' cannot be written: Permission denied"):
+            write()
