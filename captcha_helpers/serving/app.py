@@ -50,7 +50,6 @@ from captcha_helpers.serving.queue import (
     QueueFullError,
     ReaderFailedError,
     ReadingQueue,
-    TooManyTogetherError,
 )
 from captcha_helpers.serving.server import PatientServer
 from captcha_helpers.serving.slow_clients import ImpatientProtocol
@@ -502,12 +501,8 @@ def _page(file: str) -> Any:
 
 def _status(error: ImageError) -> tuple[int, str]:
     if isinstance(error, NotAnImageError):
-        return 415, "this is not a PNG, JPEG, GIF, BMP or WebP image"
-    if isinstance(error, TooManyTogetherError):
-        return 413, error.reason
-    if isinstance(error, TooManyPixelsError):
-        return 413, f"the image has more than {MAX_PIXELS:,} pixels; shrink or crop it"
-    return 422, error.reason
+        return 415, error.reason
+    return 413 if isinstance(error, TooManyPixelsError) else 422, error.reason
 
 
 async def _tell_image_error(request: Request, error: ImageError) -> JSONResponse:

@@ -24,7 +24,6 @@ from captcha_helpers.reading.recognizer import Recognizer
 
 MAX_PIXELS = 4_000_000  # of one image
 MAX_REQUEST_PIXELS = 16_000_000  # of all images of a request together
-MAX_SCANS = 100
 
 _PLACE = 0.05  # seconds by which each image of a request queues behind the one before
 
@@ -216,11 +215,8 @@ def _read_together(
 
 def _decode(image: bytes, spec: ModelSpec, pixels: int) -> tuple[NDArray[np.uint8], int]:
     """Decode and prepare an image of at most so many pixels; tells how many it has, too."""
-    # Each scan of a progressive JPEG goes over all pixels, and a small file may have thousands.
-    if image.startswith(b"\xff\xd8") and image.count(b"\xff\xda") > MAX_SCANS:
-        raise ImageError("the image bytes", f"it is a JPEG of more than {MAX_SCANS} scans")
     try:
-        decoded = load_image(image, max_pixels=min(MAX_PIXELS, pixels))
+        decoded = load_image(image, max_pixels=min(MAX_PIXELS, pixels), frame=spec.processing.frame)
     except TooManyPixelsError:
         if pixels >= MAX_PIXELS:
             raise
