@@ -8,14 +8,18 @@ from captcha_helpers.results import HEADINGS
 
 
 class Language(NamedTuple):
-    """What the tools write into the README of one language.
+    """What the tools write into the README and the pages of one language.
 
     Attributes:
+        pages: The folder of the pages that the README leads to.
+        percent: What stands behind a number of per cent.
         results: Headings of the table of results, by the name of the column.
         benchmarks: Headings of the tables of benchmarks.
         no_address: How to open the notebooks on Colab while the repository has no address.
     """
 
+    pages: str
+    percent: str
     results: dict[str, str]
     benchmarks: dict[str, str]
     no_address: str
@@ -23,6 +27,8 @@ class Language(NamedTuple):
 
 READMES = {
     "README.md": Language(
+        pages="docs",
+        percent=" %",
         results=HEADINGS,
         benchmarks={
             "set": "Images",
@@ -38,12 +44,14 @@ READMES = {
         "`dist/`, and run the notebook's first code cell.",
     ),
     "README_zh-CN.md": Language(
+        pages="docs/zh-CN",
+        percent="%",
         results={
             "notebook": "笔记本",
             "model": "模型",
             "style": "样式",
             "exact_match": "整串准确率",
-            "exact_match_ci95": "95 % 置信区间",
+            "exact_match_ci95": "95% 置信区间",
             "cer": "字符错误率",
             "n": "测试图片数",
             "train_images": "训练图片数",
@@ -56,7 +64,7 @@ READMES = {
             "labels": "标签数",
             "seconds": "CPU 秒",
             "exact_match": "整串准确率",
-            "exact_match_ci95": "95 % 置信区间",
+            "exact_match_ci95": "95% 置信区间",
             "exact_match_ignore_case": "不分大小写",
             "n": "n",
         },

@@ -1,9 +1,9 @@
 """Write the repository's public address everywhere it is needed.
 
 ``make repository REPO=owner/name`` puts it into ``pyproject.toml``, its one place, and from there
-into each notebook (set-up cell, Colab badge under the title), the READMEs (badges between
-``<!-- colab:start -->`` and ``<!-- colab:end -->``) and ``CITATION.cff``. Without ``REPO`` it
-writes again what ``pyproject.toml`` says. Run it as often as you like.
+into each notebook (set-up cell, Colab badge under the title), the pages on installing (badges
+between ``<!-- colab:start -->`` and ``<!-- colab:end -->``) and ``CITATION.cff``. Without ``REPO``
+it writes again what ``pyproject.toml`` says. Run it as often as you like.
 """
 
 from __future__ import annotations
@@ -59,11 +59,11 @@ def set_repository(root: Path, repository: str) -> list[str]:
     line = f'repository = "{repository}"'
     new = {pyproject: _ADDRESS.sub(line, pyproject.read_text(encoding="utf-8"), count=1)}
     new |= {path: _notebook(path, repository) for path in notebooks}
-    for name, language in READMES.items():
-        if (root / name).exists():
-            badges = [f"- `{path.stem}` {_badge(path, repository)}" for path in notebooks]
-            content = "\n".join(badges) if repository else language.no_address
-            new[root / name] = fill((root / name).read_text("utf-8"), "colab", content, name)
+    for language in READMES.values():
+        page = root / language.pages / "install.md"
+        badges = [f"- `{path.stem}` {_badge(path, repository)}" for path in notebooks]
+        content = "\n".join(badges) if repository else language.no_address
+        new[page] = fill(page.read_text("utf-8"), "colab", content, page.name)
     if (root / "CITATION.cff").exists():
         new[root / "CITATION.cff"] = _citation(root / "CITATION.cff", repository)
     changed = [path for path, text in new.items() if text != path.read_text(encoding="utf-8")]

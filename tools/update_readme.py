@@ -1,7 +1,8 @@
-"""Put ``results/*.json`` and two benchmarks into the tables of the READMEs.
+"""Put ``results/*.json`` and two benchmarks into the tables of the READMEs and of their pages.
 
-``make readme`` writes them between ``<!-- results:start -->`` and ``<!-- results:end -->``, and
-between the same of ``zero_labels`` and ``readers``;
+``make readme`` writes each between two comments, ``<!-- results:start -->`` and
+``<!-- results:end -->`` for example: ``best`` and ``comparison`` into a README; ``results``,
+``zero_labels`` and ``readers``, from which those are taken, into the page of results.
 ``python -m tools.update_readme --check`` only says whether they are up to date.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
@@ -21,6 +22,11 @@ from tools.markers import fill
 ZERO_LABELS = Path("benchmarks", "zero_labels.json")
 READERS = Path("benchmarks", "readers.json")
 
+SHORT = ("notebook", "style", "exact_match", "exact_match_ci95", "n")
+COMPARED = ("reader", "labels", "seconds", "exact_match", "exact_match_ci95", "n")
+REAL, ALWAYS = "captcha_v2", ("ours", "ddddocr")
+
+Row = Mapping[str, Any]
 Figure = Callable[[list[dict[str, Any]]], str]
 FIGURES: dict[str, Figure] = {  # of a reader, from its rows
     "mean": lambda rows: f"{mean(row['exact_match'] for row in rows):.1%}",
@@ -48,43 +54,66 @@ def without_labels(root: Path) -> list[dict[str, str]]:
     return list(table.values())
 
 
-def fully_trained(root: Path) -> list[dict[str, object]]:
+def fully_trained(root: Path) -> list[dict[str, Any]]:
     """The rows of `READERS` of the longest training of each reader, with its CPU-seconds."""
     rows = json.loads((root / READERS).read_text(encoding="utf-8"))
     last = {(row["set"], row["reader"]): row | {"seconds": row["cpu"]} for row in rows}
     return list(last.values())
 
 
+def best_of_each(rows: Sequence[Row]) -> list[Row]:
+    """The row with the highest exact match of each notebook."""
+    best: dict[str, Row] = {}
+    for row in rows:
+        before = best.get(row["notebook"])
+        if before is None or row["exact_match"] > before["exact_match"]:
+            best[row["notebook"]] = row
+    return list(best.values())
+
+
+def compared(trained: Sequence[Row]) -> list[Row]:
+    """Of the real images: our reader, the one that needs no labels, and the next two."""
+    rows = [row for row in trained if row["set"] == REAL]
+    others = [row for row in rows if row["reader"] not in (*ALWAYS, "ours_from_scratch")]
+    next_two = sorted(others, key=lambda row: -row["exact_match"])[:2]
+    return [row for row in rows if row["reader"] in ALWAYS] + next_two
+
+
 def outdated(root: Path) -> dict[Path, str]:
-    """Compare the READMEs of a clone with its results.
+    """Compare the READMEs and their pages with the results of a clone.
 
     Args:
         root: The clone's root.
 
     Returns:
-        The files whose table is not what the results say, each with the text it should have.
+        The files whose tables are not what the results say, each with the text it should have.
 
     Raises:
-        ValueError: If a README has no markers, or a results file is broken.
+        ValueError: If a file has no markers, or a results file is broken.
     """
     rows = load_results(root / "results")
     unlabelled, trained = without_labels(root), fully_trained(root)
     columns = {name: name for name in dict.fromkeys(key for row in unlabelled for key in row)}
     stale = {}
     for name, language in READMES.items():
-        path = root / name
-        if path.exists():
-            text = path.read_text(encoding="utf-8")
-            new = fill(
-                text, "results", format_table(rows, markdown=True, headings=language.results), name
-            )
-            columns["set"] = language.benchmarks["set"]
-            table = format_table(unlabelled, markdown=True, headings=columns)
-            new = fill(new, "zero_labels", table, name)
-            table = format_table(trained, markdown=True, headings=language.benchmarks)
-            new = fill(new, "readers", table, name)
+        short = {key: language.results[key] for key in SHORT}
+        columns["set"] = language.benchmarks["set"]
+        few = {key: text for key, text in language.benchmarks.items() if key in COMPARED}
+        tables = {
+            name: {"best": (best_of_each(rows), short), "comparison": (compared(trained), few)},
+            f"{language.pages}/results.md": {
+                "results": (rows, language.results),
+                "zero_labels": (unlabelled, columns),
+                "readers": (trained, language.benchmarks),
+            },
+        }
+        for file, contents in tables.items():
+            new = text = (root / file).read_text(encoding="utf-8")
+            for marker, (shown, headings) in contents.items():
+                table = format_table(shown, markdown=True, headings=headings)
+                new = fill(new, marker, table.replace(" %", language.percent), file)
             if new != text:
-                stale[path] = new
+                stale[root / file] = new
     return stale
 
 
@@ -94,7 +123,7 @@ def main() -> None:
         stale = outdated(Path.cwd())
     except ValueError as error:
         sys.exit(str(error))
-    names = ", ".join(path.name for path in stale)
+    names = ", ".join(path.relative_to(Path.cwd()).as_posix() for path in stale)
     if "--check" in sys.argv[1:] and stale:
         sys.exit(f"out of date: {names}; run make readme")
     for path, text in stale.items():

@@ -73,7 +73,7 @@ def read_labels(folder: str | os.PathLike[str]) -> list[tuple[Path, str]]:
     first underscore or its ending: ``7xk2.png``, ``7xk2_anything.png``. Where the names cannot be
     labels, other places are taken if there can be no mistake: another part of the names, a text
     file beside each image, the names of sub-folders. What was taken, and what was left out, is said
-    in a warning; ``docs/own-images.md`` has a table. Hidden files are ignored. Labels have no
+    in a warning; ``docs/folders.md`` has a table. Hidden files are ignored. Labels have no
     blanks at their ends, and are normalised to Unicode NFC, so that an ``é`` is one character even
     if macOS wrote the file name.
 

@@ -21,8 +21,11 @@ from tools.setup_cell import setup_cell
 from tools.update_readme import READERS, ZERO_LABELS, outdated
 
 STYLES_TIMED = ["slanted", "stars", "stars3"]
-FILLED = ("colab", "results", "zero_labels", "readers")
-MARKERS = "".join(f"<!-- {name}:start -->\n<!-- {name}:end -->\n" for name in FILLED)
+FILLED = {
+    "install.md": ("colab",),
+    "results.md": ("results", "zero_labels", "readers"),
+    "README": ("best", "comparison"),
+}
 BADGE = (
     "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
     "(https://colab.research.google.com/github/{}/blob/main/notebooks/01_data.ipynb)"
@@ -45,8 +48,12 @@ def clone(root: Path, tmp_path: Path) -> Path:
     for name in ("pyproject.toml", "CITATION.cff"):
         shutil.copy(root / name, tmp_path)
     write_notebook(tmp_path / "notebooks" / "01_data.ipynb", setup_cell(), "1 + 1")
-    for name in READMES:
-        (tmp_path / name).write_text(f"# Title\n{MARKERS}end\n", encoding="utf-8")
+    for name, language in READMES.items():
+        for page, filled in FILLED.items():
+            path = tmp_path / (name if page == "README" else f"{language.pages}/{page}")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            markers = "".join(f"<!-- {one}:start -->\n<!-- {one}:end -->\n" for one in filled)
+            path.write_text(f"# Title\n{markers}end\n", encoding="utf-8")
     (tmp_path / "benchmarks").mkdir()
     for file in (ZERO_LABELS, READERS):
         shutil.copy(root / file, tmp_path / "benchmarks")
@@ -64,7 +71,8 @@ def contents(folder: Path) -> dict[str, str]:
 
 def test_address_goes_everywhere(clone: Path):
     changed = set_repository(clone, "someone/some.name")
-    assert changed == ["pyproject.toml", "01_data.ipynb", *READMES, "CITATION.cff"]
+    pages = ["install.md"] * len(READMES)
+    assert changed == ["pyproject.toml", "01_data.ipynb", *pages, "CITATION.cff"]
     assert get_repository(clone) == "someone/some.name"
     opening, setup, _ = sources(clone / "notebooks" / "01_data.ipynb")
     badge = BADGE.format("someone/some.name")
@@ -72,8 +80,9 @@ def test_address_goes_everywhere(clone: Path):
     assert setup == setup_cell("someone/some.name")
     citation = yaml.safe_load((clone / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["repository-code"] == "https://github.com/someone/some.name"
-    for name in READMES:
-        assert f"- `01_data` {badge}" in (clone / name).read_text(encoding="utf-8")
+    for language in READMES.values():
+        page = clone / language.pages / "install.md"
+        assert f"- `01_data` {badge}" in page.read_text(encoding="utf-8")
 
 
 def test_address_can_be_set_again_changed_and_taken_out(clone: Path):
@@ -112,10 +121,10 @@ def test_notebook_without_set_up_cell_is_named_and_nothing_changes(clone: Path):
 
 
 def test_the_clone_carries_its_own_address_everywhere(root: Path, tmp_path: Path):
-    shutil.copytree(root / "notebooks", tmp_path / "notebooks")
-    for name in ("pyproject.toml", "CITATION.cff", *READMES):
-        if (root / name).exists():
-            shutil.copy(root / name, tmp_path)
+    for name in ("notebooks", "docs"):
+        shutil.copytree(root / name, tmp_path / name)
+    for name in ("pyproject.toml", "CITATION.cff"):
+        shutil.copy(root / name, tmp_path)
     assert set_repository(tmp_path, get_repository(root)) == []
 
 
@@ -165,7 +174,8 @@ def test_readme_tables_follow_the_results(clone: Path):
     row |= {"exact_match": 0.95, "exact_match_ci95": [0.93, 0.96]}
     save_result("02_cnn", row, clone / "results")
     stale = outdated(clone)
-    assert [path.name for path in stale] == list(READMES)
+    pages = {f"{language.pages}/results.md" for language in READMES.values()}
+    assert {path.relative_to(clone).as_posix() for path in stale} == {*READMES, *pages}
     for path, text in stale.items():
         path.write_text(text, encoding="utf-8")
     assert outdated(clone) == {}
