@@ -31,7 +31,9 @@ def picture(text: str, kind: str = "PNG", size: tuple[int, int] = (64, 16)) -> b
     """Draw what `read_greys` reads as this text."""
     greys = np.array([28 * int(char) for char in text], np.uint8).repeat(16)
     file = io.BytesIO()
-    image = Image.fromarray(np.tile(greys, (16, 1))).resize(size, Image.Resampling.NEAREST)
+    pixels = np.tile(greys, (16, 1))
+    pixels[0, 0] += 1  # or four times the same digit would be an empty image
+    image = Image.fromarray(pixels).resize(size, Image.Resampling.NEAREST)
     image.convert("RGB").save(file, kind, **({"lossless": True} if kind == "WEBP" else {}))
     return file.getvalue()
 

@@ -613,6 +613,6 @@ def test_ctrl_c_keeps_what_was_learned_and_names_resume(folder: Path, tmp_path: 
         time.sleep(1)
         process.send_signal(signal.SIGINT)
         said, told = process.stdout.read().decode(), process.stderr.read().decode()
-    assert process.returncode == 0 and model.exists(), told
+    assert process.returncode == 130 and model.exists(), told
     assert "--resume (resume=True) continues" in told
     assert f"captcha-helpers train {folder} --out {model} --resume" in said

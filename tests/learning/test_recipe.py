@@ -310,7 +310,7 @@ def test_labels_corrected_before_it_was_resumed_are_noticed(
     with pytest.raises(ValueError, match=r"1 image is new \(999999_\d+.png\), 1 image is gone"):
         train(images, resume=True, **options)
     (images / f"999999_{wrong.name.partition('_')[2]}").rename(wrong)
-    Image.new("L", Image.open(wrong).size).save(wrong)
+    Image.linear_gradient("L").resize(Image.open(wrong).size).save(wrong)
     with pytest.raises(ValueError, match="1 picture is another.*start anew"):
         train(images, resume=True, **options)
     shutil.copy(folder / wrong.name, wrong)
@@ -427,9 +427,9 @@ def test_what_is_odd_is_told_even_without_progress(
 def test_each_image_is_decoded_once(folder: Path, monkeypatch: pytest.MonkeyPatch):
     opened = []
 
-    def note(path, load_image=examples.load_image):
+    def note(path, load_image=examples.load_image, **options):
         opened.append(path)
-        return load_image(path)
+        return load_image(path, **options)
 
     monkeypatch.setattr(examples, "load_image", note)
     train(folder, epochs=1, build=small)

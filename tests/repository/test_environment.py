@@ -111,7 +111,7 @@ def test_conda_environment_is_the_same(project: dict, root: Path):
     makefile = (root / "Makefile").read_text(encoding="utf-8")
     assert "-c constraints.txt -e '.[test]'" in makefile
     exported = dict(re.findall(r"^export (\w+) \?= (\S+)$", makefile, re.MULTILINE))
-    assert environment["variables"] == exported and len(exported) == 3
+    assert environment["variables"] == exported and len(exported) == 4
 
 
 def test_ci_runs_what_a_person_runs(root: Path):
