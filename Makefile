@@ -14,7 +14,7 @@ export MALLOC_TOP_PAD_ ?= 268435456
 export ORT_DISABLE_TELEMETRY ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help coverage install notebooks lab test check quick lowest newest lint types docs samples fonts pretrained models readme benchmark wheel constraints repository soak clean
+.PHONY: help install notebooks lab test check quick lowest newest lint types docs samples fonts pretrained models readme benchmark wheel constraints repository soak clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -44,12 +44,9 @@ test: $(STAMP) check  ## Everything that CI runs: lint, unit tests, doctests, al
 	CAPTCHA_HELPERS_RESULTS="$(CURDIR)/build/results" $(BIN)/python -m pytest \
 	  --nbval --nbval-current-env --nbval-cell-timeout=1200 notebooks
 
-check: $(STAMP) lint types  ## Lint, types, unit tests and doctests only (some minutes)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
-
-coverage: $(STAMP)  ## The same tests, with branch coverage of each module (longer)
+check: $(STAMP) lint types  ## Lint, types, unit tests and doctests only, with coverage (a quarter of an hour)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=json:build/coverage.json
-	-$(BIN)/python -m tools.coverage_table build/coverage.json
+	-@$(BIN)/python -m tools.coverage_table build/coverage.json
 
 quick: $(STAMP) lint  ## Lint, and the tests that are neither slow nor need a browser (a minute)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not browser"
