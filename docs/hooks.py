@@ -27,6 +27,7 @@ COPIED = (
 _MODULE = re.compile(r"\]\(((?:\.\./)*)captcha_helpers/(?:(\w+)/)?(?:(\w+)\.py)?\)")
 _ROOM = re.compile(r"(\]\((?:\.\./)*captcha_helpers/\w+)\)")
 _ROLE = re.compile(r":(?:class|data|func|meth|mod):`([\w.]+)`")
+_ROOM_OF_NOTEBOOK = re.compile(r'href="\.\./captcha_helpers/(\w+)"')
 _NOTEBOOK = re.compile(r'(href="[\w./-]*\d\d_\w+)\.ipynb(?=["#])')
 
 
@@ -69,8 +70,9 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Let links between notebooks lead to their pages."""
+    """Let links between notebooks lead to their pages, and those to a room to the reference."""
     if page.file.src_uri.endswith(".ipynb"):
+        html = _ROOM_OF_NOTEBOOK.sub(r'href="../docs/api/\1.html"', html)
         return _NOTEBOOK.sub(r"\1.html", html)
     return html
 
