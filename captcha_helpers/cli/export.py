@@ -68,7 +68,7 @@ def export(
     browser. Its runtime (14 MB) is fetched and put into the folder; with --cdn the page loads it
     when it is opened.
     """
-    from captcha_helpers.exporting.formats import FORMATS
+    from captcha_helpers.exporting.formats import DEFAULT_FORMATS
     from captcha_helpers.reading.mask import MaskWarning
     from captcha_helpers.reading.shipped import shipped_starts
 
@@ -77,7 +77,7 @@ def export(
         checks = captcha_helpers.export(
             model,
             out,
-            formats=formats.split(",") if formats else FORMATS,
+            formats=formats.split(",") if formats else DEFAULT_FORMATS,
             samples=samples,
             cdn=cdn,
             overwrite=overwrite,

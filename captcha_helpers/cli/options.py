@@ -76,11 +76,11 @@ class Formats(click.ParamType):  # type: ignore[type-arg]  # as above
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """Offer what may follow the last comma."""
-        from captcha_helpers.exporting.formats import FORMATS
+        from captcha_helpers.exporting.formats import DEFAULT_FORMATS
 
         before, comma, last = incomplete.rpartition(",")
         given = before.split(",")
-        left = [name for name in (*FORMATS, "onnx-int8") if name not in given]
+        left = [name for name in (*DEFAULT_FORMATS, "onnx-int8") if name not in given]
         return [CompletionItem(before + comma + one.value) for one in _offers(left, last)]
 
 

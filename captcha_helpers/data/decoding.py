@@ -43,7 +43,7 @@ MAX_FRAMES = 200
 MAX_FRAME_PIXELS = 4 * MAX_PIXELS  # of all frames together
 BYTES_A_PIXEL = 8  # of the largest format without compression: 16 bits of four channels
 MORE_BYTES = 1_000_000  # for what else is in a file
-FORMATS = "PNG, JPEG, GIF, BMP, WebP, TIFF or AVIF"
+IMAGE_FORMATS = "PNG, JPEG, GIF, BMP, WebP, TIFF or AVIF"
 MID_GREY, NEAR_GREY = 128, 40  # what a JPEG decoder fills in, and what its neighbours make of it
 LONGEST_NAME = 200
 
@@ -433,7 +433,7 @@ def _not_an_image(data: bytes, name: str) -> ImageError:
         return NotAnImageError(name, "it is an SVG drawing, not pixels; save it as PNG")
     return NotAnImageError(
         name,
-        f"this is not a {FORMATS} image, whatever its name says; "
+        f"this is not a {IMAGE_FORMATS} image, whatever its name says; "
         "is it a text or an error page? Fetch it again or remove it",
     )
 

@@ -46,7 +46,7 @@ from captcha_helpers.reading.shipped import model_path, shipped_starts
 if TYPE_CHECKING:
     import keras
 
-FORMATS = ("keras", "h5", "savedmodel", "onnx", "litert", "web")  # those written by default
+DEFAULT_FORMATS = ("keras", "h5", "savedmodel", "onnx", "litert", "web")  # those written by default
 FROM_ONNX = ("onnx", "web")  # those that take no Keras model
 CHECKED_IMAGES = 128
 CALIBRATION_IMAGES = 128  # show the int8 conversion which values occur
@@ -109,7 +109,7 @@ def export(
     model: Recognizer | str | os.PathLike[str],
     folder: str | os.PathLike[str],
     *,
-    formats: Sequence[str] = FORMATS,
+    formats: Sequence[str] = DEFAULT_FORMATS,
     charset: str | None = None,
     length: tuple[int, int] | None = None,
     ignore_case: bool | None = None,

@@ -1,6 +1,6 @@
 """The formats of model files: how each is opened, and where it keeps what it says of itself.
 
-A format that can be read is a line in `FORMATS`; one that can be written, a line in the table of
+A format that can be read is a line in `MODEL_FILES`; one that can be written, a line in the table of
 `exporting.formats`. Each runtime is imported when a file needs it. To read with an ONNX file,
 onnxruntime is enough.
 """
@@ -71,9 +71,9 @@ def format_of(path: str | os.PathLike[str]) -> Format:
         'predict'
     """
     path = Path(path)
-    known = FORMATS.get("folder" if path.is_dir() else path.suffix)
+    known = MODEL_FILES.get("folder" if path.is_dir() else path.suffix)
     if known is None:
-        endings = ", ".join(suffix for suffix in FORMATS if suffix != "folder")
+        endings = ", ".join(suffix for suffix in MODEL_FILES if suffix != "folder")
         raise ModelFileError(f"{str(path)!r} is no model: its name must end in one of {endings}")
     return known
 
@@ -328,7 +328,7 @@ def _spec_beside(path: Path) -> str | None:
     return read_limited(sidecar, MAX_TEXT).decode() if sidecar.exists() else None
 
 
-FORMATS = {
+MODEL_FILES = {
     ".keras": Format("train", _spec_in_archive, load=_load_keras),
     ".h5": Format("train", _spec_beside, load=_load_keras),
     ".onnx": Format("predict", _spec_in_onnx, open=_open_onnx),
