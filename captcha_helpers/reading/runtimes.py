@@ -1,8 +1,8 @@
 """The formats of model files: how each is opened, and where it keeps what it says of itself.
 
-A format that can be read is a line in `MODEL_FILES`; one that can be written, a line in the table of
-`exporting.formats`. Each runtime is imported when a file needs it. To read with an ONNX file,
-onnxruntime is enough.
+A file that can be read is a line in `MODEL_FILES`; a format that can be written, which may be
+several files, is a line in the table of `exporting.formats`. Each runtime is imported when a file
+needs it. To read with an ONNX file, onnxruntime is enough.
 """
 
 from __future__ import annotations
