@@ -99,7 +99,7 @@ def outdated(root: Path) -> dict[Path, str]:
         short = {key: language.results[key] for key in SHORT}
         columns["set"] = language.benchmarks["set"]
         few = {key: text for key, text in language.benchmarks.items() if key in COMPARED}
-        tables = {
+        tables: dict[str, dict[str, tuple[Sequence[Row], Mapping[str, str]]]] = {
             name: {"best": (best_of_each(rows), short), "comparison": (compared(trained), few)},
             f"{language.pages}/results.md": {
                 "results": (rows, language.results),
