@@ -48,7 +48,7 @@ check: $(STAMP) lint types  ## Lint, types, unit tests and doctests only, with c
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=json:build/coverage.json
 	-@$(BIN)/python -m tools.coverage_table build/coverage.json
 
-quick: $(STAMP) lint  ## Lint, and the tests that are neither slow nor need a browser (a minute)
+quick: $(STAMP) lint  ## Lint, and the tests that are neither slow nor need a browser (two minutes)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not browser"
 
 # In environments of their own; uv brings the Python if it is missing. Each takes about 3 GB.
