@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -94,25 +96,26 @@ def replacing_folder(folder: str | os.PathLike[str]) -> Iterator[Path]:
         ['new', 'a.txt']
     """
     folder = Path(folder)
+    # The name comes first: a signal right after the folder is made must find it in the `try`.
+    work = folder.parent / f".{folder.name}.{secrets.token_hex(4)}"
+    new, old = work / "new", work / "old"
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        work = tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.")
-    except OSError as error:
-        raise _named(error, folder) from error
-    with work:
-        new, old = Path(work.name, "new"), Path(work.name, "old")
         try:
-            new.mkdir()
-            yield new
-            if folder.exists():
-                os.replace(folder, old)
-            os.replace(new, folder)
-        except BaseException as error:
-            if old.exists() and not folder.exists():  # it came between the two
-                os.replace(old, folder)
-            if isinstance(error, Exception) and _full_disk(error):
-                raise _named(error, folder) from error
-            raise
+            new.mkdir(parents=True)
+        except OSError as error:
+            raise _named(error, folder) from error
+        yield new
+        if folder.exists():
+            os.replace(folder, old)
+        os.replace(new, folder)
+    except BaseException as error:
+        if old.exists() and not folder.exists():  # it came between the two
+            os.replace(old, folder)
+        if isinstance(error, Exception) and _full_disk(error):
+            raise _named(error, folder) from error
+        raise
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def _full_disk(error: Exception) -> str:
