@@ -295,7 +295,7 @@ def _tell_doubts(
     rows: Sequence[dict[str, Any]], model: str, least: float | None, known: dict[str, Any]
 ) -> None:
     """Say once, at the end, that many readings are of low confidence, and what to do."""
-    from captcha_helpers.reading.evaluation import doubt
+    from captcha_helpers.reading.decoder import doubt
     from captcha_helpers.reading.recognizer import DEFAULT_MODEL
 
     read = [row for row in rows if "error" not in row]

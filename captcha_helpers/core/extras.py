@@ -14,7 +14,6 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution,
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
 
 NAME = "captcha-helpers"
 ROOT = Path(__file__).parents[2]  # of the clone, if the package is used from one
@@ -125,6 +124,8 @@ def installed_from() -> str:
 
 def _from_origin(origin: dict[str, Any], extra: str) -> str | None:
     """What follows ``pip install``; None if the origin is gone."""
+    from urllib.request import url2pathname  # it brings all of HTTP along, and every start waits
+
     url = origin["url"]
     path = Path(url2pathname(unquote(urlsplit(url).path))) if url.startswith("file:") else None
     if path is not None and not path.exists():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import NamedTuple
@@ -32,6 +33,7 @@ LOOKALIKES = (
 )
 COMPARABLE = 0.25  # of the probability of the character that was read
 LOW_CONFIDENCE = 0.5  # below it a reading is likelier wrong than right, by the reader's own account
+MANY = 0.25  # of the readings of a low confidence, from which on the images look strange
 
 
 class Character(NamedTuple):
@@ -210,3 +212,27 @@ class Decoder:
             Reading("".join(chars[start:end]), confidence, tuple(characters[start:end]))
             for start, end, confidence in zip([0, *ends], ends, confidences.tolist(), strict=False)
         ]
+
+
+def doubt(confidences: Sequence[float]) -> str:
+    """Say so if a reader is unsure of many of its readings.
+
+    Args:
+        confidences: Of all readings, each 0–1.
+
+    Returns:
+        A sentence; empty if less than `MANY` of them are below
+        `LOW_CONFIDENCE`.
+
+    Example:
+        >>> doubt([0.99, 0.98, 0.97]), doubt([0.99, 0.2])[:56]
+        ('', '1 of 2 readings (50%) have a confidence below 50%: these')
+    """
+    low = sum(confidence < LOW_CONFIDENCE for confidence in confidences)
+    if not low or low < MANY * len(confidences):
+        return ""
+    return (
+        f"{low} of {len(confidences)} readings ({low / len(confidences):.0%}) have a confidence "
+        f"below {LOW_CONFIDENCE:.0%}: these images may not be of the kind that this model has "
+        "learned"
+    )

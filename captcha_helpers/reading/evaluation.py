@@ -14,11 +14,10 @@ import numpy as np
 
 from captcha_helpers.core import metrics
 from captcha_helpers.data.folders import LabeledImages, load_folder
-from captcha_helpers.reading.decoder import LOW_CONFIDENCE, Decoder, Reading
+from captcha_helpers.reading.decoder import LOW_CONFIDENCE, Decoder, Reading, doubt
 from captcha_helpers.reading.recognizer import Recognizer
 
 MOST_CONFUSIONS = 10
-MANY = 0.25  # of the readings of a low confidence, from which on the images look strange
 
 
 class Unreachable(NamedTuple):
@@ -156,30 +155,6 @@ class Evaluation:
                 *(f"WARNING: {warning}" for warning in self.warnings()),
             ]
         )
-
-
-def doubt(confidences: Sequence[float]) -> str:
-    """Say so if a reader is unsure of many of its readings.
-
-    Args:
-        confidences: Of all readings, each 0–1.
-
-    Returns:
-        A sentence; empty if less than `MANY` of them are below
-        `captcha_helpers.reading.decoder.LOW_CONFIDENCE`.
-
-    Example:
-        >>> doubt([0.99, 0.98, 0.97]), doubt([0.99, 0.2])[:56]
-        ('', '1 of 2 readings (50%) have a confidence below 50%: these')
-    """
-    low = sum(confidence < LOW_CONFIDENCE for confidence in confidences)
-    if not low or low < MANY * len(confidences):
-        return ""
-    return (
-        f"{low} of {len(confidences)} readings ({low / len(confidences):.0%}) have a confidence "
-        f"below {LOW_CONFIDENCE:.0%}: these images may not be of the kind that this model has "
-        "learned"
-    )
 
 
 def evaluate(

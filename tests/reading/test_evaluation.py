@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from captcha_helpers import Evaluation, Mask, ModelSpec, Recognizer, evaluate, write_report
-from captcha_helpers.reading.evaluation import doubt
+from captcha_helpers.reading.decoder import doubt
 from captcha_helpers.reading.report import marked, report_html
 
 SPEC = ModelSpec("abc", (2, 3), height=8, width=16)
