@@ -590,7 +590,7 @@ def test_train_says_what_it_does_from_the_first_second_to_the_next_command(
         waited = time.monotonic() - begun
         rest, bar = process.stdout.read().decode(), process.stderr.read().decode()
     assert process.returncode == 0 and "60 labelled images" in first
-    assert waited < 5  # one second on an idle machine; TensorFlow takes longer than this
+    assert waited < 10  # one second on an idle machine; TensorFlow takes longer than this
     assert "51 images; 9 are set aside" in rest and "beginning with" in rest and "until" in rest
     *_, result, shown, then = rest.splitlines()
     share = re.search(r"reads (\S+)% \(± \S+\) of 9 held-out images", result)

@@ -100,7 +100,7 @@ def test_a_form_full_of_near_boundaries_is_refused_at_once():
     body = form(b"\r\n--a-line-between\r" * 400_000)
     begun = time.monotonic()
     assert refused(body, FORM, chunk=1_000_000, max_bytes=10_000_000).status_code == 400
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < 3
 
 
 def test_a_form_without_a_boundary_makes_no_noise(caplog: pytest.LogCaptureFixture):
