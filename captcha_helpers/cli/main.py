@@ -12,10 +12,10 @@ from typing import Any
 import click
 
 import captcha_helpers
-from captcha_helpers.cli import doctor, draw, export, learn, read, serve
+from captcha_helpers.cli import doctor, draw, export, label, learn, read, serve
 from captcha_helpers.cli.errors import exit_code, one_line_errors, signals_as_ctrl_c, tell_warning
 
-_SERVERS = ("serve", "web")  # which signals end in order, and with exit code 0
+_SERVERS = ("label", "serve", "web")  # which signals end in order, and with exit code 0
 
 
 class _Verbs(click.Group):
@@ -64,6 +64,7 @@ def main() -> None:
 for _verb in (
     draw.generate,
     draw.preview,
+    label.label,
     learn.train,
     read.evaluate,
     read.predict,

@@ -15,6 +15,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "examples",
         "folders",
         "images",
+        "label_book",
         "label_files",
         "labels",
         "names",

@@ -73,7 +73,8 @@ def read_listing(path: str | os.PathLike[str]) -> Listing:
         Listing(rows=[('1.png', '7xk2')], said='semicolons, columns image_path and plate_text')
     """
     path = Path(path)
-    text, encoding = _decoded(path)
+    text, codec = decoded(path)
+    encoding = "UTF-16" if codec.startswith("utf-16") else ""
     if path.suffix.lower() in (".json", ".jsonl"):
         header, rows = _from_json(text, path)
         places = _places(header, [cells for _, cells in rows])
@@ -81,19 +82,15 @@ def read_listing(path: str | os.PathLike[str]) -> Listing:
             raise ValueError(f"{path} {_no_columns(header)}")
         said = "" if header == ["file", "label"] else _columns_said(header, places)
         return Listing(_checked(path, rows, places), _joined(encoding, said))
-    for delimiter, name in _DELIMITERS.items():
-        rows = list(_table(text, delimiter, path))
-        if not rows:
-            break
-        header, body = rows[0][1], rows[1:]
-        places, heading = _places(header, [cells for _, cells in body]), ""
-        if places is None:
-            places, body, heading = _places_without_header(header), rows, "no header"
-        elif not {"file", "label"} <= set(header):
-            heading = _columns_said(header, places)
-        if places is not None:
-            separator = "" if delimiter == "," else name
-            return Listing(_checked(path, body, places), _joined(encoding, separator, heading))
+    table = find_table(text, path)
+    if table is not None:
+        body = table.rows[1:] if table.header else table.rows
+        header, heading = [cell.strip() for cell in table.rows[0][1]], "no header"
+        if table.header:
+            known = {"file", "label"} <= set(table.rows[0][1])
+            heading = "" if known else _columns_said(header, table.places)
+        separator = "" if table.delimiter == "," else _DELIMITERS[table.delimiter]
+        return Listing(_checked(path, body, table.places), _joined(encoding, separator, heading))
     pairs = _line_by_line(text)
     if pairs is not None:
         return Listing(
@@ -103,15 +100,72 @@ def read_listing(path: str | os.PathLike[str]) -> Listing:
     raise ValueError(f"{path}, line 1: {_no_columns([first])}")
 
 
-def _decoded(path: Path) -> tuple[str, str]:
-    """The text, and its encoding if that is an unusual one."""
+class Table(NamedTuple):
+    """A file of labels as it stands: lines of cells, and how they are written.
+
+    Attributes:
+        rows: Each line's number and its cells; the header first, if there is one.
+        places: In which columns the names and the labels are.
+        header: Whether the first line is one.
+        delimiter: What stands between two cells.
+    """
+
+    rows: list[Row]
+    places: tuple[int, int]
+    header: bool
+    delimiter: str
+
+
+def find_table(text: str, path: Path) -> Table | None:
+    r"""Take a text for a table of images and labels.
+
+    Args:
+        text: What stands in the file.
+        path: The file, for messages.
+
+    Returns:
+        The table; None if it has no column of images, or none of labels.
+
+    Raises:
+        ValueError: If a cell is too large, or the like.
+
+    Example:
+        >>> find_table("a.png;7xk2\n", Path("plates.csv")).delimiter
+        ';'
+    """
+    for delimiter in _DELIMITERS:
+        rows = list(_table(text, delimiter, path))
+        if not rows:
+            break
+        header = rows[0][1]
+        places = _places(header, [cells for _, cells in rows[1:]])
+        if places is not None:
+            return Table(rows, places, True, delimiter)
+        places = _places_without_header(header)
+        if places is not None:
+            return Table(rows, places, False, delimiter)
+    return None
+
+
+def decoded(path: Path) -> tuple[str, str]:
+    """Read a text file that may be in UTF-8 or UTF-16.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its text, and the name of its encoding.
+
+    Raises:
+        ValueError: If it is in another one.
+    """
     data = path.read_bytes()
     mark = next((mark for mark in _MARKS if data.startswith(mark)), None)
-    encoding = "utf-8" if mark is None else _MARKS[mark]
+    codec = "utf-8" if mark is None else _MARKS[mark]
     if mark is None and data[:2].count(0) == 1:  # Latin letters in UTF-16 without a mark
-        encoding = "utf-16-be" if data[0] == 0 else "utf-16-le"
+        codec = "utf-16-be" if data[0] == 0 else "utf-16-le"
     try:
-        return data.decode(encoding), "UTF-16" if encoding.startswith("utf-16") else ""
+        return data.decode(codec), codec
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 text ({error.reason}); save it as UTF-8") from None
 

@@ -79,7 +79,7 @@ def write_page(
         metadata.json model.onnx
     """
     for source in WEB.iterdir():
-        if not source.name.startswith("service"):  # the pages of captcha_helpers.serving.app
+        if not source.name.startswith(("service", "label")):  # the pages of `serving`
             shutil.copy(source, folder)
     (folder / "model.onnx").write_bytes(onnx_file)
     (folder / "metadata.json").write_text(spec.to_json(), encoding="utf-8")

@@ -6,5 +6,15 @@ Imports `core`, `data` and `reading`. Begin with `app`, which holds `serve`.
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(
-    __name__, submodules=["app", "fetch", "queue", "server", "slow_clients", "uploads"]
+    __name__,
+    submodules=[
+        "app",
+        "fetch",
+        "label_session",
+        "labelling",
+        "queue",
+        "server",
+        "slow_clients",
+        "uploads",
+    ],
 )

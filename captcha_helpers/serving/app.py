@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import socket
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -20,7 +19,6 @@ from typing import Annotated, Any
 from captcha_helpers.core.extras import needs
 
 try:
-    import uvicorn
     from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
     from fastapi.exceptions import RequestValidationError
     from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse
@@ -51,8 +49,7 @@ from captcha_helpers.serving.queue import (
     ReaderFailedError,
     ReadingQueue,
 )
-from captcha_helpers.serving.server import PatientServer
-from captcha_helpers.serving.slow_clients import ImpatientProtocol
+from captcha_helpers.serving.server import listen, run, url_of
 from captcha_helpers.serving.uploads import FIELD, MAX_BYTES, Uploads
 
 MAX_FILES = 32
@@ -67,7 +64,6 @@ _PAGES = {
     "/ui/style.css": "style.css",
 }
 _DOWNLOADS = 8  # at a time
-_DRAIN_SECONDS = 30
 _RETRY = {"Retry-After": "1"}
 
 
@@ -419,7 +415,7 @@ def serve(
         OSError: If the address cannot be used, most often because something else listens there.
         ValueError: As `create_app`; and what `load` raises.
     """
-    with _listen(host, port) as listener:
+    with listen(host, port) as listener:
         app = create_app(
             load(model, charset=charset, length=length, ignore_case=ignore_case),
             name=Path(model).name,
@@ -428,40 +424,9 @@ def serve(
             batch_size=batch_size,
         )
         logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of bytes
-        config = uvicorn.Config(
-            app,
-            http=ImpatientProtocol,
-            ws="none",
-            lifespan="on",
-            log_level="error",
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=_DRAIN_SECONDS,
-        )
-        address = f"[{host}]" if ":" in host else host
-        url = f"http://{address}:{listener.getsockname()[1]}"
+        url = url_of(host, listener)
         print(f"{os.fspath(model)} reads at {url} (page: {url}/ui, manual: {url}/docs)", flush=True)
-        PatientServer(config).run(sockets=[listener])
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """Take the address before the model is loaded, so that a wrong one is told at once."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio switches Nagle's algorithm off, which costs 40 ms an answer, where it is told TCP.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        if os.name == "posix":  # elsewhere it would let two services take the same port
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(2048)
-    except (OSError, OverflowError) as error:
-        listener.close()
-        raise OSError(
-            f"cannot listen at {host!r}, port {port} ({error}); choose another port, or end what "
-            "listens there"
-        ) from None
-    return listener
+        run(app, listener)
 
 
 def _fields(reading: Reading) -> dict[str, Any]:

@@ -1,0 +1,124 @@
+"""A file of labels that grows while somebody types: `LabelBook`.
+
+Each change is on the disk before the next one is asked for, and the file is whole at any moment.
+Images are never renamed, moved or changed.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from captcha_helpers.core.files import check_writable, write_bytes
+from captcha_helpers.data.label_files import Table, decoded, find_table
+
+NEW = Table([(1, ["file", "label"])], (0, 1), True, ",")
+
+
+class LabelBook:
+    r"""The labels of a CSV file, by the names of the images.
+
+    A file that is there is kept and extended in its own form: its columns, separators, encoding and
+    line ends. What another program writes into it meanwhile is kept too.
+
+    Args:
+        path: The file, which ends in .csv, .tsv or .txt; it is made with the first label.
+
+    Raises:
+        OSError: If it cannot be written.
+        ValueError: If it is there and lists no images.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     book = LabelBook(Path(folder) / "labels.csv")
+        ...     book.write({"1.png": "7xk2"})
+        ...     (Path(folder) / "labels.csv").read_text("utf-8")
+        'file,label\n1.png,7xk2\n'
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        if self.path.suffix.lower() not in (".csv", ".tsv", ".txt"):
+            raise ValueError(f"{str(path)!r} must end in .csv, .tsv or .txt; choose another name")
+        check_writable(self.path)
+        self._lock = threading.Lock()
+        self._read()
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The label of each image that has one, as the file says it now."""
+        with self._lock:
+            self._read_again_if_changed()
+            return dict(self._labels)
+
+    def write(self, labels: Mapping[str, str]) -> None:
+        """Write labels, all of them at once, in new lines or in place of those that are there.
+
+        Args:
+            labels: By the names of the images; an empty one takes a label back.
+
+        Raises:
+            OSError: If the file cannot be written; then it is as before.
+        """
+        with self._lock:
+            self._read_again_if_changed()
+            rows, places = [list(cells) for cells in self._rows], dict(self._line_of)
+            file, label = self._table.places
+            for name, text in labels.items():
+                if name not in places:
+                    places[name] = len(rows)
+                    rows.append([""] * self._columns)
+                cells = rows[places[name]]
+                cells.extend([""] * (self._columns - len(cells)))
+                cells[file], cells[label] = name, text
+            taken_back = {places[name] for name, text in labels.items() if not text}
+            if self._columns == 2:  # else the line says more than a label
+                rows = [cells for line, cells in enumerate(rows) if line not in taken_back]
+            write_bytes(self.path, self._as_bytes(rows))
+            self._read()
+
+    def _read(self) -> None:
+        self._stamp = self._stamp_now()
+        self._codec, self._line_end, table = "utf-8", "\n", NEW
+        if self._stamp is not None:
+            text, self._codec = decoded(self.path)
+            self._line_end = "\r\n" if "\r\n" in text else "\n"
+            found = find_table(text, self.path) if text.strip() else NEW
+            if found is None:
+                raise ValueError(
+                    f"{str(self.path)!r} lists no images with their labels (columns file,label); "
+                    "name another file with --labels"
+                )
+            table = found
+        self._table = table
+        self._rows = [cells for _, cells in table.rows]
+        self._columns = max(2, len(self._rows[0]))
+        self._labels, self._line_of = {}, {}
+        file, label = table.places
+        for line, cells in enumerate(self._rows):
+            if (line or not table.header) and len(cells) > file:
+                self._line_of[cells[file]] = line
+                if len(cells) > label and cells[label]:
+                    self._labels[cells[file]] = cells[label]
+
+    def _read_again_if_changed(self) -> None:
+        if self._stamp_now() != self._stamp:
+            self._read()
+
+    def _stamp_now(self) -> tuple[int, int, int] | None:
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_mtime_ns, found.st_size, found.st_ino
+
+    def _as_bytes(self, rows: list[list[str]]) -> bytes:
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, delimiter=self._table.delimiter, lineterminator=self._line_end)
+        writer.writerows(rows)
+        return text.getvalue().encode(self._codec)

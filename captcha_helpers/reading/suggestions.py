@@ -1,0 +1,120 @@
+"""Which images to label next: those whose labels teach a reader most, and a random share.
+
+Active learning: a label teaches most where the reader is unsure (Settles, *Active Learning
+Literature Survey*, 2009). Ten images with the same doubtful letter teach little more than one, so
+what was chosen already counts less. And what is chosen by doubt is no fair sample: a share is drawn
+at random, and only on that can one measure.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from captcha_helpers.data.images import ImageError
+from captcha_helpers.data.labels import image_files
+from captcha_helpers.reading.decoder import Reading
+from captcha_helpers.reading.recognizer import Recognizer, load
+
+RANDOM_SHARE = 0.25  # of the images that are asked for
+MOST_READ = 2000  # images that are looked at; more would cost more time than they teach
+
+
+def suggest(
+    folder: str | os.PathLike[str],
+    reader: Recognizer | str | os.PathLike[str] = "general",
+    n: int = 20,
+    *,
+    labelled: Sequence[str] = (),
+    seed: int = 0,
+) -> list[Path]:
+    """Choose the images that are worth labelling next, in this order.
+
+    Every fourth is drawn at random, so that what the reader says of those is a fair sample of what
+    it says of all. The others are those of whose characters it is least sure. Of more than
+    2,000 images, so many are looked at.
+
+    Args:
+        folder: The images.
+        reader: A reader, or a model that `captcha_helpers.load` opens.
+        n: How many.
+        labelled: Names of files that have a label already.
+        seed: Another seed draws others.
+
+    Returns:
+        At most `n` paths. Images that cannot be read are not among them.
+
+    Raises:
+        NotADirectoryError: If there is no such folder.
+        ValueError: If `n` is not positive.
+
+    Example:
+        >>> from captcha_helpers.reading.model_file import ModelSpec
+        >>> images = Path(__file__).parents[2] / "captcha_images" / "stars"
+        >>> def says_ab(images):
+        ...     return np.repeat(9.0 * np.eye(3)[[1, 0, 2]][None], len(images), axis=0)
+        >>> reader = Recognizer(says_ab, ModelSpec("ab", (1, 3), height=16, width=32))
+        >>> len(suggest(images, reader, 5))
+        5
+    """
+    if n < 1:
+        raise ValueError(f"n is {n}; ask for one image at least")
+    if not isinstance(reader, Recognizer):
+        reader = load(reader)
+    rng, known = np.random.default_rng(seed), set(labelled)
+    paths = [path for path in image_files(folder) if path.name not in known]
+    some = [paths[place] for place in rng.permutation(len(paths))[:MOST_READ].tolist()]
+    found = []
+    for path in some:
+        try:
+            found.append((path, reader.read(path, strict=False)))
+        except ImageError:
+            continue
+    doubtful = most_doubtful([reading for _, reading in found], n)
+    chosen: list[int] = []
+    for turn in range(min(n, len(found))):
+        places = range(len(found)) if is_random(turn) else doubtful
+        chosen.append(next(place for place in places if place not in chosen))
+    return [found[place][0] for place in chosen]
+
+
+def is_random(turn: int) -> bool:
+    """Whether the image whose turn it is, counted from 0, is one of the random share."""
+    return turn % round(1 / RANDOM_SHARE) == 0
+
+
+def most_doubtful(readings: Sequence[Reading], n: int) -> list[int]:
+    """Choose readings with doubtful characters, and not the same characters again and again.
+
+    Args:
+        readings: What a reader read.
+        n: How many to choose.
+
+    Returns:
+        At most `n` rows, the one that teaches most first.
+
+    Example:
+        >>> from captcha_helpers.reading.decoder import Character
+        >>> def read(text, confidence):
+        ...     one = tuple(Character(char, confidence) for char in text)
+        ...     return Reading(text, confidence, one)
+        >>> most_doubtful([read("aa", 0.9), read("bb", 0.4), read("bb", 0.5), read("cc", 0.6)], 3)
+        [1, 3, 2]
+    """
+    left, chosen, seen = dict(enumerate(readings)), list[int](), Counter[str]()
+    while left and len(chosen) < n:
+        best = max(left, key=lambda row: _worth(left[row], seen))
+        seen.update({one.char for one in left.pop(best).characters})
+        chosen.append(best)
+    return chosen
+
+
+def _worth(reading: Reading, seen: Counter[str]) -> float:
+    """How much there is to learn of it: its doubts, each by how new its character is."""
+    whole = 1 - reading.confidence
+    parts = [(1 - one.confidence) / (1 + seen[one.char]) for one in reading.characters]
+    return whole / (1 + sum(seen[one.char] for one in reading.characters)) + sum(parts)

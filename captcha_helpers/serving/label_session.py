@@ -1,0 +1,515 @@
+"""What happens while somebody labels a folder: guesses, their order, trainings, a fair measure.
+
+Nothing of HTTP is here: `labelling` shows it as a page. A training runs in a process of its own, at
+low priority, and what it gives replaces the guesses. An image of the random share is a test of the
+reader that guessed it: the guess was made before the label was typed, by a reader that had not
+learned it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from captcha_helpers.core.files import check_writable, refuse_existing, write_bytes
+from captcha_helpers.core.metrics import wilson_interval
+from captcha_helpers.data.images import ImageError
+from captcha_helpers.data.label_book import LabelBook
+from captcha_helpers.data.labels import LABELS_FILE, LONGEST_LABEL, image_files
+from captcha_helpers.reading.decoder import Reading
+from captcha_helpers.reading.mask import Mask, one_case
+from captcha_helpers.reading.recognizer import Recognizer, load
+from captcha_helpers.reading.suggestions import MOST_READ, is_random, most_doubtful
+
+FIRST_TRAINING = 20  # labels; the next ones come at 50, 100, 200, 400 ...
+MINUTES = 1.0  # of a training
+CONFIDENT = 0.9  # a reading that may be accepted without being looked at
+KNOWN_AFTER = 20  # labels, from which on a character that none of them has is asked about
+_AHEAD = 8  # doubtful images that are chosen together, so that they differ
+_FORGOTTEN = 600  # seconds after which an image that a page took and did not answer is free again
+
+
+class LabelError(ValueError):
+    """A label that is not taken, and why."""
+
+
+class NewCharacterError(LabelError):
+    """A label with a character that no other has: typed again, it is taken."""
+
+
+class ChangedMeanwhileError(LabelError):
+    """The image has another label by now, given on another page."""
+
+
+@dataclass
+class Notes:
+    """What a session keeps beside the labels, so that another one goes on from there.
+
+    Attributes:
+        unreadable: Images that nobody can read.
+        tests: For each image of the random share: how many labels its reader had learned from,
+            what it guessed, and what was typed.
+    """
+
+    unreadable: list[str] = field(default_factory=list)
+    tests: list[tuple[int, str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Item:
+    """An image to be labelled.
+
+    Attributes:
+        name: Of its file.
+        guess: What the reader reads; None if it cannot open the image.
+        label: The label that it has already; empty if none.
+        problem: Why it cannot be opened.
+    """
+
+    name: str
+    guess: Reading | None
+    label: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the labelling is.
+
+    Attributes:
+        images: In the folder.
+        labelled: With a label.
+        unreadable: That were set aside as unreadable.
+        learned_from: Labels that the current reader has learned from; 0 for the first reader.
+        training_on: Labels that the training under way learns from; 0 if there is none.
+        training_failed: What the last training said, if it failed.
+        tested: Images of the random share that the current reader guessed.
+        right: How many of those it guessed as they were typed.
+        low: Lower end of the 95 % interval of their share, 0–1.
+        high: Upper end.
+        surveyed: Images without a label that were read with the current reader.
+        confident: Of these, those read with a confidence of `CONFIDENT` or more.
+        expected_errors: How many of the confident readings are wrong, by the reader's own account.
+    """
+
+    images: int
+    labelled: int
+    unreadable: int
+    learned_from: int
+    training_on: int
+    training_failed: str
+    tested: int
+    right: int
+    low: float
+    high: float
+    surveyed: int
+    confident: int
+    expected_errors: float
+
+
+class LabelSession:
+    """One folder that is being labelled. Several threads may use it at a time.
+
+    Args:
+        folder: The images.
+        labels: The file of labels; by default ``labels.csv`` in the folder.
+        model: What guesses first, as `captcha_helpers.load` takes it.
+        out: Where `save` writes the reader.
+        mask: What is known of the strings.
+        trainings: Whether the reader is trained while labels come.
+        minutes: Time of each training.
+        seed: Another seed draws another random share.
+
+    Raises:
+        NotADirectoryError: If there is no such folder.
+        FileExistsError: If `out` exists.
+        OSError: If the labels cannot be written.
+        ValueError: If there is no image, or the file of labels is something else.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        labels: str | os.PathLike[str] | None = None,
+        model: str | os.PathLike[str] = "general",
+        out: str | os.PathLike[str] | None = None,
+        mask: Mask | None = None,
+        trainings: bool = True,
+        minutes: float = MINUTES,
+        seed: int = 0,
+    ) -> None:
+        self.folder = Path(folder).absolute()
+        self.names = [path.name for path in image_files(folder)]
+        if not self.names:
+            raise ValueError(f"no images in {os.fspath(folder)!r}; name the folder they are in")
+        self.book = _open_book(self.folder, labels)
+        self.out = Path(out) if out is not None else None
+        if self.out is not None:
+            refuse_existing(self.out)
+            check_writable(self.out)
+        self.trainings, self.minutes = trainings, minutes
+        self._known, self._lock = frozenset(self.names), threading.RLock()
+        self._mask = mask or Mask()
+        self._notes_file = self.book.path.with_name(f".{self.book.path.name}.session")
+        self._notes = _read_notes(self._notes_file)
+        order = np.random.default_rng(seed).permutation(len(self.names)).tolist()
+        self._random = [self.names[place] for place in order]
+        self._turn = 0
+        self._away: dict[str, float] = {}  # images that a page has, and since when
+        self._skipped: dict[str, None] = {}
+        self._fair: dict[str, tuple[int, str]] = {}  # of the random share: who guessed, and what
+        self._doubtful: list[str] = []
+        self._process: subprocess.Popen[bytes] | None = None
+        self._training_on, self._failed, self._closed = 0, "", False
+        self._work = Path(tempfile.mkdtemp(prefix="captcha_labels_"))
+        self._model: Path | None = None  # the file of a reader that was trained here
+        self._take(load(model, **_as_options(self._mask)), 0)
+
+    def close(self) -> None:
+        """End the training under way, and leave nothing but the labels and what was saved."""
+        with self._lock:
+            self._closed = True
+            process = self._process
+        if process is not None:
+            process.terminate()
+            process.wait()
+        shutil.rmtree(self._work, ignore_errors=True)
+
+    def path(self, name: str) -> Path:
+        """The file of an image.
+
+        Raises:
+            KeyError: If there is no such image.
+        """
+        if name not in self._known:
+            raise KeyError(name)
+        return self.folder / name
+
+    def item(self, name: str) -> Item:
+        """One image, with what it is read as.
+
+        Raises:
+            KeyError: If there is no such image.
+        """
+        path = self.path(name)
+        with self._lock:
+            reader, guess = self._reader, self._guesses.get(name)
+        label, problem = self.book.labels.get(name, ""), ""
+        if guess is None:
+            try:
+                guess = reader.read(path, strict=False)
+            except ImageError as error:
+                problem = error.reason
+        return Item(name, guess, label, problem)
+
+    def next(self) -> Item | None:
+        """The image whose label teaches most now, or whose turn it is by chance.
+
+        Returns:
+            The image; None if all have a label, were skipped or set aside.
+        """
+        with self._lock:
+            free = self._free()
+            name = self._choose(free) or next(iter(self._skipped), None)
+            if name is None:
+                return None
+            self._skipped.pop(name, None)
+            self._away[name] = time.monotonic()
+            learned_from, fair = self._learned_from, is_random(self._turn)
+            self._turn += 1
+        item = self.item(name)
+        if fair and item.guess is not None:
+            with self._lock:
+                self._fair[name] = learned_from, item.guess.text
+        return item
+
+    def label(self, name: str, text: str, *, before: str = "", sure: bool = False) -> None:
+        """Take a label; it is in the file when this returns.
+
+        Args:
+            name: Of the image.
+            text: What it says.
+            before: The label that the page showed: another one is not overwritten.
+            sure: Take also a character that no label had so far.
+
+        Raises:
+            ChangedMeanwhileError: If the image has got another label since the page showed it.
+            KeyError: If there is no such image.
+            LabelError: If the label is empty, or too long.
+            NewCharacterError: If it has a character that no label had, and `sure` is false.
+            OSError: If the file cannot be written; then nothing has changed.
+        """
+        text = text.strip()
+        self.path(name)
+        if not text or len(text) > LONGEST_LABEL:
+            raise LabelError(
+                "type what the image says, or set it aside"
+                if not text
+                else f"{len(text)} characters are too many; a label has at most {LONGEST_LABEL}"
+            )
+        with self._lock:
+            labels = self.book.labels
+            if labels.get(name, "") not in (before, text):
+                raise ChangedMeanwhileError(
+                    f"this image was labelled {labels[name]!r} on another page meanwhile"
+                )
+            used = set("".join(labels.values()))
+            new = "".join(sorted(set(text) - used))
+            if new and len(labels) >= KNOWN_AFTER and not sure:
+                raise NewCharacterError(f"no label so far has {new!r}; is it right?")
+            self.book.write({name: text})
+            self._away.pop(name, None)
+            self._note_test(name, text)
+            self._train_if_due(len(labels | {name: text}))
+
+    def skip(self, name: str) -> None:
+        """Ask about this image again when there is no other."""
+        self.path(name)
+        with self._lock:
+            self._skipped[name] = None
+            self._away.pop(name, None)
+
+    def set_aside(self, name: str) -> None:
+        """Note that nobody can read this image; it gets no label and loses one that it has."""
+        self.path(name)
+        with self._lock:
+            if self.book.labels.get(name):
+                self.book.write({name: ""})
+            if name not in self._notes.unreadable:
+                self._notes.unreadable.append(name)
+            self._away.pop(name, None)
+            self._keep_notes()
+
+    def survey(self) -> None:
+        """Read all that has no label with the current reader, in the background."""
+        with self._lock:
+            names = [name for name in self._free(away=True) if name not in self._guesses]
+            threading.Thread(target=self._guess, args=(names, self._reader), daemon=True).start()
+
+    def accept_confident(self) -> int:
+        """Take the readings of high confidence as labels, all of them at once.
+
+        Returns:
+            How many there were.
+        """
+        with self._lock:
+            found = self._confident()
+            self.book.write({name: reading.text for name, reading in found.items()})
+            return len(found)
+
+    def save(self) -> Path:
+        """Write the reader that was trained here to `out`.
+
+        Raises:
+            FileExistsError: If there is a file of that name by now.
+            LabelError: If none was trained yet, or no place was named.
+            OSError: If it cannot be written.
+        """
+        if self.out is None:
+            raise LabelError("no file was named for the reader; start again with --out FILE.keras")
+        if self._model is None:
+            raise LabelError(f"no reader is trained yet; it begins with {FIRST_TRAINING} labels")
+        refuse_existing(self.out)
+        write_bytes(self.out, self._model.read_bytes())
+        return self.out
+
+    def progress(self) -> Progress:
+        """How far it is, and how well the current reader guesses."""
+        with self._lock:
+            labels = self.book.labels
+            tests = [test for test in self._notes.tests if test[0] == self._learned_from]
+            right = sum(self._same(guess, typed) for _, guess, typed in tests)
+            low, high = wilson_interval(right, len(tests)) if tests else (0.0, 1.0)
+            confident = self._confident()
+            return Progress(
+                images=len(self.names),
+                labelled=len(labels.keys() & self._known),
+                unreadable=len(self._notes.unreadable),
+                learned_from=self._learned_from,
+                training_on=self._training_on,
+                training_failed=self._failed,
+                tested=len(tests),
+                right=right,
+                low=low,
+                high=high,
+                surveyed=sum(name not in labels for name in self._guesses),
+                confident=len(confident),
+                expected_errors=sum(1 - one.confidence for one in confident.values()),
+            )
+
+    def _free(self, *, away: bool = False) -> list[str]:
+        """Images without a label, in random order."""
+        labels, since = self.book.labels, time.monotonic() - _FORGOTTEN
+        taken = {*labels, *self._notes.unreadable}
+        if not away:
+            taken |= {*self._skipped, *(name for name, at in self._away.items() if at > since)}
+        return [name for name in self._random if name not in taken]
+
+    def _choose(self, free: Sequence[str]) -> str | None:
+        """The next one by chance if it is a random one's turn, else a doubtful one."""
+        if not free or is_random(self._turn):
+            return free[0] if free else None
+        there = set(free)
+        self._doubtful = [name for name in self._doubtful if name in there]
+        if not self._doubtful:
+            read = {name: self._guesses[name] for name in free if name in self._guesses}
+            rows = most_doubtful(list(read.values()), _AHEAD)
+            self._doubtful = [list(read)[row] for row in rows]
+        return self._doubtful.pop(0) if self._doubtful else free[0]
+
+    def _take(self, reader: Recognizer, learned_from: int) -> None:
+        """Guess with another reader from now on."""
+        with self._lock:
+            self._reader, self._learned_from = reader, learned_from
+            self._guesses: dict[str, Reading] = {}
+            self._doubtful, names = [], self._free(away=True)[:MOST_READ]
+        threading.Thread(target=self._guess, args=(names, reader), daemon=True).start()
+
+    def _guess(self, names: Sequence[str], reader: Recognizer) -> None:
+        for name in names:
+            if self._closed or self._reader is not reader:
+                return
+            try:
+                reading = reader.read(self.folder / name, strict=False)
+            except ImageError:
+                continue  # the page says it when it comes to this image
+            with self._lock:
+                if self._reader is reader:
+                    self._guesses[name] = reading
+
+    def _confident(self) -> dict[str, Reading]:
+        taken = {*self.book.labels, *self._notes.unreadable}
+        return {
+            name: reading
+            for name, reading in self._guesses.items()
+            if reading.confidence >= CONFIDENT and reading.text and name not in taken
+        }
+
+    def _same(self, guess: str, typed: str) -> bool:
+        if self._mask.ignore_case:
+            return [one_case(char) for char in guess] == [one_case(char) for char in typed]
+        return guess == typed
+
+    def _note_test(self, name: str, typed: str) -> None:
+        if name in self._fair:
+            learned_from, guess = self._fair.pop(name)
+            self._notes.tests.append((learned_from, guess, typed))
+            self._keep_notes()
+
+    def _keep_notes(self) -> None:
+        write_bytes(self._notes_file, json.dumps(asdict(self._notes)).encode())
+
+    def _train_if_due(self, labels: int) -> None:
+        due = next_training(max(self._learned_from, self._training_on))
+        if not self.trainings or self._training_on or labels < due:
+            return
+        self._training_on = labels
+        threading.Thread(target=self._train, args=(self.book.labels,), daemon=True).start()
+
+    def _train(self, labels: dict[str, str]) -> None:
+        """Train in another process, and guess with the result."""
+        place = self._work / str(len(labels))
+        place.mkdir()
+        listing = LabelBook(place / LABELS_FILE)
+        listing.write({os.fspath(self.folder / name): text for name, text in labels.items()})
+        out, exported = place / "reader.keras", place / "exported"
+        train = ["train", place, "--out", out, "--minutes", self.minutes, "--json"]
+        failed, reader = self._run(train), None
+        failed = failed or self._run(["export", out, "--out", exported, "--to", "onnx"])
+        if not failed:  # this process reads with the ONNX file and needs no TensorFlow
+            reader = load(exported / "model.onnx", **_as_options(self._fitting_mask(labels)))
+        with self._lock:
+            self._training_on, self._failed = 0, failed
+            if reader is None:
+                return
+            self._model = out
+        self._take(reader, len(labels))
+        with self._lock:
+            self._train_if_due(len(self.book.labels))
+
+    def _run(self, arguments: Sequence[object]) -> str:
+        """Run a verb in a process of its own; gives what went wrong, if something did."""
+        command = [sys.executable, "-m", "captcha_helpers", *map(str, arguments)]
+        with self._lock:
+            if self._closed:
+                return "it was stopped"
+            self._process = subprocess.Popen(
+                command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **_at_low_priority()
+            )
+        _, said = self._process.communicate()
+        if self._process.returncode == 0:
+            return ""
+        lines = said.decode(errors="replace").strip().splitlines()
+        return next(
+            (line for line in reversed(lines) if line.startswith("Error")), "it was stopped"
+        )
+
+    def _fitting_mask(self, labels: dict[str, str]) -> Mask:
+        """What was told of the strings, less what the labels have shown to be wrong."""
+        lengths = [len(text) for text in labels.values()]
+        told = self._mask.length
+        if told is not None and not told[0] <= min(lengths) <= max(lengths) <= told[1]:
+            return replace(self._mask, length=None, charset=None)
+        return replace(self._mask, charset=None)  # a reader of this set knows its characters
+
+
+def next_training(labels: int) -> int:
+    """Say with how many labels the next training begins.
+
+    Args:
+        labels: That the last one learned from.
+
+    Example:
+        >>> [next_training(labels) for labels in (0, 20, 55, 100, 399, 400)]
+        [20, 50, 100, 200, 400, 800]
+    """
+    due = [FIRST_TRAINING, 50, 100]
+    while due[-1] <= labels:
+        due.append(2 * due[-1])
+    return next(count for count in due if count > labels)
+
+
+def _as_options(mask: Mask) -> dict[str, Any]:
+    return {
+        "charset": mask.charset,
+        "length": mask.length,
+        "ignore_case": mask.ignore_case or None,
+    }
+
+
+def _open_book(folder: Path, labels: str | os.PathLike[str] | None) -> LabelBook:
+    path = Path(labels) if labels is not None else folder / LABELS_FILE
+    try:
+        return LabelBook(path)
+    except PermissionError as error:
+        raise type(error)(f"{error}; name another file with --labels OTHER.csv") from None
+
+
+def _read_notes(path: Path) -> Notes:
+    try:
+        found = json.loads(path.read_bytes())
+        tests = [(int(count), str(guess), str(typed)) for count, guess, typed in found["tests"]]
+        return Notes([str(name) for name in found["unreadable"]], tests)
+    except FileNotFoundError:
+        return Notes()
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{str(path)!r} is damaged ({error}); delete it to begin anew") from None
+
+
+def _at_low_priority() -> dict[str, Any]:
+    if os.name == "nt":
+        return {"creationflags": 0x4000}  # BELOW_NORMAL_PRIORITY_CLASS
+    return {"preexec_fn": lambda: os.nice(10)}

@@ -1,0 +1,275 @@
+"""The page on which one labels a folder: `label` shows it, and ``captcha-helpers label`` too.
+
+It listens on this machine only. The address has a random part, and requests that come from another
+page, or by another name of this machine, are refused: no web page that is open in the same browser
+can read an image or write a label.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import secrets
+import webbrowser
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from captcha_helpers.core.extras import needs
+
+try:
+    from starlette.applications import Starlette
+    from starlette.concurrency import run_in_threadpool
+    from starlette.requests import Request
+    from starlette.responses import FileResponse, JSONResponse, Response
+    from starlette.routing import Route
+except ModuleNotFoundError as error:
+    raise ImportError(needs(f"Labelling needs {error.name}", "serve")) from error
+
+from PIL import Image
+
+from captcha_helpers.core.files import WEB
+from captcha_helpers.data.images import ImageError, load_image
+from captcha_helpers.reading.mask import Mask
+from captcha_helpers.serving.label_session import (
+    ChangedMeanwhileError,
+    Item,
+    LabelError,
+    LabelSession,
+    NewCharacterError,
+)
+from captcha_helpers.serving.server import listen, run, url_of
+
+HOST = "127.0.0.1"
+MAX_BODY = 10_000  # bytes
+
+_FILES = {"": "label.html", "label.js": "label.js", "style.css": "style.css"}
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+Sent = Mapping[str, Any]  # the query of a GET, the JSON object of a POST
+
+
+def create_label_app(session: LabelSession, *, token: str, port: int) -> Starlette:
+    """Make the page of a session.
+
+    Args:
+        session: The folder that is being labelled.
+        token: The random part of its address.
+        port: Where it is served, on this machine.
+
+    Returns:
+        The application.
+    """
+    hosts = (f"{HOST}:{port}", f"localhost:{port}")
+
+    def guarded(answer: Callable[[Request], Awaitable[Response]]) -> Any:
+        async def guard(request: Request) -> Response:
+            host, origin = request.headers.get("host"), request.headers.get("origin", "")
+            if host not in hosts or (origin and origin.removeprefix("http://") not in hosts):
+                return JSONResponse({"detail": "this page is for this machine only"}, 403)
+            response = await answer(request)
+            response.headers.update(_HEADERS)
+            return response
+
+        return guard
+
+    def answering(do: Callable[[LabelSession, Sent], Any]) -> Any:
+        async def answer(request: Request) -> Response:
+            try:
+                sent = request.query_params if request.method == "GET" else await _body(request)
+                found = await run_in_threadpool(do, session, sent)
+            except Exception as error:
+                return _problem(error)
+            return found if isinstance(found, Response) else JSONResponse(found)
+
+        return guarded(answer)
+
+    def showing(name: str) -> Any:
+        async def answer(_: Request) -> Response:
+            return FileResponse(WEB / name)
+
+        return guarded(answer)
+
+    routes = [Route(f"/{token}/{path}", showing(name)) for path, name in _FILES.items()]
+    for path, (method, do) in _ANSWERS.items():
+        routes.append(Route(f"/{token}/{path}", answering(do), methods=[method]))
+    return Starlette(routes=routes)
+
+
+def label(
+    folder: str | os.PathLike[str],
+    *,
+    labels: str | os.PathLike[str] | None = None,
+    model: str | os.PathLike[str] = "general",
+    out: str | os.PathLike[str] | None = None,
+    charset: str | None = None,
+    length: tuple[int, int] | None = None,
+    ignore_case: bool | None = None,
+    trainings: bool = True,
+    port: int = 0,
+    open_browser: bool = True,
+) -> None:
+    """Show a page on which one labels the images of a folder, until Ctrl-C.
+
+    Each image stands there with what the reader reads; Enter accepts, typing corrects. Each label
+    is written to a CSV file at once; the images stay as they are. With 20, 50, 100, 200 ... labels
+    a reader is trained that guesses better.
+
+    Args:
+        folder: The images.
+        labels: The file of labels; by default ``labels.csv`` in the folder. One that is there is
+            kept and extended.
+        model: What guesses first, as `captcha_helpers.load` takes it.
+        out: Where the page writes the reader that it trained, a ``.keras`` file.
+        charset: What is known of the strings, as for `captcha_helpers.load`.
+        length: As for `captcha_helpers.load`.
+        ignore_case: As for `captcha_helpers.load`.
+        trainings: Whether readers are trained meanwhile.
+        port: The port on this machine; 0 takes a free one.
+        open_browser: Whether to open the page.
+
+    Raises:
+        FileExistsError: If `out` exists.
+        NotADirectoryError: If there is no such folder.
+        OSError: If the labels cannot be written, or the port is in use.
+        ValueError: If there is no image, or the file of labels is something else.
+    """
+    with listen(HOST, port) as listener:
+        session = LabelSession(
+            folder,
+            labels=labels,
+            model=model,
+            out=out,
+            mask=Mask(charset, length, bool(ignore_case)),
+            trainings=trainings,
+        )
+        try:
+            token = secrets.token_urlsafe(16)
+            url = f"{url_of(HOST, listener)}/{token}/"
+            print(
+                f"{os.fspath(folder)}: {len(session.names)} images; labels go to "
+                f"{session.book.path}",
+                flush=True,
+            )
+            print(f"Label them at {url} (Ctrl-C ends it)", flush=True)
+            if open_browser:
+                webbrowser.open(url)
+            run(create_label_app(session, token=token, port=listener.getsockname()[1]), listener)
+        finally:
+            session.close()
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    """The JSON object that was sent."""
+    data = b""
+    async for chunk in request.stream():
+        data += chunk
+        if len(data) > MAX_BODY:
+            raise LabelError("the request is too large")
+    try:
+        found = json.loads(data or b"{}")
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise LabelError("the request is no JSON object")
+    return found
+
+
+def _problem(error: Exception) -> Response:
+    """What a request is answered with that went wrong."""
+    if isinstance(error, ChangedMeanwhileError):
+        return JSONResponse({"detail": str(error), "kind": "changed"}, 409)
+    if isinstance(error, NewCharacterError):
+        return JSONResponse({"detail": str(error), "kind": "new"}, 409)
+    if isinstance(error, KeyError):
+        return JSONResponse({"detail": "there is no such image"}, 404)
+    if isinstance(error, ImageError):
+        return JSONResponse({"detail": error.reason}, 422)
+    if isinstance(error, LabelError):
+        return JSONResponse({"detail": str(error)}, 422)
+    if isinstance(error, OSError):
+        return JSONResponse({"detail": f"not written: {error}"}, 507)
+    raise error
+
+
+def _text(sent: Sent, key: str, default: str | None = None) -> str:
+    value = sent.get(key, default)
+    if not isinstance(value, str):
+        raise LabelError(f"{key} must be a string")
+    return value
+
+
+def _state(session: LabelSession, _: Sent | None = None) -> dict[str, Any]:
+    return asdict(session.progress()) | {
+        "labels": os.fspath(session.book.path),
+        "out": os.fspath(session.out) if session.out else "",
+    }
+
+
+def _item(session: LabelSession, sent: Sent) -> dict[str, Any]:
+    return {"item": _described(session.item(_text(sent, "name")))}
+
+
+def _next(session: LabelSession, _: Sent) -> dict[str, Any]:
+    item = session.next()
+    return {"item": None if item is None else _described(item)}
+
+
+def _described(item: Item) -> dict[str, Any]:
+    found: dict[str, Any] = {"name": item.name, "label": item.label, "problem": item.problem}
+    if item.guess is not None:
+        found["guess"] = item.guess.text
+        found["confidence"] = item.guess.confidence
+        found["characters"] = [one._asdict() for one in item.guess.characters]
+    return found
+
+
+def _image(session: LabelSession, sent: Sent) -> Response:
+    image, data = load_image(session.path(_text(sent, "name")), strict=False), io.BytesIO()
+    Image.fromarray(image).save(data, "PNG")
+    return Response(data.getvalue(), media_type="image/png")
+
+
+def _label(session: LabelSession, sent: Sent) -> dict[str, Any]:
+    name, text, before = (_text(sent, key, "") for key in ("name", "label", "before"))
+    session.label(name, text, before=before, sure=sent.get("sure") is True)
+    return _state(session)
+
+
+def _set_aside(session: LabelSession, sent: Sent) -> dict[str, Any]:
+    do = session.set_aside if sent.get("unreadable") is True else session.skip
+    do(_text(sent, "name"))
+    return _state(session)
+
+
+def _survey(session: LabelSession, _: Sent) -> dict[str, Any]:
+    session.survey()
+    return _state(session)
+
+
+def _accept(session: LabelSession, _: Sent) -> dict[str, Any]:
+    return {"accepted": session.accept_confident()} | _state(session)
+
+
+def _save(session: LabelSession, _: Sent) -> dict[str, Any]:
+    return {"saved": os.fspath(session.save())}
+
+
+_ANSWERS: dict[str, tuple[str, Callable[[LabelSession, Sent], Any]]] = {
+    "state": ("GET", _state),
+    "item": ("GET", _item),
+    "image": ("GET", _image),
+    "next": ("POST", _next),
+    "label": ("POST", _label),
+    "aside": ("POST", _set_aside),
+    "survey": ("POST", _survey),
+    "accept": ("POST", _accept),
+    "save": ("POST", _save),
+}

@@ -1,0 +1,107 @@
+"""A file of labels is whole at any moment, keeps its form, and what others wrote into it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from captcha_helpers.data.label_book import LabelBook
+from captcha_helpers.data.labels import find_labels
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "labels.csv"
+
+
+def test_a_new_file_appears_with_the_first_label_and_is_what_train_reads(path: Path):
+    book = LabelBook(path)
+    assert book.labels == {} and not path.exists()
+    for name in ("b.png", "a.png"):
+        (path.parent / name).touch()
+    book.write({"b.png": "7xk2"})
+    book.write({"a.png": 'a,"é'})
+    assert find_labels(path.parent).pairs == [
+        (path.parent / "a.png", 'a,"é'),
+        (path.parent / "b.png", "7xk2"),
+    ]
+    assert LabelBook(path).labels == {"b.png": "7xk2", "a.png": 'a,"é'}
+
+
+@pytest.mark.parametrize("codec", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_file_of_somebody_elses_keeps_its_columns_separator_and_encoding(
+    path: Path, codec: str, end: str
+):
+    before = ["id;plate_text;image_path", "7;abc;1.png", "8;;2.png"]
+    path.write_bytes(end.join([*before, ""]).encode(codec))
+    book = LabelBook(path)
+    assert book.labels == {"1.png": "abc"}
+    book.write({"2.png": "Ü1", "3.png": "x"})
+    after = ["id;plate_text;image_path", "7;abc;1.png", "8;Ü1;2.png", ";x;3.png"]
+    assert path.read_bytes().decode(codec) == end.join([*after, ""])
+
+
+def test_a_file_without_a_header_stays_without_one(path: Path):
+    path.write_text("1.png\tabc\n", "utf-8")
+    LabelBook(path).write({"2.png": "de"})
+    assert path.read_text("utf-8") == "1.png\tabc\n2.png\tde\n"
+
+
+def test_a_label_is_corrected_in_its_place_and_can_be_taken_back(path: Path):
+    book = LabelBook(path)
+    book.write({"1.png": "a", "2.png": "b", "3.png": "c"})
+    book.write({"2.png": "B", "1.png": ""})
+    assert path.read_text("utf-8") == "file,label\n2.png,B\n3.png,c\n"
+    assert book.labels == {"2.png": "B", "3.png": "c"}
+
+
+def test_two_that_write_by_turns_lose_nothing(path: Path):
+    one, other = LabelBook(path), LabelBook(path)
+    one.write({"1.png": "a"})
+    other.write({"2.png": "b"})
+    one.write({"3.png": "c"})
+    assert one.labels == other.labels == {"1.png": "a", "2.png": "b", "3.png": "c"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("labels.json", "{}", "must end in .csv"),
+        ("labels.csv", "one,two,three\n1,2,3\n", "lists no images .*--labels"),
+        ("labels.csv", "\xff\xfe\x00", "UTF-8"),
+    ],
+)
+def test_other_files_are_refused_and_stay(tmp_path: Path, name: str, text: str, message: str):
+    (tmp_path / name).write_bytes(text.encode("latin-1"))
+    with pytest.raises(ValueError, match=message):
+        LabelBook(tmp_path / name)
+    assert (tmp_path / name).read_bytes() == text.encode("latin-1")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+def test_killed_at_any_moment_the_file_holds_all_that_was_answered(path: Path):
+    script = (
+        "import sys; from captcha_helpers.data.label_book import LabelBook\n"
+        "book = LabelBook(sys.argv[1])\n"
+        "for n in range(100_000):\n"
+        "    book.write({f'{n}.png': str(n)}); print(n, flush=True)\n"
+    )
+    for stop_after in (3, 20, 57):
+        path.unlink(missing_ok=True)
+        with subprocess.Popen(
+            [sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            for _ in range(stop_after):
+                last = int(process.stdout.readline())
+            process.send_signal(signal.SIGKILL)
+            last = max([last, *map(int, process.stdout.read().split())])
+        found = LabelBook(path).labels
+        assert len(found) in (last + 1, last + 2)  # one may have been written, but not answered
+        assert all(found[f"{n}.png"] == str(n) for n in range(last + 1))

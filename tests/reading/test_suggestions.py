@@ -1,0 +1,70 @@
+"""Which images to label next: doubtful ones that differ, and a fair share drawn at random."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from captcha_helpers import ModelSpec, Recognizer, suggest
+from captcha_helpers.reading.decoder import Character, Reading
+from captcha_helpers.reading.suggestions import most_doubtful
+
+SPEC = ModelSpec("ab", (1, 3), height=16, width=32)
+
+
+def reader_of(doubtful: set[int]) -> Recognizer:
+    """Reads "ab" in every image, and is unsure of it in those of these grey levels."""
+
+    def run(images: np.ndarray) -> np.ndarray:
+        sure = np.where([int(image[0, 0, 0]) in doubtful for image in images], 1.0, 9.0)
+        return sure[:, None, None] * np.eye(3)[[1, 0, 2]][None]
+
+    return Recognizer(run, SPEC)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for grey in range(40):
+        image = np.full((16, 32), 200, np.uint8)
+        image[0, 0] = grey
+        Image.fromarray(image).save(tmp_path / f"{grey:02}.png")
+    return tmp_path
+
+
+def read(text: str, *sure: float) -> Reading:
+    return Reading(text, min(sure), tuple(map(Character, text, sure)))
+
+
+def test_three_of_four_are_doubtful_and_every_fourth_is_drawn_at_random(folder: Path):
+    # Only pixel (0, 0) tells the images apart, so nothing may be scaled: they have the model's size.
+    doubtful = set(range(5, 11))
+    chosen = [int(path.stem) for path in suggest(folder, reader_of(doubtful), 8)]
+    assert len(set(chosen)) == 8 and set(chosen) >= doubtful
+    random = {int(suggest(folder, reader_of(doubtful), 1, seed=s)[0].stem) for s in range(20)}
+    assert len(random) > 8  # not always the same ones
+
+
+def test_labelled_and_unreadable_images_are_not_asked_for(folder: Path):
+    (folder / "00.png").write_bytes(b"no picture")
+    known = [f"{number:02}.png" for number in range(1, 30)]
+    names = [path.name for path in suggest(folder, reader_of(set()), 100, labelled=known)]
+    assert sorted(names) == [f"{number:02}.png" for number in range(30, 40)]
+    with pytest.raises(ValueError, match="ask for one image at least"):
+        suggest(folder, reader_of(set()), 0)
+
+
+def test_same_seed_same_order(folder: Path):
+    reader = reader_of({1, 2, 3})
+    assert suggest(folder, reader, 12, seed=3) == suggest(folder, reader, 12, seed=3)
+
+
+def test_a_doubt_that_was_chosen_already_counts_less():
+    readings = [read("xx", 0.3, 0.3), read("xx", 0.31, 0.31), read("yz", 0.5, 0.6)]
+    assert most_doubtful(readings, 2) == [0, 2]
+
+
+def test_a_reading_of_nothing_is_doubtful_too():
+    assert most_doubtful([read("a", 0.99), Reading("", 0.2, ())], 1) == [1]
