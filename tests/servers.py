@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import io
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -56,20 +57,20 @@ def serving(
 
 @contextmanager
 def running(
-    app: Callable, protocol: type[ImpatientProtocol]
+    app: Callable, protocol: type[ImpatientProtocol], listener: socket.socket | None = None
 ) -> Iterator[tuple[str, uvicorn.Server]]:
-    """Run an application in a thread; gives its URL."""
+    """Run an application in a thread, on a free port if no other is given; gives its URL."""
     config = uvicorn.Config(
         app, port=0, http=protocol, ws="none", log_level="warning", access_log=False
     )
     server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
+    thread = threading.Thread(target=server.run, args=([listener] if listener else None,))
     thread.start()
     try:
         while not server.started:
             assert thread.is_alive(), "the service did not start"
             time.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
+        port = (listener or server.servers[0].sockets[0]).getsockname()[1]
         yield f"http://127.0.0.1:{port}", server
     finally:
         server.should_exit = True

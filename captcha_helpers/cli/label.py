@@ -31,6 +31,7 @@ from captcha_helpers.cli.options import ModelName, Verb, known_strings, path_typ
     help="What guesses first.",
 )
 @known_strings
+@click.option("--minutes", default=1.0, show_default=True, help="Time of each training.")
 @click.option("--no-training", is_flag=True, help="Do not train while labels come.")
 @click.option(
     "--port", default=0, type=click.IntRange(0, 65535), help="Port; by default a free one."
@@ -41,6 +42,7 @@ def label(
     out: Path | None,
     labels: Path | None,
     model: str,
+    minutes: float,
     no_training: bool,
     port: int,
     no_browser: bool,
@@ -62,6 +64,7 @@ def label(
         model=model,
         out=out,
         trainings=not no_training,
+        minutes=minutes,
         port=port,
         open_browser=not no_browser,
         **known,

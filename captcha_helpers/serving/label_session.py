@@ -125,7 +125,7 @@ class LabelSession:
     Args:
         folder: The images.
         labels: The file of labels; by default ``labels.csv`` in the folder.
-        model: What guesses first, as `captcha_helpers.load` takes it.
+        model: What guesses first: a reader, or what `captcha_helpers.load` opens.
         out: Where `save` writes the reader.
         mask: What is known of the strings.
         trainings: Whether the reader is trained while labels come.
@@ -144,7 +144,7 @@ class LabelSession:
         folder: str | os.PathLike[str],
         *,
         labels: str | os.PathLike[str] | None = None,
-        model: str | os.PathLike[str] = "general",
+        model: Recognizer | str | os.PathLike[str] = "general",
         out: str | os.PathLike[str] | None = None,
         mask: Mask | None = None,
         trainings: bool = True,
@@ -176,7 +176,9 @@ class LabelSession:
         self._training_on, self._failed, self._closed = 0, "", False
         self._work = Path(tempfile.mkdtemp(prefix="captcha_labels_"))
         self._model: Path | None = None  # the file of a reader that was trained here
-        self._take(load(model, **_as_options(self._mask)), 0)
+        if not isinstance(model, Recognizer):
+            model = load(model, **_as_options(self._mask))
+        self._take(model, 0)
 
     def close(self) -> None:
         """End the training under way, and leave nothing but the labels and what was saved."""

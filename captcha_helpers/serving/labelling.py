@@ -32,7 +32,9 @@ from PIL import Image
 from captcha_helpers.core.files import WEB
 from captcha_helpers.data.images import ImageError, load_image
 from captcha_helpers.reading.mask import Mask
+from captcha_helpers.reading.recognizer import Recognizer
 from captcha_helpers.serving.label_session import (
+    MINUTES,
     ChangedMeanwhileError,
     Item,
     LabelError,
@@ -107,12 +109,13 @@ def label(
     folder: str | os.PathLike[str],
     *,
     labels: str | os.PathLike[str] | None = None,
-    model: str | os.PathLike[str] = "general",
+    model: Recognizer | str | os.PathLike[str] = "general",
     out: str | os.PathLike[str] | None = None,
     charset: str | None = None,
     length: tuple[int, int] | None = None,
     ignore_case: bool | None = None,
     trainings: bool = True,
+    minutes: float = MINUTES,
     port: int = 0,
     open_browser: bool = True,
 ) -> None:
@@ -126,12 +129,13 @@ def label(
         folder: The images.
         labels: The file of labels; by default ``labels.csv`` in the folder. One that is there is
             kept and extended.
-        model: What guesses first, as `captcha_helpers.load` takes it.
+        model: What guesses first: a reader, or what `captcha_helpers.load` opens.
         out: Where the page writes the reader that it trained, a ``.keras`` file.
         charset: What is known of the strings, as for `captcha_helpers.load`.
         length: As for `captcha_helpers.load`.
         ignore_case: As for `captcha_helpers.load`.
         trainings: Whether readers are trained meanwhile.
+        minutes: Time of each training.
         port: The port on this machine; 0 takes a free one.
         open_browser: Whether to open the page.
 
@@ -149,6 +153,7 @@ def label(
             out=out,
             mask=Mask(charset, length, bool(ignore_case)),
             trainings=trainings,
+            minutes=minutes,
         )
         try:
             token = secrets.token_urlsafe(16)

@@ -39,7 +39,7 @@ def read(text: str, *sure: float) -> Reading:
 
 
 def test_three_of_four_are_doubtful_and_every_fourth_is_drawn_at_random(folder: Path):
-    # Only pixel (0, 0) tells the images apart, so nothing may be scaled: they have the model's size.
+    # Only pixel (0, 0) tells the images apart: they have the model's size and are not scaled.
     doubtful = set(range(5, 11))
     chosen = [int(path.stem) for path in suggest(folder, reader_of(doubtful), 8)]
     assert len(set(chosen)) == 8 and set(chosen) >= doubtful

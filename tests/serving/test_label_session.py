@@ -1,0 +1,266 @@
+"""Labelling: nothing answered is lost, nobody's label is overwritten, the measure is fair."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from captcha_helpers import Recognizer
+from captcha_helpers.serving import label_session
+from captcha_helpers.serving.label_session import (
+    ChangedMeanwhileError,
+    LabelError,
+    LabelSession,
+    NewCharacterError,
+)
+from tests.servers import SPEC, picture, read_greys
+
+TRUTH = {f"{number:03}.png": f"{37 * number % 10000:04}" for number in range(60)}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name, text in TRUTH.items():
+        (folder / name).write_bytes(picture(text))
+    return folder
+
+
+@pytest.fixture
+def open_session(folder: Path) -> Iterator[Callable[..., LabelSession]]:
+    opened = []
+
+    def open_one(reader: Recognizer | None = None, **options: object) -> LabelSession:
+        options = {"trainings": False} | options
+        opened.append(LabelSession(folder, model=reader or Recognizer(read_greys, SPEC), **options))
+        return opened[-1]
+
+    yield open_one
+    for session in opened:
+        session.close()
+
+
+def wrong_where(unsure: set[str]) -> Recognizer:
+    """Reads what `read_greys` reads, but 9 for a first character of these, and is unsure then."""
+
+    def run(images: np.ndarray) -> np.ndarray:
+        logits = read_greys(images)
+        for row in logits:
+            if str(row[0].argmax() - 1) in unsure:
+                row[0] = np.eye(11)[10] * 2
+        return logits
+
+    return Recognizer(run, SPEC)
+
+
+def test_every_image_is_asked_for_once_and_its_label_is_in_the_file(open_session, folder: Path):
+    session, asked = open_session(), []
+    while (item := session.next()) is not None:
+        asked.append(item.name)
+        assert item.guess is not None and item.guess.text == TRUTH[item.name] and not item.label
+        session.label(item.name, item.guess.text)
+        assert f"{item.name},{TRUTH[item.name]}\n" in (folder / "labels.csv").read_text("utf-8")
+    assert sorted(asked) == sorted(TRUTH)
+    progress = session.progress()
+    assert progress.labelled == progress.images == 60
+    assert sorted(path.name for path in folder.glob("*.png")) == sorted(TRUTH)
+
+
+def test_two_pages_get_different_images_and_do_not_overwrite_each_other(open_session):
+    session = open_session()
+    items = [session.next() for _ in range(60)]
+    assert len({item.name for item in items}) == 60 and session.next() is None
+    session.label("000.png", "0001")
+    with pytest.raises(ChangedMeanwhileError, match="'0001' on another page"):
+        session.label("000.png", "0002")
+    assert session.item("000.png").label == "0001"
+    session.label("000.png", "0002", before="0001")
+    session.label("000.png", "0002")  # the same once more is no conflict
+    assert session.item("000.png").label == "0002"
+
+
+def test_a_second_start_goes_on_where_the_first_was_killed(open_session):
+    first = open_session()
+    for _ in range(20):
+        item = first.next()
+        first.label(item.name, "0000")
+    first.set_aside(first.next().name)
+    second = open_session()
+    before, after = first.progress(), second.progress()
+    assert (after.labelled, after.unreadable, after.tested) == (20, 1, before.tested)
+    left = set()
+    while (item := second.next()) is not None:
+        left.add(item.name)
+    assert len(left) == 39
+
+
+def test_the_measure_is_on_images_drawn_at_random_and_not_on_the_doubtful(open_session):
+    """The doubtful are all guessed wrong: a measure on all that was asked would be far too low."""
+    unsure = {"0", "1"}  # 0000 to 1999
+    session = open_session(wrong_where(unsure), seed=1)
+    while session.progress().surveyed < 60:
+        time.sleep(0.01)
+    asked = []
+    for _ in range(16):
+        item = session.next()
+        asked.append(item.guess.text == TRUTH[item.name])
+        session.label(item.name, TRUTH[item.name], sure=True)
+    progress = session.progress()
+    share = np.mean([text[0] not in unsure for text in TRUTH.values()])
+    assert progress.tested == 4 and sum(asked) <= 4  # twelve doubtful ones, all wrong
+    assert progress.low < share < progress.high
+
+
+def test_what_is_measured_of_one_reader_does_not_count_for_the_next(open_session):
+    session = open_session()
+    for _ in range(8):
+        item = session.next()
+        session.label(item.name, TRUTH[item.name])
+    assert session.progress().tested == 2
+    session._take(Recognizer(read_greys, SPEC), 8)
+    assert session.progress().tested == 0 and session.progress().high == 1
+
+
+def test_skipped_images_come_again_at_the_end(open_session):
+    session = open_session()
+    skipped = session.next().name
+    session.skip(skipped)
+    others = []
+    while (item := session.next()) is not None:
+        others.append(item.name)
+    assert others[-1] == skipped and len(others) == 60
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("", "type what the image says"), ("   ", "type what"), ("7" * 65, "65 characters are too")],
+)
+def test_no_label_and_far_too_much_of_one_are_refused(open_session, text: str, message: str):
+    session = open_session()
+    with pytest.raises(LabelError, match=message):
+        session.label("000.png", text)
+    assert not session.book.path.exists()
+    session.label("000.png", "7" * 40)
+
+
+def test_a_new_character_is_asked_about_once(open_session):
+    session = open_session()
+    for name in sorted(TRUTH)[:20]:
+        session.label(name, "0123")
+    with pytest.raises(NewCharacterError, match="'é'"):
+        session.label("030.png", "01é3")
+    session.label("030.png", "01é3", sure=True)
+    session.label("031.png", "01é3")
+
+
+def test_an_image_that_cannot_be_opened_is_shown_as_that_and_stops_nothing(
+    open_session, folder: Path
+):
+    (folder / "000.png").write_bytes(b"no picture")
+    session = open_session()
+    items = {}
+    while (item := session.next()) is not None:
+        items[item.name] = item
+    assert items["000.png"].guess is None and "image" in items["000.png"].problem
+    assert len(items) == 60
+    with pytest.raises(KeyError):
+        session.item("../secret.png")
+    with pytest.raises(KeyError):
+        session.label("../secret.png", "a")
+
+
+def test_confident_readings_become_labels_together_with_the_errors_to_expect(open_session):
+    session = open_session(wrong_where({"1"}))
+    session.survey()
+    while session.progress().surveyed < 60:
+        time.sleep(0.01)
+    sure = {name: text for name, text in TRUTH.items() if text[0] != "1"}
+    progress = session.progress()
+    assert progress.confident == len(sure) and 0 < progress.expected_errors < 1
+    assert session.accept_confident() == len(sure)
+    assert session.book.labels == sure
+
+
+def test_places_that_cannot_be_written_are_told_before_the_first_label(
+    folder: Path, tmp_path: Path
+):
+    reader = Recognizer(read_greys, SPEC)
+    (tmp_path / "taken.keras").touch()
+    with pytest.raises(FileExistsError):
+        LabelSession(folder, model=reader, out=tmp_path / "taken.keras")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="no images in"):
+        LabelSession(tmp_path / "empty", model=reader)
+    with pytest.raises(NotADirectoryError):
+        LabelSession(tmp_path / "nowhere", model=reader)
+
+
+def test_a_damaged_note_of_an_earlier_session_is_named(open_session, folder: Path):
+    (folder / ".labels.csv.session").write_text("[", "utf-8")
+    with pytest.raises(ValueError, match=r"labels\.csv\.session' is damaged .*; delete it"):
+        open_session()
+
+
+def test_twenty_thousand_images_are_no_reason_to_wait(tmp_path: Path):
+    first = tmp_path / "0.png"
+    first.write_bytes(picture("1234"))
+    for number in range(1, 20_000):
+        os.link(first, tmp_path / f"{number}.png")
+    begun = time.monotonic()
+    session = LabelSession(tmp_path, model=Recognizer(read_greys, SPEC), trainings=False)
+    try:
+        assert session.next() is not None
+        assert time.monotonic() - begun < 5
+    finally:
+        session.close()
+
+
+def test_trainings_begin_with_20_labels_and_their_reader_guesses(
+    open_session, monkeypatch: pytest.MonkeyPatch
+):
+    """The training is played; `test_labelling` runs a real one in a browser."""
+    ran = []
+
+    def run(self: LabelSession, arguments: list[object]) -> str:
+        ran.append([str(one) for one in arguments])
+        if arguments[0] == "train":
+            listed = Path(arguments[1], "labels.csv").read_text("utf-8").splitlines()
+            ran[-1].append(str(len(listed) - 1))
+            return "" if len(ran) < 3 else "Error: no more"
+        return ""
+
+    monkeypatch.setattr(LabelSession, "_run", run)
+    monkeypatch.setattr(label_session, "load", lambda path, **_: Recognizer(read_greys, SPEC))
+    session = open_session(trainings=True)
+
+    def label_until(count: int) -> None:
+        while session.progress().labelled < count:
+            item = session.next()
+            session.label(item.name, TRUTH[item.name])
+        while session.progress().training_on:
+            time.sleep(0.01)
+
+    label_until(19)
+    assert not ran
+    label_until(20)
+    assert [one[0] for one in ran] == ["train", "export"] and ran[0][-1] == "20"
+    assert session.progress().learned_from == 20
+    label_until(50)
+    progress = session.progress()
+    assert (progress.learned_from, progress.training_failed) == (20, "Error: no more")
+
+
+def test_the_notes_hold_no_path_and_no_picture(open_session, folder: Path):
+    session = open_session()
+    for _ in range(4):
+        item = session.next()
+        session.label(item.name, TRUTH[item.name])
+    notes = json.loads((folder / ".labels.csv.session").read_text("utf-8"))
+    assert notes["unreadable"] == [] and len(notes["tests"]) == 1

@@ -1,0 +1,124 @@
+"""The page of `label`: only itself may read or write, and what goes wrong is said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from captcha_helpers import Recognizer
+from captcha_helpers.serving.label_session import LabelSession
+from captcha_helpers.serving.labelling import create_label_app
+from captcha_helpers.serving.server import listen
+from captcha_helpers.serving.slow_clients import ImpatientProtocol
+from tests.servers import SPEC, picture, read_greys, running
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for number in range(30):
+        (tmp_path / f"{number}.png").write_bytes(picture(f"{number:04}"))
+    return tmp_path
+
+
+@pytest.fixture
+def client(folder: Path) -> Iterator[httpx.Client]:
+    session = LabelSession(folder, model=Recognizer(read_greys, SPEC), trainings=False)
+    with listen("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        app = create_label_app(session, token="secret", port=port)
+        with (
+            running(app, ImpatientProtocol, listener) as (url, _),
+            httpx.Client(base_url=f"{url}/secret/", verify=False) as client,
+        ):
+            yield client
+    session.close()
+
+
+def test_the_way_of_one_label(client: httpx.Client, folder: Path):
+    item = client.post("next", json={}).json()["item"]
+    number = int(Path(item["name"]).stem)
+    assert item["guess"] == f"{number:04}" and item["label"] == "" and item["problem"] == ""
+    assert [one["char"] for one in item["characters"]] == list(item["guess"])
+    image = client.get("image", params={"name": item["name"]})
+    assert image.headers["content-type"] == "image/png" and image.content[:4] == b"\x89PNG"
+    state = client.post("label", json={"name": item["name"], "label": item["guess"]}).json()
+    assert state["labelled"] == 1 and state["images"] == 30
+    assert (folder / "labels.csv").read_text("utf-8").endswith(f"{item['name']},{number:04}\n")
+    again = client.get("item", params={"name": item["name"]}).json()["item"]
+    assert again["label"] == item["guess"]
+    assert client.get("state").json()["labels"] == str(folder / "labels.csv")
+
+
+@pytest.mark.parametrize("path", ["", "label.js", "style.css", "state", "image?name=1.png"])
+def test_other_pages_and_other_names_of_this_machine_get_nothing(client: httpx.Client, path: str):
+    assert client.get(path).status_code == 200
+    for headers in (
+        {"Host": "evil.example"},
+        {"Host": "127.0.0.1"},
+        {"Origin": "http://evil.example"},
+        {"Origin": "http://127.0.0.1:9"},
+        {"Origin": "null"},
+    ):
+        assert client.get(path, headers=headers).status_code == 403
+    own = f"http://127.0.0.1:{client.base_url.port}"
+    assert client.get(path, headers={"Origin": own}).status_code == 200
+    assert client.get(f"{own}/{path}").status_code == 404  # without the random part
+
+
+def test_nobody_else_writes(client: httpx.Client, folder: Path):
+    sent = {"name": "1.png", "label": "0001"}
+    answer = client.post("label", json=sent, headers={"Origin": "http://evil.example"})
+    assert answer.status_code == 403 and not (folder / "labels.csv").exists()
+
+
+def test_answers_may_be_shown_nowhere_else(client: httpx.Client):
+    for path in ("", "state", "image?name=1.png"):
+        headers = client.get(path).headers
+        assert headers["cross-origin-resource-policy"] == "same-origin"
+        assert headers["x-frame-options"] == "DENY" and headers["cache-control"] == "no-store"
+        assert headers["referrer-policy"] == "no-referrer"
+
+
+@pytest.mark.parametrize(
+    ("path", "sent", "status", "words"),
+    [
+        ("label", {"name": "1.png", "label": ""}, 422, "type what the image says"),
+        ("label", {"name": "1.png", "label": 7}, 422, "label must be a string"),
+        ("label", {"name": "../1.png", "label": "7"}, 404, "no such image"),
+        ("label", ["1.png"], 422, "no JSON object"),
+        ("aside", {"name": "x.png"}, 404, "no such image"),
+        ("save", {}, 422, "--out FILE.keras"),
+        ("label", {"name": "1.png", "label": "7" * 20_000}, 422, "too large"),
+    ],
+)
+def test_what_is_wrong_is_said(
+    client: httpx.Client, path: str, sent: object, status: int, words: str
+):
+    answer = client.post(path, json=sent)
+    assert answer.status_code == status and words in answer.json()["detail"]
+
+
+def test_conflicts_are_of_two_kinds(client: httpx.Client):
+    for number in range(20):
+        assert client.post("label", json={"name": f"{number}.png", "label": "12"}).is_success
+    new = client.post("label", json={"name": "25.png", "label": "1é"})
+    assert (new.status_code, new.json()["kind"]) == (409, "new")
+    changed = client.post("label", json={"name": "1.png", "label": "21"})
+    assert (changed.status_code, changed.json()["kind"]) == (409, "changed")
+
+
+def test_a_disk_that_is_full_is_told_and_nothing_is_lost(
+    client: httpx.Client, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    assert client.post("label", json={"name": "1.png", "label": "0001"}).is_success
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("captcha_helpers.data.label_book.write_bytes", full)
+    answer = client.post("label", json={"name": "2.png", "label": "0002"})
+    assert answer.status_code == 507 and "No space left" in answer.json()["detail"]
+    assert (folder / "labels.csv").read_text("utf-8") == "file,label\n1.png,0001\n"
