@@ -97,6 +97,8 @@ from .reading.calibration import reliability as reliability
 from .reading.decoder import Reading as Reading
 from .reading.evaluation import Evaluation as Evaluation
 from .reading.evaluation import evaluate as evaluate
+from .reading.label_errors import DoubtfulLabel as DoubtfulLabel
+from .reading.label_errors import find_label_errors as find_label_errors
 from .reading.mask import Mask as Mask
 from .reading.model_file import ModelSpec as ModelSpec
 from .reading.model_file import read_spec as read_spec

@@ -1,14 +1,16 @@
-"""Label images that have no labels yet: label."""
+"""Label images, and look over the labels that there are: label, check."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import click
 
+import captcha_helpers
 from captcha_helpers.cli.loading import import_runtime
-from captcha_helpers.cli.options import ModelName, Verb, known_strings, path_type
+from captcha_helpers.cli.options import ModelName, Verb, json_option, known_strings, path_type
 
 
 @click.command(
@@ -69,3 +71,46 @@ def label(
         open_browser=not no_browser,
         **known,
     )
+
+
+@click.command(
+    cls=Verb,
+    epilog="captcha-helpers check my_images\n"
+    "captcha-helpers check my_images --model my_reader.keras --limit 50",
+)
+@click.argument("folder", type=path_type)
+@click.option(
+    "--model",
+    type=ModelName(),
+    default="general",
+    show_default=True,
+    metavar="MODEL",
+    help="What reads the images; one that has not learned from these labels.",
+)
+@click.option(
+    "--limit", default=20, show_default=True, type=click.IntRange(1), help="Labels to list."
+)
+@json_option
+def check(folder: Path, model: str, limit: int, as_json: bool) -> None:
+    """Look for wrong labels in FOLDER, the likeliest first, and for whatever else is odd in it.
+
+    Nothing is changed. A label is doubted if MODEL finds its own reading likelier; where MODEL is
+    wrong, the label may be right.
+    """
+    report = captcha_helpers.check_folder(folder, progress=False if as_json else None)
+    import_runtime(model)
+    found = captcha_helpers.find_label_errors(folder, model)
+    if as_json:
+        rows = [
+            one._asdict() | {"path": str(one.path), "reading": one.reading.text}
+            for one in found[:limit]
+        ]
+        click.echo(json.dumps(rows))
+        return
+    click.echo(str(report))
+    click.echo(f"{len(found)} labels are not what {model} reads; the most doubtful first:")
+    for one in found[:limit]:
+        click.echo(
+            f"{one.path.name:<24} label {one.label!r:<12} read {one.reading.text!r:<12} "
+            f"{one.probability:8.2g} times as likely; {one.reason}"
+        )

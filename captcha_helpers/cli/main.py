@@ -65,6 +65,7 @@ for _verb in (
     draw.generate,
     draw.preview,
     label.label,
+    label.check,
     learn.train,
     read.evaluate,
     read.predict,

@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "calibration",
         "decoder",
         "evaluation",
+        "label_errors",
         "mask",
         "model_file",
         "recognizer",

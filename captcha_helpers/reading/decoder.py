@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from captcha_helpers.core.charset import BLANK_INDEX
-from captcha_helpers.core.ctc import LengthError, read_strings, softmax
+from captcha_helpers.core.ctc import LengthError, read_strings, softmax, string_probability
 from captcha_helpers.reading.mask import fit, one_case
 from captcha_helpers.reading.model_file import ModelFileError, ModelSpec
 
@@ -148,6 +148,40 @@ class Decoder:
         refuse_infinite(logits)
         read = self._read_positions if self._positions else self._read_frames
         return read(self._allowed(logits))
+
+    def probabilities(
+        self, logits: NDArray[np.floating], texts: Sequence[str]
+    ) -> NDArray[np.float64]:
+        """Say how likely given strings are, by the model's account.
+
+        Args:
+            logits: ``(B, T, V)`` of a model with a CTC head.
+            texts: B strings.
+
+        Returns:
+            ``(B,)`` probabilities, as the confidence of a `Reading` is one; 0 for strings that the
+            reader cannot give.
+
+        Raises:
+            ValueError: If the model has a head per position.
+
+        Example:
+            >>> decoder = Decoder(ModelSpec("ab", length=(1, 3), height=16, width=32))
+            >>> logits = np.log([[[0.2, 0.6, 0.2]], [[0.2, 0.6, 0.2]]])
+            >>> decoder.probabilities(logits, ["b", "é"]).round(2)
+            array([0.2, 0. ])
+        """
+        if self._positions:
+            raise ValueError("this model has a head per position; use one that ends in CTC frames")
+        texts = [self.as_written(text) for text in texts]
+        known = set(self.charset.characters)
+        found = np.zeros(len(texts))
+        rows = [row for row, text in enumerate(texts) if text and known.issuperset(text)]
+        if rows:
+            indices = self.charset.encode([texts[row] for row in rows])
+            allowed = self._allowed(logits[rows])
+            found[rows] = string_probability(allowed, indices, length=self._told)
+        return found
 
     def as_written(self, text: str) -> str:
         """Write a string as a reading of it would be: where case is ignored, in the case of those.

@@ -1,0 +1,69 @@
+"""Wrong labels stand at the top of the list; what cannot be read stops nothing."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from captcha_helpers import find_label_errors, load
+from captcha_helpers.cli.main import main
+from captcha_helpers.drawing.samples import write_samples
+from captcha_helpers.reading.label_errors import difference
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Forty images, of which four have a wrong label."""
+    paths = sorted(write_samples(tmp_path, 40, seed=3, styles=["stars"]))
+    rows = [[path.name, path.stem.split("_")[0]] for path in paths]
+    rows[5][1] = rows[5][1][:-1] + str((int(rows[5][1][-1]) + 1) % 10)
+    rows[11][1] = rows[12][1]
+    rows[20][1] = rows[20][1][:4]
+    rows[30][1] += "é"
+    with open(tmp_path / "stars" / "labels.csv", "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["file", "label"], *rows])
+    return tmp_path / "stars"
+
+
+@pytest.mark.parametrize("reader", ["stars", "general"])
+def test_the_wrong_labels_come_first(folder: Path, reader: str):
+    found = find_label_errors(folder, reader)
+    paths = sorted(path for path in folder.iterdir() if path.suffix == ".png")
+    assert {paths.index(one.path) for one in found[:4]} == {5, 11, 20, 30}
+    assert all(one.probability < 0.01 for one in found[:4])
+    assert all(one.label != one.reading.text for one in found)
+
+
+def test_an_image_that_cannot_be_read_is_left_out(folder: Path):
+    first = sorted(folder.glob("*.png"))[5]
+    first.write_bytes(b"no picture")
+    assert len(find_label_errors(folder, load("stars"))) == 3
+
+
+def test_the_verb_lists_them_for_people_and_for_programs(folder: Path):
+    said = CliRunner().invoke(main, ["check", str(folder), "--model", "stars", "--limit", "2"])
+    assert said.exit_code == 0 and "4 labels are not what stars reads" in said.output
+    assert said.output.count("times as likely") == 2
+    result = CliRunner().invoke(main, ["check", str(folder), "--model", "stars", "--json"])
+    rows = json.loads(result.output)
+    assert len(rows) == 4 and {"path", "label", "reading", "probability", "reason"} == set(rows[0])
+
+
+@pytest.mark.parametrize(
+    ("label", "text", "words"),
+    [
+        ("abc", "abd", "c is read as d"),
+        ("abc", "acb", "b and c are exchanged"),
+        ("abc", "aBC", "upper and lower case"),
+        ("abc", "ab", "1 more than is read"),
+        ("ab", "abc", "1 fewer than is read"),
+        ("abcd", "axyd", "2 of 4 characters differ"),
+        ("abc", "", "3 more than is read"),
+    ],
+)
+def test_reasons(label: str, text: str, words: str):
+    assert difference(label, text) == words
