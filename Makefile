@@ -14,7 +14,7 @@ export MALLOC_TOP_PAD_ ?= 268435456
 export ORT_DISABLE_TELEMETRY ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install notebooks lab test check quick lowest newest lint types docs samples fonts pretrained models readme benchmark wheel constraints repository soak clean
+.PHONY: help install notebooks exercises lab colab test check quick lowest newest lint types docs samples fonts pretrained models readme benchmark wheel constraints repository soak clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -32,12 +32,24 @@ $(STAMP): pyproject.toml constraints.txt tools/ipython_kernel_config.json
 	@touch $@
 
 notebooks: $(STAMP)  ## Execute every notebook in order, in place; print the results
-	$(BIN)/python -m tools.run_notebooks
+	$(BIN)/python -m tools.run_notebooks "" solutions/
 	@$(BIN)/python -m tools.update_readme
 	@$(BIN)/python -m captcha_helpers.results
 
+exercises: $(STAMP)  ## Put the exercises of notebooks/solutions into the notebooks
+	$(BIN)/python -m tools.exercises
+
 lab: $(STAMP)  ## Open JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=. --LabApp.default_url=/lab/tree/notebooks
+
+COLAB ?= dist/captcha-helpers-colab.zip
+
+# Needs git and nothing else. What is committed goes into it.
+colab:  ## Make dist/captcha-helpers-colab.zip, all that the notebooks need on Colab
+	mkdir -p "$(dir $(COLAB))"
+	git archive --format=zip --prefix=captcha-helpers/ --output="$(COLAB)" HEAD \
+	  captcha_helpers captcha_images docs/images notebooks results \
+	  pyproject.toml constraints.txt README.md LICENSE
 
 test: $(STAMP) check  ## Everything that CI runs: lint, unit tests, doctests, all notebooks
 	rm -rf build/results

@@ -1,7 +1,8 @@
 """Execute notebooks in order and in place.
 
 ``python -m tools.run_notebooks`` runs all of ``notebooks/``, ``python -m tools.run_notebooks 03``
-those whose names start so; a path works too. A notebook is replaced only after all its cells ran.
+those whose names start so, ``solutions/`` all solutions; a path works too. A notebook is replaced
+only after all its cells ran.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ import nbformat
 
 from tools.languages import READMES
 from tools.markers import fill
-from tools.setup_cell import FIRST_WORDS, setup_cell
+from tools.setup_cell import FIRST_WORDS, METADATA, setup_cell
 
 _ADDRESS = re.compile(r'^repository = "(.*)"$', re.MULTILINE)
 _BADGE = re.compile(r"\n\n\[!\[Open in Colab\]\([^)]*\)\]\([^)]*\)")
@@ -55,10 +55,12 @@ def set_repository(root: Path, repository: str) -> list[str]:
             f"the address must be owner/name as GitHub has it, received {repository!r}"
         )
     notebooks = sorted((root / "notebooks").glob("*.ipynb"))
+    solutions = sorted((root / "notebooks" / "solutions").glob("*.ipynb"))
     pyproject = root / "pyproject.toml"
     line = f'repository = "{repository}"'
     new = {pyproject: _ADDRESS.sub(line, pyproject.read_text(encoding="utf-8"), count=1)}
     new |= {path: _notebook(path, repository) for path in notebooks}
+    new |= {path: _notebook(path, repository) for path in solutions}
     for language in READMES.values():
         page = root / language.pages / "install.md"
         badges = [f"- `{path.stem}` {_badge(path, repository)}" for path in notebooks]
@@ -78,6 +80,7 @@ def _notebook(path: Path, repository: str) -> str:
     if len(setup) != 1:
         raise ValueError(f"{path.name} needs one code cell that starts with {FIRST_WORDS!r}")
     setup[0].source = setup_cell(repository)
+    setup[0].metadata.update(METADATA)
     opening = notebook.cells[0]
     title, line_break, rest = _BADGE.sub("", opening.source).partition("\n")
     badge = f"\n\n{_badge(path, repository)}" if repository else ""
@@ -95,7 +98,8 @@ def _citation(path: Path, repository: str) -> str:
 
 def _badge(path: Path, repository: str) -> str:
     colab = "https://colab.research.google.com"
-    link = f"{colab}/github/{repository}/blob/main/notebooks/{path.name}"
+    place = "notebooks/solutions" if path.parent.name == "solutions" else "notebooks"
+    link = f"{colab}/github/{repository}/blob/main/{place}/{path.name}"
     return f"[![Open in Colab]({colab}/assets/colab-badge.svg)]({link})"
 
 

@@ -1,26 +1,45 @@
 """The set-up cell that every notebook starts with: its one source.
 
-``tools/set_repository.py`` writes it into the notebooks, a test holds them to it.
+``tools/set_repository.py`` writes it into the notebooks, a test holds them to it, and another one
+runs it where only what Colab has is there.
 """
 
-FIRST_WORDS = "# Set-up:"
+FIRST_WORDS = "# @title Set-up"
+# Collapsed, on Colab by the first, in JupyterLab by the second.
+METADATA = {"cellView": "form", "jupyter": {"source_hidden": True}}
 
 _TEMPLATE = """\
-# Set-up: does nothing in a clone (make lab); elsewhere, for example on Colab, it installs.
+# @title Set-up: does nothing in a clone (make lab); elsewhere, for example on Colab, it installs
 import importlib.util
+import os
+import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 REPOSITORY = "@REPOSITORY@"
+project = Path("captcha-helpers")  # a copy of the project, with its pictures and results
 if importlib.util.find_spec("captcha_helpers") is None:
-    wheels = sorted(Path.cwd().glob("captcha_helpers-*.whl"))
-    if not (REPOSITORY or wheels):
-        raise FileNotFoundError("Upload the wheel that `make wheel` left in dist/, then run this.")
-    url = f"git+https://github.com/{REPOSITORY}" if REPOSITORY else wheels[-1].as_uri()
-    package = f"captcha-helpers[notebooks] @ {url}"
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", package], check=True)
+    if REPOSITORY and not project.is_dir():
+        address = f"https://github.com/{REPOSITORY}"
+        subprocess.run(["git", "clone", "--quiet", "--depth=1", address, project], check=True)
+    elif not project.is_dir():
+        if "google.colab" in sys.modules and not [*Path().glob("captcha-helpers*.zip")]:
+            print("Upload dist/captcha-helpers-colab.zip, which `make colab` has made:")
+            importlib.import_module("google.colab.files").upload()
+        if not (zips := [*Path().glob("captcha-helpers*.zip")]):
+            raise FileNotFoundError("Put the zip of `make colab` beside this notebook first.")
+        shutil.unpack_archive(zips[0])
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "-c", project / "constraints.txt"]
+    gpu = ["tensorflow[and-cuda]"] if shutil.which("nvidia-smi") else []
+    package = f"captcha-helpers[notebooks] @ {project.resolve().as_uri()}"
+    subprocess.run([*pip, package, *gpu], check=True)
     importlib.invalidate_caches()
+    if "numpy" in sys.modules and sys.modules["numpy"].__version__ != version("numpy"):
+        raise RuntimeError("Installed. Choose Runtime > Restart session, then run this again.")
+if (project / "notebooks").is_dir():
+    os.chdir(project / "notebooks")
 
 import captcha_helpers  # noqa: F401 - before TensorFlow, whose quick kernels it switches on"""
 
@@ -35,7 +54,7 @@ def setup_cell(repository: str = "") -> str:
         The cell's source, without a line break at its end.
 
     Example:
-        >>> setup_cell("owner/name").splitlines()[6]
+        >>> setup_cell("owner/name").splitlines()[9]
         'REPOSITORY = "owner/name"'
     """
     return _TEMPLATE.replace("@REPOSITORY@", repository)

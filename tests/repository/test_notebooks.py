@@ -12,9 +12,10 @@ import pytest
 from nbformat import NotebookNode, v4
 
 import captcha_helpers
+from tools.exercises import SOLUTION, TAG, derive, open_functions, put
 from tools.run_notebooks import execute
 from tools.set_repository import get_repository
-from tools.setup_cell import setup_cell
+from tools.setup_cell import METADATA, setup_cell
 
 # Headings contain these words, in this order; upper and lower case are alike.
 OPENING = ["what you will learn", "what you need"]
@@ -27,11 +28,22 @@ UNCHECKED = {"nbval-ignore-output", "nbval-skip"}
 PLACEHOLDER = re.compile(r"@[A-Z0-9]+@")
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+SOLUTIONS = [path.parent / "solutions" / path.name for path in NOTEBOOKS]
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.name)
 def path(request: pytest.FixtureRequest) -> Path:
     return request.param
+
+
+@pytest.fixture(params=SOLUTIONS, ids=lambda path: f"solutions/{path.name}")
+def solutions(request: pytest.FixtureRequest) -> NotebookNode:
+    return nbformat.read(request.param, as_version=4)
+
+
+@pytest.fixture(params=[*NOTEBOOKS, *SOLUTIONS], ids=lambda path: f"{path.parent.name}/{path.name}")
+def any_notebook(request: pytest.FixtureRequest) -> NotebookNode:
+    return nbformat.read(request.param, as_version=4)
 
 
 @pytest.fixture
@@ -131,21 +143,21 @@ def has_picture(cell: NotebookNode) -> bool:
 
 
 def test_notebooks_are_numbered_from_one():
-    numbers = [re.match(r"(\d\d)_[a-z0-9_]+\.ipynb$", path.name) for path in NOTEBOOKS]
+    numbers = [re.match(r"(\d\d[b-z]?)_[a-z0-9_]+\.ipynb$", path.name) for path in NOTEBOOKS]
     assert all(numbers), [path.name for path in NOTEBOOKS]
     assert len({number[1] for number in numbers}) == len(NOTEBOOKS) >= 4
     assert numbers[0][1] == "01"
 
 
-def test_is_valid(notebook: NotebookNode):
-    nbformat.validate(notebook)
-    assert notebook.metadata.kernelspec.name == "python3"
+def test_is_valid(any_notebook: NotebookNode):
+    nbformat.validate(any_notebook)
+    assert any_notebook.metadata.kernelspec.name == "python3"
 
 
 def test_title_has_the_number(path: Path, notebook: NotebookNode):
     title = notebook.cells[0].source.splitlines()[0]
     assert notebook.cells[0].cell_type == "markdown"
-    assert re.match(rf"# (Notebook )?0?{int(path.name[:2])}\b", title), title
+    assert re.match(rf"# (Notebook )?0?{path.name.partition('_')[0].lstrip('0')}\b", title), title
     titles = re.findall(r"^# ", prose(notebook), re.MULTILINE)
     assert len(titles) == 1, "one heading of the first level, the title"
 
@@ -177,33 +189,90 @@ def test_sections_are_there_and_in_order(notebook: NotebookNode):
 
 
 def test_has_three_to_five_exercises(notebook: NotebookNode):
-    section = re.split(r"^#+ .*exercises.*$", prose(notebook), flags=re.MULTILINE | re.IGNORECASE)
-    exercises = re.split(r"^#+ ", section[-1], flags=re.MULTILINE)[0]
-    assert len(re.findall(r"^(?:\d+\.|[-*]) ", exercises, re.MULTILINE)) in EXERCISES
+    numbers = re.findall(r"^### Exercise (\d+): ", prose(notebook), re.MULTILINE)
+    assert len(numbers) in EXERCISES
+    assert numbers == [str(i + 1) for i in range(len(numbers))]
 
 
-def test_set_up_cell_is_the_projects(root: Path, notebook: NotebookNode):
-    assert code_cells(notebook)[0].source == setup_cell(get_repository(root)), (
-        "run: make repository"
-    )
+def test_exercises_are_those_of_the_solutions(path: Path, notebook: NotebookNode):
+    solutions = nbformat.read(path.parent / "solutions" / path.name, as_version=4)
+    before = nbformat.writes(notebook)
+    put(notebook, derive(solutions))
+    assert nbformat.writes(notebook) == before, "run: make exercises"
 
 
-def test_cells_ran_in_ascending_order(notebook: NotebookNode):
-    counts = [cell.execution_count for cell in code_cells(notebook)]
+def verdicts(notebook: NotebookNode) -> list[str]:
+    """What the cells that check the exercises printed."""
+    printed = [text for cell in code_cells(notebook) for out in cell.outputs for text in texts(out)]
+    return re.findall(r"^Exercise \d+: (.*)$", "".join(printed), re.MULTILINE)
+
+
+def test_untouched_exercises_say_so(notebook: NotebookNode):
+    asked = re.findall(r"^### Exercise \d+: ", prose(notebook), re.MULTILINE)
+    assert verdicts(notebook) == ["not solved yet"] * len(asked)
+
+
+def test_solutions_solve_every_exercise(solutions: NotebookNode):
+    asked = re.findall(r"^### Exercise \d+: ", prose(solutions), re.MULTILINE)
+    assert verdicts(solutions) == ["solved"] * len(asked)
+
+
+def exercise_notebook(*cells: tuple[str, str, list[str]]) -> NotebookNode:
+    """Build a notebook of cells: id, source, tags."""
+    made = []
+    for name, source, tags in cells:
+        cell = v4.new_code_cell(source, id=name, metadata={"tags": tags})
+        cell.outputs = [v4.new_output("stream", text=f"{name} ran")]
+        made.append(cell)
+    heading = v4.new_markdown_cell("## Exercises", id="heading")
+    return v4.new_notebook(cells=[heading, *made, v4.new_markdown_cell("## Next", id="next")])
+
+
+def test_put_replaces_what_changed_and_keeps_what_did_not():
+    there = exercise_notebook(("a", "same = 1", [TAG]), ("b", "old = 2", [TAG]))
+    new = "def double(x):\n    'Twice.'\n    return 2 * x\n\n\nlimit = 3"
+    solved = exercise_notebook(("a", "same = 1", [TAG]), ("b", new, [TAG, SOLUTION]))
+    put(there, derive(solved))
+    opened = "def double(x):\n    'Twice.'\n    # YOUR CODE\n    return ...\n\n\nlimit = 3"
+    assert [cell.source for cell in there.cells] == ["## Exercises", "same = 1", opened, "## Next"]
+    assert [len(cell.outputs) for cell in there.cells[1:3]] == [1, 0]
+    assert there.cells[2].metadata.tags == [TAG]
+
+
+@pytest.mark.parametrize("source", ["x = 1", "def double(x):\n    return 2 * x"])
+def test_a_solution_needs_a_function_with_a_docstring(source: str):
+    with pytest.raises(ValueError, match="needs a function with a docstring"):
+        open_functions(source)
+
+
+def test_exercises_need_their_heading():
+    with pytest.raises(ValueError, match="one cell must begin with '## Exercises'"):
+        put(v4.new_notebook(), [])
+
+
+def test_set_up_cell_is_the_projects_and_says_nothing(root: Path, any_notebook: NotebookNode):
+    cell = code_cells(any_notebook)[0]
+    assert cell.source == setup_cell(get_repository(root)), "run: make repository"
+    assert METADATA.items() <= cell.metadata.items(), "run: make repository"
+    assert cell.outputs == []
+
+
+def test_cells_ran_in_ascending_order(any_notebook: NotebookNode):
+    counts = [cell.execution_count for cell in code_cells(any_notebook)]
     assert None not in counts, "a cell was not run"
     assert counts[0] == 1
     assert counts == sorted(set(counts))
 
 
-def test_no_error_and_nothing_on_stderr(notebook: NotebookNode):
-    for cell in code_cells(notebook):
+def test_no_error_and_nothing_on_stderr(any_notebook: NotebookNode):
+    for cell in code_cells(any_notebook):
         for output in cell.outputs:
             assert output.output_type != "error", cell.source
             assert output.get("name") != "stderr", f"{cell.source}\n{output.text}"
 
 
-def test_no_absolute_path(notebook: NotebookNode, local_path: re.Pattern[str]):
-    for cell in notebook.cells:
+def test_no_absolute_path(any_notebook: NotebookNode, local_path: re.Pattern[str]):
+    for cell in any_notebook.cells:
         for text in [cell.source, *(t for out in cell.get("outputs", []) for t in texts(out))]:
             assert not local_path.search(text), text
 
@@ -218,8 +287,8 @@ def test_no_placeholder_is_left_in_the_readmes(root: Path, name: str):
     assert PLACEHOLDER.findall((root / name).read_text(encoding="utf-8")) == []
 
 
-def test_cells_are_short(notebook: NotebookNode):
-    for cell in code_cells(notebook):
+def test_cells_are_short(any_notebook: NotebookNode):
+    for cell in code_cells(any_notebook)[1:]:  # nobody has to read the set-up cell
         assert len(cell.source.splitlines()) <= LONGEST_CELL, cell.source
 
 

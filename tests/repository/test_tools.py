@@ -95,6 +95,15 @@ def test_address_can_be_set_again_changed_and_taken_out(clone: Path):
     assert contents(clone) == before
 
 
+def test_solutions_get_the_address_too(clone: Path):
+    path = clone / "notebooks" / "solutions" / "01_data.ipynb"
+    path.parent.mkdir()
+    write_notebook(path, setup_cell(), "1 + 1")
+    set_repository(clone, "a/b")
+    assert "blob/main/notebooks/solutions/01_data.ipynb" in sources(path)[0]
+    assert sources(path)[1] == setup_cell("a/b")
+
+
 def test_title_alone_gets_a_badge(clone: Path):
     path = clone / "notebooks" / "01_data.ipynb"
     write_notebook(path, setup_cell(), title="# 1 · Data")
@@ -126,41 +135,6 @@ def test_the_clone_carries_its_own_address_everywhere(root: Path, tmp_path: Path
     for name in ("pyproject.toml", "CITATION.cff"):
         shutil.copy(root / name, tmp_path)
     assert set_repository(tmp_path, get_repository(root)) == []
-
-
-def test_set_up_cell_is_python_and_short():
-    text = setup_cell("owner/name")
-    compile(text, "set-up", "exec")
-    assert len(text.splitlines()) <= 18
-    assert max(map(len, text.splitlines())) <= 100
-
-
-def test_set_up_cell_without_package_wheel_and_address(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(FileNotFoundError, match="Upload the wheel that `make wheel`"):
-        exec(setup_cell(), {})
-
-
-@pytest.mark.parametrize("address", ["", "owner/name"])
-def test_set_up_cell_installs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str):
-    commands = []
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    monkeypatch.setattr("subprocess.run", lambda command, check: commands.append(command))
-    monkeypatch.chdir(tmp_path)
-    wheel = tmp_path / "captcha_helpers-0.1.0-py3-none-any.whl"
-    wheel.touch()
-    exec(setup_cell(address), {})
-    url = "git+https://github.com/owner/name" if address else wheel.as_uri()
-    assert commands[0][1:] == [
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        f"captcha-helpers[notebooks] @ {url}",
-    ]
 
 
 @pytest.mark.parametrize("text", ["", "<!-- a:start -->", "<!-- a:end --><!-- a:start -->"])
@@ -212,6 +186,9 @@ def test_find_notebooks(tmp_path: Path):
     assert [p.name[:2] for p in find_notebooks([], tmp_path)] == ["01", "02", "10"]
     assert [p.name[:2] for p in find_notebooks(["10", "01"], tmp_path)] == ["10", "01"]
     assert find_notebooks([str(tmp_path / "02_b.ipynb")], tmp_path) == [tmp_path / "02_b.ipynb"]
+    (tmp_path / "solutions").mkdir()
+    (tmp_path / "solutions" / "01_a.ipynb").touch()
+    assert len(find_notebooks(["", "solutions/"], tmp_path)) == 4
     for missing in ("03", "03_x.ipynb"):
         with pytest.raises(FileNotFoundError, match=f"no notebook '{missing}'"):
             find_notebooks([missing], tmp_path)
