@@ -1,6 +1,8 @@
 # The only list of the package's public names. `lazy_loader` reads it at run time, type checkers
 # and editors read it as any stub. A module is loaded when a name of it is first used.
 
+from . import exercises as exercises
+from . import pages as pages
 from . import plots as plots
 from . import results as results
 from .core import ctc as ctc

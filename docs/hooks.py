@@ -18,7 +18,7 @@ from mkdocs.structure.pages import Page
 
 from tools.set_repository import get_repository
 
-PAGES = ("*.md", "docs/**/*.md", "docs/images/*", "notebooks/*.ipynb")
+PAGES = ("*.md", "docs/**/*.md", "docs/images/*", "notebooks/**/*.ipynb")
 COPIED = (
     *("Makefile", "Dockerfile", "LICENSE", "CITATION.cff"),
     *("pyproject.toml", "constraints.txt", "mkdocs.yml"),
@@ -28,7 +28,7 @@ _MODULE = re.compile(r"\]\(((?:\.\./)*)captcha_helpers/(?:(\w+)/)?(?:(\w+)\.py)?
 _ROOM = re.compile(r"(\]\((?:\.\./)*captcha_helpers/\w+)\)")
 _ROLE = re.compile(r":(?:class|data|func|meth|mod):`([\w.]+)`")
 _ROOM_OF_NOTEBOOK = re.compile(r'href="\.\./captcha_helpers/(\w+)"')
-_NOTEBOOK = re.compile(r'(href="[\w./-]*\d\d_\w+)\.ipynb(?=["#])')
+_NOTEBOOK = re.compile(r'(href="[\w./-]*\d\d[b-z]?_\w+)\.ipynb(?=["#])')
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:

@@ -40,8 +40,8 @@ READMES = {
             "exact_match_ignore_case": "Ignoring case",
             "n": "n",
         },
-        no_address="On Colab: open a notebook, upload the wheel that `make wheel` leaves in "
-        "`dist/`, and run the notebook's first code cell.",
+        no_address="On Colab: `make colab` makes `dist/captcha-helpers-colab.zip` (it needs git, "
+        "no environment). Open a notebook and run its first code cell; it asks for that file.",
     ),
     "README_zh-CN.md": Language(
         pages="docs/zh-CN",
@@ -68,7 +68,7 @@ READMES = {
             "exact_match_ignore_case": "不分大小写",
             "n": "n",
         },
-        no_address="在 Colab 上：打开笔记本，上传 `make wheel` 在 `dist/` 中生成的 wheel 文件，"
-        "然后运行笔记本的第一个代码单元。",
+        no_address="在 Colab 上：`make colab` 会生成 `dist/captcha-helpers-colab.zip`"
+        "（只需要 git，不需要虚拟环境）。打开笔记本并运行第一个代码单元，它会请你上传这个文件。",
     ),
 }

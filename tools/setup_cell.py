@@ -29,7 +29,7 @@ if importlib.util.find_spec("captcha_helpers") is None:
             print("Upload dist/captcha-helpers-colab.zip, which `make colab` has made:")
             importlib.import_module("google.colab.files").upload()
         if not (zips := [*Path().glob("captcha-helpers*.zip")]):
-            raise FileNotFoundError("Put the zip of `make colab` beside this notebook first.")
+            raise FileNotFoundError("Put the zip of `make colab` beside this notebook.")
         shutil.unpack_archive(zips[0])
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "-c", project / "constraints.txt"]
     gpu = ["tensorflow[and-cuda]"] if shutil.which("nvidia-smi") else []

@@ -25,6 +25,7 @@ from captcha_helpers import (
     generate,
     load,
     multi_head,
+    open_model,
     prepare,
     read_spec,
 )
@@ -163,6 +164,20 @@ def test_a_recurrent_model_goes_to_onnx(tmp_path: Path):
     spec = ModelSpec("0123456789", (4, 4), 32, 64)
     (check,) = export(from_keras(model, spec), tmp_path / "out", formats=["onnx"])
     assert check.max_logit_difference < 1e-3
+
+
+@pytest.mark.parametrize("around", [keras.layers.Bidirectional, lambda layer: layer])
+def test_the_loop_of_a_recurrent_model_is_written_out_for_litert(tmp_path: Path, around):
+    layers = keras.layers
+    image = keras.Input((8, 24, 1))
+    x = layers.Reshape((6, 32))(layers.Permute((2, 1, 3))(layers.Rescaling(1 / 255)(image)))
+    x = around(layers.LSTM(4, return_sequences=True))(x)
+    model = keras.Model(image, layers.Dense(11)(layers.GRU(4, return_sequences=True)(x)))
+    file = tmp_path / "model.float32.tflite"
+    file.write_bytes(convert(model, "float32", np.zeros((1, 8, 24, 1), np.uint8)))
+    pixels = np.random.default_rng(3).integers(256, size=(3, 8, 24, 1), dtype=np.uint8)
+    expected = keras.ops.convert_to_numpy(model(pixels))
+    assert np.allclose(open_model(file)(pixels), expected, atol=1e-4)
 
 
 def test_a_file_of_another_model_is_found_out(spec: ModelSpec, model_file: Path, tmp_path: Path):
