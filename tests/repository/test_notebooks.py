@@ -204,7 +204,7 @@ def test_exercises_are_those_of_the_solutions(path: Path, notebook: NotebookNode
 def verdicts(notebook: NotebookNode) -> list[str]:
     """What the cells that check the exercises printed."""
     printed = [text for cell in code_cells(notebook) for out in cell.outputs for text in texts(out)]
-    return re.findall(r"^Exercise \d+: (.*)$", "".join(printed), re.MULTILINE)
+    return re.findall(r"^Exercise \d+: (.*)$", "\n".join(printed), re.MULTILINE)
 
 
 def test_untouched_exercises_say_so(notebook: NotebookNode):
