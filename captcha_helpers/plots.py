@@ -207,12 +207,13 @@ def history(
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.6), layout="constrained")
     epochs = np.arange(1, len(curves[loss]) + 1)
     left.plot(epochs, curves[loss], marker="o")
-    left.set(xlabel="epoch", ylabel="training loss", ylim=(0, None))
+    left.set(xlabel="epoch", ylabel="training loss", ylim=(0, None), title="What it learns from")
     if plateau is not None:
         left.axhline(plateau, color="grey", linestyle="--", label=f"plateau: {plateau:.1f}")
         left.legend()
     right.plot(epochs[-len(curves[match]) :], curves[match], marker="o", color=RIGHT)
     right.set(xlabel="epoch", ylabel="exact match, validation", ylim=(0, 1.02))
+    right.set_title("What it is judged by")
     for axes in (left, right):
         axes.grid(alpha=0.3)
         axes.xaxis.get_major_locator().set_params(integer=True)
