@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import re
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -40,6 +42,16 @@ class _Stopped(click.ClickException):
 def exit_code(number: int) -> int:
     """The exit code that tells which signal ended a program: 130 of Ctrl-C, 143 of SIGTERM."""
     return 128 + number
+
+
+def escape_what_cannot_be_written() -> None:
+    r"""Let stdout and stderr take every character: as ``\\u0411`` where their encoding lacks it.
+
+    A file or a pipe on Windows has the characters of one code page, and labels have others.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 @contextmanager
@@ -85,6 +97,9 @@ def one_line_errors(ctx: click.Context | None = None, came: Sequence[int] = ()) 
     try:
         yield
     except KeyboardInterrupt as stop:
+        # Whatever exit code follows, `python -m` ends as after Ctrl-C once a KeyboardInterrupt has
+        # passed through exec() of a string, as in the import of a named tuple, until the next one.
+        exec("")
         hint = str(stop) or "what was being written is as it was before"
         raise _Stopped(came[0] if came else signal.SIGINT, hint) from None
     except BrokenPipeError:  # as in `captcha-helpers ... | head`; click ends in silence

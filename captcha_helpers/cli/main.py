@@ -13,7 +13,13 @@ import click
 
 import captcha_helpers
 from captcha_helpers.cli import doctor, draw, export, label, learn, read, serve
-from captcha_helpers.cli.errors import exit_code, one_line_errors, signals_as_ctrl_c, tell_warning
+from captcha_helpers.cli.errors import (
+    escape_what_cannot_be_written,
+    exit_code,
+    one_line_errors,
+    signals_as_ctrl_c,
+    tell_warning,
+)
 
 _SERVERS = ("label", "serve", "web")  # which signals end in order, and with exit code 0
 
@@ -29,6 +35,7 @@ class _Verbs(click.Group):
         self, info_name: str | None, args: list[str], *more: Any, **extra: Any
     ) -> click.Context:
         """Look at what stands before the verb."""
+        escape_what_cannot_be_written()
         if not args:  # click shows the help then
             return super().make_context(info_name, args, *more, **extra)
         with one_line_errors():

@@ -6,5 +6,5 @@ Imports nothing else of the package. Begin with `charset`, then `ctc`, `metrics`
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(
-    __name__, submodules=["charset", "ctc", "extras", "files", "metrics", "models"]
+    __name__, submodules=["charset", "ctc", "extras", "files", "metrics", "models", "output"]
 )

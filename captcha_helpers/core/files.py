@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import os
 import secrets
@@ -14,6 +15,7 @@ from pathlib import Path
 ASSETS = Path(__file__).parents[1] / "assets"
 WEIGHTS = ASSETS / "weights"
 WEB = ASSETS / "web"
+LEAST_ROOM = 4096  # bytes; a block of a disk
 OR_OVERWRITE = "or replace it with overwrite=True (--overwrite)"  # how every refusal ends
 
 
@@ -28,7 +30,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         path: The file. A file of that name is replaced in one step; missing folders are made.
 
     Yields:
-        The other name, to be written to.
+        The other name, of the same ending, to be written to.
 
     Raises:
         OSError: Of the kind that came, if the file cannot be written; it names `path`.
@@ -42,13 +44,15 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         ['a.txt']
     """
     path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    partial = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
         os.replace(partial, path)
-    except OSError as error:
-        raise _named(error, path) from error
+    except Exception as error:
+        if isinstance(error, OSError) or _full_disk(error):
+            raise _named(error, path) from error
+        raise
     finally:
         with suppress(OSError):  # of a disk that takes nothing any more
             partial.unlink(missing_ok=True)
@@ -96,9 +100,13 @@ def replacing_folder(folder: str | os.PathLike[str]) -> Iterator[Path]:
         ['new', 'a.txt']
     """
     folder = Path(folder)
-    # The name comes first: a signal right after the folder is made must find it in the `try`.
     work = folder.parent / f".{folder.name}.{secrets.token_hex(4)}"
     new, old = work / "new", work / "old"
+
+    def clean() -> None:
+        shutil.rmtree(work, ignore_errors=True)
+
+    atexit.register(clean)  # a signal in the very step into the block reaches no `finally`
     try:
         try:
             new.mkdir(parents=True)
@@ -115,12 +123,13 @@ def replacing_folder(folder: str | os.PathLike[str]) -> Iterator[Path]:
             raise _named(error, folder) from error
         raise
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        clean()
+        atexit.unregister(clean)
 
 
 def _full_disk(error: Exception) -> str:
     """What the system calls it if a disk takes no more, in whatever words a library says so."""
-    names = [name for name in ("ENOSPC", "EDQUOT", "EROFS") if hasattr(errno, name)]
+    names = [name for name in ("ENOSPC", "EDQUOT", "EROFS", "EFBIG") if hasattr(errno, name)]
     for number in (getattr(errno, name) for name in names):
         if getattr(error, "errno", None) == number or os.strerror(number) in str(error):
             return os.strerror(number)
@@ -163,6 +172,8 @@ def refuse_existing(
 def check_writable(path: str | os.PathLike[str]) -> None:
     """See before the work, not after it, whether a file can be written. Nothing is left behind.
 
+    A full disk, a used-up quota and a file system that is read-only are found out, too.
+
     Args:
         path: The file, in a folder that may have to be made.
 
@@ -180,9 +191,11 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         raise IsADirectoryError(f"{str(path)!r} is a folder; choose another name")
     place = next(folder for folder in path.absolute().parents if folder.exists())
     try:
-        with tempfile.TemporaryFile(dir=place):
-            pass
+        with tempfile.TemporaryFile(dir=place) as file:
+            file.write(bytes(LEAST_ROOM))
     except OSError as error:
+        if _full_disk(error):
+            raise _named(error, path) from None
         raise type(error)(
             f"{str(path)!r} cannot be written: {str(place)!r} takes no files ({error.strerror})"
         ) from None

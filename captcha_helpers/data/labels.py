@@ -368,17 +368,29 @@ def _no_images(folder: Path) -> str:
 
 def _tidied(found: FoundLabels, more: Sequence[str]) -> FoundLabels:
     """Sorted, without blanks around the labels, and with one way to write an accent."""
-    stripped = [(path, label.strip("\ufeff\u200b").strip()) for path, label in found.pairs]
+    odd = [label for _, label in found.pairs if not _is_text(label)]
+    texts = [(path, label if _is_text(label) else "") for path, label in found.pairs]
+    stripped = [(path, label.strip("\ufeff\u200b").strip()) for path, label in texts]
     changed = [
-        label for (_, label), (_, bare) in zip(found.pairs, stripped, strict=True) if label != bare
+        label for (_, label), (_, bare) in zip(texts, stripped, strict=True) if label != bare
     ]
     notes = [*found.notes]
     if changed:
         notes.append(
             f"Removed blanks around {counted(len(changed), 'label')}: {_some(changed, repr)}."
         )
+    if odd:
+        notes.append(
+            f"{counted(len(odd), 'label')} cannot be decoded as text in this system's encoding "
+            f"({_some(odd, ascii)}), so there is none; rename the files."
+        )
     pairs = sorted((path, unicodedata.normalize("NFC", label)) for path, label in stripped)
     return FoundLabels(pairs, [*notes, *more])
+
+
+def _is_text(label: str) -> bool:
+    """Whether a label is text; the name of a file may hold bytes that the system cannot decode."""
+    return not any("\ud800" <= char <= "\udfff" for char in label)
 
 
 def _names(paths: Iterable[Path]) -> list[str]:

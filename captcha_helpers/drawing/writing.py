@@ -38,7 +38,7 @@ META_FILE = "meta.json"
 MADE_BY = "captcha_helpers.write_dataset"
 MOST_IMAGES = 1_000_000  # that are drawn without a count being given
 _CHUNK = 32  # images that a process draws at a time
-_PARTIAL = re.compile(r"\.(.+)\.\d+\.part")  # what files.write_bytes leaves if it is killed
+_PARTIAL = re.compile(r"\.(.+)\.\d+\.part(.*)")  # what files.write_bytes leaves if killed
 
 
 class _Job(NamedTuple):
@@ -328,7 +328,7 @@ def _remove_partial(folder: Path, names: Iterable[str]) -> None:
     names = frozenset(names)
     for path in _entries(folder):
         match = _PARTIAL.fullmatch(path.name)
-        if match and match[1] in names:
+        if match and match[1] + match[2] in names:
             path.unlink(missing_ok=True)
 
 

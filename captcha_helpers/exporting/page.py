@@ -25,6 +25,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from captcha_helpers.core.files import WEB
+from captcha_helpers.core.output import say
 from captcha_helpers.reading.model_file import ModelSpec
 
 PACKAGE = "onnxruntime-web@1.30.0"
@@ -235,7 +236,7 @@ def serve_page(folder: str | os.PathLike[str], *, port: int = 0, open_browser: b
     """
     with page_server(folder, port=port) as server:
         address = f"http://127.0.0.1:{server.server_port}/"
-        print(f"{os.fspath(folder)}: the page is at {address} (Ctrl-C ends it)", flush=True)
+        say(f"{os.fspath(folder)}: the page is at {address} (Ctrl-C ends it)")
         if open_browser:
             webbrowser.open(address)
         server.serve_forever()

@@ -41,6 +41,7 @@ from captcha_helpers.core.charset import Charset
 from captcha_helpers.core.ctc import greedy_decode
 from captcha_helpers.core.files import check_writable, refuse_existing
 from captcha_helpers.core.models import keras
+from captcha_helpers.core.output import say
 from captcha_helpers.data.checks import Inspection
 from captcha_helpers.data.examples import (
     Example,
@@ -209,15 +210,31 @@ def train(
             resume_path(out).unlink(missing_ok=True)
     reader = from_keras(model, spec, "" if out is None else Path(out).name)
     if report is not None:
-        folder = Path(images) if isinstance(images, (str, os.PathLike)) else None
-        result = replace(measure(reader, validation), folder=folder)
-        write_report(result, report, training=facts)
+        _write_page(reader, images, validation, report, out)
     return reader
+
+
+def _write_page(
+    reader: Recognizer,
+    images: Images,
+    validation: LabeledImages,
+    report: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None,
+) -> None:
+    """Measure the reader and write the page; an error says that the model is there already."""
+    folder = Path(images) if isinstance(images, (str, os.PathLike)) else None
+    result = replace(measure(reader, validation), folder=folder)
+    try:
+        write_report(result, report, training=reader.spec.training)
+    except OSError as error:
+        if out is None:
+            raise
+        raise type(error)(f"{error}; the model is in {os.fspath(out)!r}") from error
 
 
 def _say(text: str, progress: bool | None) -> None:
     if text and progress is not False:
-        print(text, flush=True)
+        say(text)
 
 
 def _check_arguments(
@@ -305,7 +322,7 @@ def _look(
     pictures = inspection.watch(chosen)
     data = prepare_examples(pictures, shapes, processing)
     if progress is not False:
-        print(inspection.result(skipped, found.notes), flush=True)
+        say(str(inspection.result(skipped, found.notes)))
     elif found.notes:
         warnings.warn(" ".join(found.notes), stacklevel=3)
     if skipped:

@@ -217,7 +217,7 @@ def _learned_as(by: str, data: LabeledImages, row: int) -> str:
 
 
 def _fingerprint(text: str, data: bytes = b"") -> str:
-    return hashlib.sha256(text.encode() + data).hexdigest()[:16]
+    return hashlib.sha256(text.encode(errors="surrogatepass") + data).hexdigest()[:16]
 
 
 def _counted(number: int, one: str, several: str, names: Sequence[str] = ()) -> str:

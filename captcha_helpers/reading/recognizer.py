@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 import warnings
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from captcha_helpers.core.charset import Charset
-from captcha_helpers.core.files import write_bytes
+from captcha_helpers.core.files import replacing
 from captcha_helpers.data.images import ImageSource
 from captcha_helpers.data.labels import image_files
 from captcha_helpers.data.processing import Processing
@@ -155,6 +154,7 @@ def save_model(
         members: More members for the archive, by name.
 
     Raises:
+        OSError: If the file cannot be written.
         ValueError: If the name ends otherwise, or the specification is that of another model.
     """
     path = Path(path)
@@ -166,16 +166,12 @@ def save_model(
             f"the model takes {model.input_shape} and gives {model.output_shape[-1]} classes, but "
             f"the specification says {expected[0]} and {expected[1]}"
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Beside the file: a full TMPDIR must not cost a training.
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-        partial = Path(folder, "model.keras")
+    with replacing(path) as partial:  # beside the file: a full TMPDIR must not cost a training
         model.save(partial)
         with zipfile.ZipFile(partial, "a", zipfile.ZIP_DEFLATED) as archive:
             contents: dict[str, str | bytes] = {MEMBER: spec.to_json(), **(members or {})}
             for name, data in contents.items():
                 archive.writestr(name, data)
-        write_bytes(path, partial.read_bytes())
 
 
 def load(

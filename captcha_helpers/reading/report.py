@@ -44,7 +44,8 @@ def write_report(
         path: The file; a file of that name is replaced.
         training: The record of the reader's training, ``reader.spec.training``, for its curves.
     """
-    write_bytes(path, report_html(evaluation, training=training).encode())
+    page = report_html(evaluation, training=training)
+    write_bytes(path, page.encode(errors="replace"))  # file names need not be text
 
 
 def report_html(

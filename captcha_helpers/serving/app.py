@@ -38,6 +38,7 @@ except ModuleNotFoundError as error:
 import captcha_helpers
 from captcha_helpers.core.ctc import LengthError
 from captcha_helpers.core.files import WEB
+from captcha_helpers.core.output import say
 from captcha_helpers.data.images import ImageError, NotAnImageError, TooManyPixelsError
 from captcha_helpers.reading.decoder import Decoder, Reading
 from captcha_helpers.reading.mask import WORDS, missing_characters, parse_charset, parse_length
@@ -425,7 +426,7 @@ def serve(
         )
         logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of bytes
         url = url_of(host, listener)
-        print(f"{os.fspath(model)} reads at {url} (page: {url}/ui, manual: {url}/docs)", flush=True)
+        say(f"{os.fspath(model)} reads at {url} (page: {url}/ui, manual: {url}/docs)")
         run(app, listener)
 
 

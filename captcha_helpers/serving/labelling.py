@@ -30,6 +30,7 @@ except ModuleNotFoundError as error:
 from PIL import Image
 
 from captcha_helpers.core.files import WEB
+from captcha_helpers.core.output import say
 from captcha_helpers.data.images import ImageError, load_image
 from captcha_helpers.reading.mask import Mask
 from captcha_helpers.reading.recognizer import Recognizer
@@ -158,12 +159,11 @@ def label(
         try:
             token = secrets.token_urlsafe(16)
             url = f"{url_of(HOST, listener)}/{token}/"
-            print(
+            say(
                 f"{os.fspath(folder)}: {len(session.names)} images; labels go to "
-                f"{session.book.path}",
-                flush=True,
+                f"{session.book.path}"
             )
-            print(f"Label them at {url} (Ctrl-C ends it)", flush=True)
+            say(f"Label them at {url} (Ctrl-C ends it)")
             if open_browser:
                 webbrowser.open(url)
             run(create_label_app(session, token=token, port=listener.getsockname()[1]), listener)

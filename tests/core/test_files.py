@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -89,6 +91,51 @@ def stopped_after(calls: int, replace: Callable[..., None]) -> Callable[..., Non
             raise KeyboardInterrupt
 
     return replace_and_stop
+
+
+STOPPED_ANYWHERE = """
+import sys
+from captcha_helpers.core.files import replacing_folder
+
+def stopped_at(number):
+    count = 0
+
+    def stop(frame, event, argument):
+        nonlocal count
+        if event in ("call", "c_return"):  # where Python looks for signals
+            count += 1
+            if count == number:
+                sys.setprofile(None)
+                raise KeyboardInterrupt
+
+    try:
+        sys.setprofile(stop)
+        with replacing_folder(f"{sys.argv[1]}/{number}") as partial:
+            (partial / "a").write_bytes(b"new")
+        sys.setprofile(None)
+    except (KeyboardInterrupt, OSError) as error:  # rmtree may close a file twice then
+        kept.append(error)  # as whoever prints it does
+        return True
+    return False
+
+kept, number = [], 1
+while stopped_at(number):
+    number += 1
+print(number)
+"""
+
+
+def test_a_signal_at_any_step_leaves_a_whole_folder_or_none(tmp_path: Path):
+    """Also in the step into the `with` block, which reaches neither block nor `finally`."""
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED_ANYWHERE, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(done.stdout) > 50
+    assert not list(tmp_path.glob(".*"))
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"a"}
 
 
 def test_a_full_disk_is_told_whatever_a_library_calls_it(tmp_path: Path):

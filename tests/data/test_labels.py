@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import warnings
 from pathlib import Path
@@ -218,3 +219,14 @@ def test_a_folder_as_expected_gives_no_warning(tmp_path: Path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert len(read_labels(tmp_path)) == 60
+
+
+def test_a_name_that_is_no_text_has_no_label_and_is_named(tmp_path: Path):
+    put(tmp_path, "abcd.png", "7xk2_1.png")
+    try:
+        os.rename(tmp_path / "abcd.png", os.path.join(os.fsencode(tmp_path), b"ab\xf6d.png"))
+    except OSError:
+        pytest.skip("this file system has names in Unicode only")
+    pairs, notes = find_labels(tmp_path)
+    assert [label for _, label in pairs] == ["7xk2", ""]
+    assert "1 label cannot be decoded" in notes[0] and r"'ab\udcf6d'" in notes[0]

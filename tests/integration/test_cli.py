@@ -21,6 +21,7 @@ from PIL import Image
 
 from captcha_helpers import (
     STYLES,
+    ModelSpec,
     Processing,
     check_folder,
     generate,
@@ -35,6 +36,7 @@ from captcha_helpers import (
 from captcha_helpers.cli import doctor
 from captcha_helpers.cli.main import main
 from captcha_helpers.reading.recognizer import DEFAULT_MODEL
+from tests.tiny_models import graph, onnx_bytes, spec_with
 
 pytestmark = pytest.mark.slow
 
@@ -246,6 +248,28 @@ def test_what_it_could_not_tell_apart_stands_behind(tmp_path: Path):
     assert undecided and all(re.fullmatch(r"(\S(/\S)+ ?)+", one) for one in undecided)
     digits = run_here("predict", "pretrained", tmp_path / "stars", "--charset", "digits")
     assert digits.stdout.count("\t") == 2 * 20
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "cp1251", "cp936"])
+def test_output_in_another_code_page_has_every_character(encoding: str, tmp_path: Path):
+    """As a file or a pipe on Windows has it: what the code page lacks is escaped."""
+    (tmp_path / "images").mkdir()
+    for label in ("Щö", "öЩ", "öЩЩ"):
+        Image.linear_gradient("L").resize((60, 20)).save(tmp_path / "images" / f"{label}_1.png")
+    body = graph(ModelSpec("漢ö", (1, 4), 16, 32))
+    (tmp_path / "m.onnx").write_bytes(onnx_bytes(spec_with(charset="漢ö"), body))
+    images, runner = tmp_path / "images", CliRunner(charset=encoding)
+    for arguments, said in (
+        (["predict", tmp_path / "m.onnx", images], "漢ö"),
+        (["evaluate", tmp_path / "m.onnx", images], "Щ"),
+        (["preview", images, "--out", tmp_path / "a.png"], "Щ"),
+        (["predict", "stars", images / "漢.png"], "漢"),
+    ):
+        result = runner.invoke(main, [str(argument) for argument in arguments])
+        written = said.encode(encoding, "backslashreplace")
+        assert isinstance(result.exception, (SystemExit, type(None))), result.exception
+        assert written in result.stdout_bytes + result.stderr_bytes, result.output_bytes
+        assert b"codec" not in result.stderr_bytes
 
 
 def test_evaluate_compares_in_one_case_if_asked(tmp_path: Path):

@@ -462,6 +462,74 @@ def test_a_model_that_cannot_be_written_is_told_before_the_training(
         train(folder, out=tmp_path / name, overwrite=True, progress=False)
 
 
+def test_a_place_that_fills_up_during_the_training_keeps_the_old_files(
+    folder: Path, tmp_path: Path
+):
+    resource = pytest.importorskip("resource", reason="Windows has no such limits")
+    out, page, size = tmp_path / "m.keras", tmp_path / "a.html", resource.RLIMIT_FSIZE
+    for path in (out, page):
+        path.write_text("old")
+    soft, hard = resource.getrlimit(size)
+
+    def fill(self, *batch, step=Run._step):
+        resource.setrlimit(size, (4096, hard))
+        step(self, *batch)
+
+    options = {"epochs": 1, "build": small, "out": out, "report": page, "overwrite": True}
+    said = r"m(\.resume)?\.keras' cannot be written: File too large$"  # whichever comes first
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(OSError, match=said):
+        patch.setattr(Run, "_step", fill)
+        patch.setattr(recipe, "trouble_text", lambda facts: "")  # its place may be a file, too
+        try:
+            train(folder, progress=False, **options)
+        finally:
+            resource.setrlimit(size, (soft, hard))
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "a.html": "old",
+        "m.keras": "old",
+    }
+
+
+def test_a_page_that_cannot_be_written_does_not_hide_that_the_model_was(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    out, page = tmp_path / "m.keras", tmp_path / "a.html"
+
+    def fill(result, path, **more):
+        raise OSError(f"{str(path)!r} cannot be written: No space left on device")
+
+    monkeypatch.setattr(recipe, "write_report", fill)
+    with pytest.raises(OSError, match=r"a.html' cannot be written.*; the model is in '.*m.keras'$"):
+        train(folder, epochs=1, build=small, out=out, report=page, progress=False)
+    assert load(out).spec.training["complete"] and not page.exists()
+
+
+def test_a_folder_that_changes_during_the_training_changes_nothing(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Its images were read before; also what the page shows of them."""
+    images, page = tmp_path / "images", tmp_path / "a.html"
+    shutil.copytree(folder, images)
+
+    def change(self, *batch, step=Run._step):
+        for number, path in enumerate(sorted(images.glob("*.png"))):
+            if number % 2:
+                path.unlink()
+            else:
+                path.write_bytes(b"half")
+        step(self, *batch)
+
+    options = {"epochs": 1, "build": small, "progress": False, "seed": 3}
+    straight = train(folder, **options)
+    monkeypatch.setattr(Run, "_step", change)
+    changed = train(images, report=page, **options)
+    for a, b in zip(
+        straight.keras_model.get_weights(), changed.keras_model.get_weights(), strict=True
+    ):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+    assert page.read_text().count("<li><img") == changed.spec.training["validation_images"]
+
+
 def test_a_folder_that_does_not_exist_is_made(folder: Path, tmp_path: Path):
     out = tmp_path / "a" / "b" / "m.keras"
     train(folder, epochs=1, build=small, out=out, progress=False)

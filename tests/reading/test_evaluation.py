@@ -142,6 +142,14 @@ def test_the_page_shows_pictures_in_their_own_shape(folder: Path):
     assert sizes == {(90, 30), (480, 160)}  # a photograph doesn't make a page of many megabytes
 
 
+def test_the_page_takes_names_that_are_no_text(folder: Path, tmp_path: Path):
+    names = [f"{name}\udcf6" for name in result(folder).data.names]
+    found = result(folder)
+    found.data.names[:] = names
+    write_report(found, tmp_path / "a.html")
+    assert "?</small>" in (tmp_path / "a.html").read_text(encoding="utf-8")
+
+
 def test_the_page_marks_what_is_wrong(folder: Path):
     page = Page(report_html(result(folder)))
     assert Counter(page.marked) == Counter(["c", "·", "c", "b", "d", "·", "cab", "···"])
