@@ -76,11 +76,12 @@ lowest:  ## Quick tests with the lowest versions of all dependencies, Python 3.1
 newest:  ## Quick tests with the newest versions of all dependencies, Python 3.13 (needs uv)
 	$(call quick_tests_with,3.13,highest)
 
-SOAK ?= 1200
+SOAK ?= 720
 
-soak: $(STAMP)  ## Ends and faults at random for an hour (SOAK=seconds for each third of it)
+soak: $(STAMP)  ## Ends, faults and damaged files at random for an hour (SOAK=seconds for each fifth)
 	CAPTCHA_HELPERS_SOAK=$(SOAK) CAPTCHA_HELPERS_REPORT=docs/reliability.md \
-	  $(BIN)/python -m pytest -p no:cacheprovider tests/integration/test_endurance.py
+	  $(BIN)/python -m pytest -p no:cacheprovider \
+	  tests/integration/test_endurance.py tests/integration/test_hostile_files.py
 
 lint: $(STAMP)  ## Lint only (seconds)
 	$(BIN)/ruff check .

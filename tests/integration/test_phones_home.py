@@ -24,6 +24,33 @@ captcha_helpers.write_dataset('stars', 'images', 24, progress=False)
 captcha_helpers.train('images', out='a.keras', init='pretrained', epochs=1, progress=False)
 captcha_helpers.export('stars', 'exported', formats=['onnx'])
 """
+SERVE = """
+import os, signal, socket, sys, threading, time, urllib.request
+from captcha_helpers.serving import app
+
+with socket.create_server(("127.0.0.1", 0)) as free:
+    address = f"http://127.0.0.1:{free.getsockname()[1]}"
+
+def ask():
+    try:
+        while True:
+            try:
+                urllib.request.urlopen(f"{address}/healthz")
+                break
+            except OSError:
+                time.sleep(0.1)
+        with open(sys.argv[1], "rb") as file:
+            image = urllib.request.Request(f"{address}/predict", data=file.read())
+        image.add_header("Content-Type", "image/png")
+        for request in (image, f"{address}/metrics", f"{address}/ui"):
+            assert urllib.request.urlopen(request).status == 200
+        print("answered")
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+threading.Thread(target=ask).start()
+app.serve("stars", port=int(address.rpartition(":")[2]))
+"""
 # What two libraries keep under the user's home: Keras its settings, Matplotlib a list of the fonts.
 KEPT = re.compile(r"\.keras/keras\.json|\.(cache|config)/matplotlib/.*")
 NETWORK = re.compile(r"\b(connect|sendto|sendmsg|sendmmsg)\(.*sin6?_addr")
@@ -43,6 +70,7 @@ def python(code: str, home: Path, *arguments: str) -> list[str]:
         command, cwd=home, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+    assert "answered" in done.stdout or code != SERVE, done.stderr
     return trace.read_text().splitlines() if trace.exists() else []
 
 
@@ -65,6 +93,17 @@ def test_a_reading_writes_nothing_and_calls_nobody(home: Path, tmp_path: Path):
     calls = python(READ, home, str(image))
     assert files(home) == set()
     assert [line for line in calls if NETWORK.search(line)] == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the home of Windows is set otherwise")
+def test_a_request_to_the_service_writes_nothing_and_calls_nobody(home: Path, tmp_path: Path):
+    image = tmp_path / "a.png"
+    Image.linear_gradient("L").resize((100, 40)).save(image)
+    calls = python(SERVE, home, str(image))
+    assert files(home) == set()
+    asked = [line for line in calls if NETWORK.search(line)]
+    assert [line for line in asked if 'inet_addr("127.0.0.1")' not in line] == []
+    assert asked or shutil.which("strace") is None  # the question itself is seen
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the home of Windows is set otherwise")

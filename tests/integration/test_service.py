@@ -447,7 +447,7 @@ def test_an_endless_body_is_cut_off():
 
 
 def nobody_is_left(server: object) -> None:
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while server.server_state.connections or server.server_state.tasks:
         assert time.monotonic() < end, "the service still holds on to somebody"
         time.sleep(0.02)
@@ -485,7 +485,7 @@ def test_clients_that_take_no_answer_are_put_off():
         host, port = url.removeprefix("http://").split(":")
         connection.connect((host, int(port)))
         connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while not server.server_state.connections:
             assert time.monotonic() < end
         nobody_is_left(server)
@@ -518,7 +518,7 @@ class Gate:
 
 
 def wait_for_images(client: httpx.Client, images: int) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while f"captcha_queue_images {images}.0" not in client.get("/metrics").text:
         assert time.monotonic() < end
         time.sleep(0.02)
@@ -540,7 +540,7 @@ def test_requests_that_come_together_are_read_together():
         assert gate.entered.wait(20)
         others = [pool.submit(read, text) for text in texts[1:]]
         wait_for_images(client, 21)
-        time.sleep(0.3)  # the last one is being decoded
+        time.sleep(1)  # the last one is being decoded
         gate.opened.set()
         assert [answer.result() for answer in (first, *others)] == texts
         assert gate.sizes[0] == 1 and max(gate.sizes) == 8 and len(gate.sizes) <= 5
@@ -729,8 +729,8 @@ def test_the_process_reads_without_tensorflow_and_ends_in_order(onnx_file: Path,
         reader = load(onnx_file)
         with browse(url) as client:
             client.get("/healthz")
-            seconds = [client.get("/healthz").elapsed.total_seconds() for _ in range(20)]
-            assert min(seconds) < 0.035  # else the system holds answers back for 40 ms
+            seconds = (client.get("/healthz").elapsed.total_seconds() for _ in range(200))
+            assert any(one < 0.035 for one in seconds)  # else the system holds each back for 40 ms
         for image in images:
             answer = httpx.post(f"{url}/predict", files={"file": image.read_bytes()}, timeout=30)
             assert answer.json()["text"] == reader.read(image).text
@@ -744,10 +744,10 @@ def test_the_process_reads_without_tensorflow_and_ends_in_order(onnx_file: Path,
                 b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(content)
             )
             connection.sendall(content[:50])
-            time.sleep(0.3)
+            time.sleep(1)
             process.send_signal(signal.SIGTERM)
             with pytest.raises(OSError):  # soon nobody new is let in
-                for _ in range(100):
+                for _ in range(600):
                     time.sleep(0.1)
                     socket.create_connection((host, int(port)), 5).close()
             connection.sendall(content[50:])
@@ -795,20 +795,22 @@ def test_a_signal_under_load_loses_nothing_that_was_sent_before(
         text=True,
         env=os.environ | {"PYTHONPATH": str(root)},
     )
-    signalled = [float("inf")]
+    signalled, answers = [float("inf")], []
     try:
         url = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())[0]
         with ThreadPoolExecutor(32) as pool:
             clients = [
-                pool.submit(ask_until_the_end, url, number, keep_alive, signalled)
+                pool.submit(ask_until_the_end, url, number, keep_alive, signalled, answers)
                 for number in range(32)
             ]
-            time.sleep(1.5)
-            process.send_signal(getattr(signal, end))
+            while len(answers) < 200:
+                assert process.poll() is None and not any(client.done() for client in clients)
+                time.sleep(0.01)
             signalled[0] = time.monotonic()
-            answered, lost = map(sum, zip(*(client.result() for client in clients), strict=True))
-        assert process.wait(20) == 0
-        assert lost == 0 and answered > 100
+            process.send_signal(getattr(signal, end))
+            lost = sum(client.result() for client in clients)
+        assert process.wait(60) == 0
+        assert lost == 0
         assert process.stdout.read() == ""
     finally:
         process.kill()
@@ -817,15 +819,15 @@ def test_a_signal_under_load_loses_nothing_that_was_sent_before(
 
 
 def ask_until_the_end(
-    url: str, number: int, keep_alive: bool, signalled: list[float]
-) -> tuple[int, int]:
-    """Send images until nobody answers any more; count the answers, and what was lost.
+    url: str, number: int, keep_alive: bool, signalled: list[float], answers: list[str]
+) -> bool:
+    """Send images until nobody answers any more; note the answers, and give whether one was lost.
 
     Lost is what had been sent when the signal came and was not answered.
     """
-    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=20)
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=60)
     headers = {} if keep_alive else {"Connection": "close"}
-    image, answered = picture(f"{number:04}"), 0
+    image = picture(f"{number:04}")
     while True:
         sent = float("inf")
         try:
@@ -833,9 +835,9 @@ def ask_until_the_end(
             sent = time.monotonic()
             text = json.load(connection.getresponse())["text"]
         except (OSError, http.client.HTTPException):
-            return answered, int(sent < signalled[0])
+            return sent < signalled[0]
         assert text == f"{number:04}"
-        answered += 1
+        answers.append(text)
 
 
 def test_an_address_in_use_is_told_before_the_model_is_loaded():
