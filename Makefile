@@ -13,8 +13,18 @@ export MALLOC_TOP_PAD_ ?= 268435456
 # Importing captcha_helpers sets it too; this is for what imports onnxruntime before.
 export ORT_DISABLE_TELEMETRY ?= 1
 
+# Whoever names a Python gets it, or is told why not.
+VERSION = -c 'import sys; print("%d.%d" % sys.version_info[:2])'
+ifeq ($(origin PYTHON),command line)
+ifneq ($(wildcard $(BIN)/python),)
+ifneq ($(shell $(PYTHON) $(VERSION) 2>&1),$(shell $(BIN)/python $(VERSION) 2>&1))
+$(error $(VENV) has Python $(shell $(BIN)/python $(VERSION)); to use $(PYTHON), remove it first: rm -rf $(VENV))
+endif
+endif
+endif
+
 .DEFAULT_GOAL := help
-.PHONY: help install notebooks exercises lab colab test check quick lowest newest lint types docs samples fonts pretrained models readme benchmark wheel constraints repository soak clean
+.PHONY: help install notebooks record exercises lab colab test check quick lowest newest lint types docs samples fonts pretrained models readme benchmark wheel constraints repository soak clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -31,7 +41,13 @@ $(STAMP): pyproject.toml constraints.txt tools/ipython_kernel_config.json
 	mkdir -p $(VENV)/etc/ipython && cp tools/ipython_kernel_config.json $(VENV)/etc/ipython/
 	@touch $@
 
-notebooks: $(STAMP)  ## Execute every notebook in order, in place; print the results
+# Into a folder beside them, from which their links lead to the same places; nothing tracked changes.
+notebooks: export CAPTCHA_HELPERS_RESULTS := $(CURDIR)/executed/results
+notebooks: $(STAMP)  ## Execute every notebook in order, into executed/; print the results
+	$(BIN)/python -m tools.run_notebooks --out executed "" solutions/
+	@$(BIN)/python -m captcha_helpers.results
+
+record: $(STAMP)  ## Execute them in place, to publish what they show and measure; update the tables
 	$(BIN)/python -m tools.run_notebooks "" solutions/
 	@$(BIN)/python -m tools.update_readme
 	@$(BIN)/python -m captcha_helpers.results
@@ -132,5 +148,5 @@ repository: $(STAMP)  ## Set the public address everywhere: make repository REPO
 	$(BIN)/python -m tools.set_repository "$(REPO)"
 
 clean:  ## Remove everything that the commands above made, but no notebook and no result
-	rm -rf $(VENV) .venv-docs .venv-lowest .venv-newest .cache build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) .venv-docs .venv-lowest .venv-newest .cache executed build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,12 +1,14 @@
-"""Execute notebooks in order and in place.
+"""Execute notebooks in order, in place or into another folder.
 
 ``python -m tools.run_notebooks`` runs all of ``notebooks/``, ``python -m tools.run_notebooks 03``
 those whose names start so, ``solutions/`` all solutions; a path works too. A notebook is replaced
-only after all its cells ran.
+only after all its cells ran. With ``--out FOLDER`` the notebooks stay as they are and their executed
+copies go there.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 import time
@@ -20,6 +22,9 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
 
+from captcha_helpers.core.files import replacing
+
+FOLDER = Path("notebooks")
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 # What TensorFlow's C++ code logs goes to the kernel's stderr, not into the notebook.
 KERNEL_ARGUMENTS = ["--IPKernelApp.capture_fd_output=False"]
@@ -57,11 +62,12 @@ def find_notebooks(names: Sequence[str], folder: Path) -> list[Path]:
     return found
 
 
-def execute(path: Path) -> None:
-    """Run a notebook from top to bottom in its own folder and replace it by the result.
+def execute(path: Path, out: Path | None = None) -> None:
+    """Run a notebook from top to bottom in its own folder and write the result.
 
     Args:
         path: The notebook; it stays as it is if a cell fails.
+        out: The folder for the result, under the same name. None replaces the notebook by it.
 
     Raises:
         RuntimeError: If a cell fails or the kernel dies; the message shows the cell and what the
@@ -86,9 +92,8 @@ def execute(path: Path) -> None:
                 f"{path.name} failed and was left as it was.\n{error}\n{said}"
             ) from error
     _tidy(notebook)
-    part = path.with_suffix(".part")
-    nbformat.write(notebook, part)
-    part.replace(path)
+    with replacing((out or path.parent) / path.name) as part:
+        nbformat.write(notebook, part)
 
 
 def _progress(name: str, notebook: NotebookNode) -> Callable[..., None]:
@@ -115,11 +120,15 @@ def _tidy(notebook: NotebookNode) -> None:
 
 def main() -> None:
     """Run from the clone's root."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", help="paths, or beginnings of names; default: all")
+    parser.add_argument("--out", type=Path, help="leave the notebooks alone and write copies here")
+    options = parser.parse_args()
     begin = time.monotonic()
     try:
-        for path in find_notebooks(sys.argv[1:], Path("notebooks")):
+        for path in find_notebooks(options.names, FOLDER):
             start = time.monotonic()
-            execute(path)
+            execute(path, options.out and options.out / path.parent.relative_to(FOLDER))
             print(f"{path.name} done in {time.monotonic() - start:.0f} s{CLEAR}")
     except (FileNotFoundError, RuntimeError) as error:
         sys.exit(str(error))

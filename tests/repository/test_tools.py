@@ -209,6 +209,17 @@ def test_execute_in_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert [p.name for p in tmp_path.iterdir()] == ["01_a.ipynb"]
 
 
+def test_execute_into_another_folder(tmp_path: Path):
+    path = tmp_path / "notebooks" / "01_a.ipynb"
+    path.parent.mkdir()
+    write_notebook(path, "import os\nprint(os.getcwd())")
+    before = path.read_bytes()
+    execute(path, tmp_path / "executed")
+    assert path.read_bytes() == before
+    (cell,) = nbformat.read(tmp_path / "executed" / "01_a.ipynb", as_version=4).cells[1:]
+    assert cell.outputs[0].text == f"{path.parent}\n"
+
+
 def test_failing_notebook_stays_as_it_was(tmp_path: Path):
     path = tmp_path / "01_a.ipynb"
     write_notebook(path, "x = 1", "x / 0")
