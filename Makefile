@@ -24,7 +24,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install notebooks record exercises lab colab test check quick lowest newest lint types docs samples fonts pretrained models readme benchmark wheel constraints repository soak clean
+.PHONY: help install notebooks record exercises lab colab test check quick lowest newest lint types docs samples fonts picture pretrained models readme benchmark wheel constraints repository soak clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -121,6 +121,9 @@ samples: $(STAMP)  ## Draw captcha_images/ again, pixel for pixel
 
 fonts: $(STAMP)  ## Fetch the fonts that only the pre-training draws with (needs npm; some minutes)
 	$(BIN)/python -m tools.fonts
+
+picture: $(STAMP)  ## Record the moving picture of the READMEs (needs npm; three minutes, idle machine)
+	$(BIN)/python -m tools.terminal_picture
 
 pretrained: $(STAMP)  ## Pre-train the general reader for one more hour (after make fonts)
 	$(BIN)/python -m tools.pretrain --init captcha_helpers/assets/weights/general.npz --seed 1

@@ -11,8 +11,9 @@ installed: ``pip install --no-deps ddddocr==1.5.6``).
 
 The same with more labels and more time, until the tutorials' models read 90 %:
 
-    python benchmarks/readers.py drawn --labels 1000 3000 10000 --seconds 100 200 300 400 \
-        --enough 0.9 --only keras_example reshaped_steps dense_1024 head_per_position --json benchmarks/more_labels.json
+    python benchmarks/readers.py drawn --labels 1000 3000 10000 --seconds 60 120 240 360 \
+        --enough 0.9 --only head_per_position dense_1024 reshaped_steps keras_example \
+        --json benchmarks/more_labels.json
 
 Seconds are CPU-seconds of this process (two busy cores count twice): another machine shifts all
 curves alike. Reading the test images is not counted.

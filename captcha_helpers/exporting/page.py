@@ -1,8 +1,8 @@
 """A web page that reads CAPTCHAs in the browser: `write_page` writes it, `serve_page` shows it.
 
 The page is a folder of static files. Its own are in `assets/web`; they need the model as ONNX
-beside them, what it expects as JSON, and the runtime, which lies there too unless one asks for the
-CDN.
+beside them, what it expects and the generator's styles as JSON, and the runtime, which lies there
+too unless one asks for the CDN.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ import tempfile
 import urllib.request
 import webbrowser
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from captcha_helpers.core.files import WEB
 from captcha_helpers.core.output import say
+from captcha_helpers.drawing.styles import STYLES
 from captcha_helpers.reading.model_file import ModelSpec
 
 PACKAGE = "onnxruntime-web@1.30.0"
@@ -84,6 +86,8 @@ def write_page(
             shutil.copy(source, folder)
     (folder / "model.onnx").write_bytes(onnx_file)
     (folder / "metadata.json").write_text(spec.to_json(), encoding="utf-8")
+    looks = json.dumps([asdict(style) for style in STYLES.values()], ensure_ascii=False)
+    (folder / "looks.json").write_text(looks, encoding="utf-8")
     _write_samples(folder, samples)
     if runtime is None:
         _load_from_cdn(folder / "index.html")

@@ -39,6 +39,7 @@ from captcha_helpers import (
     read_spec,
     write_report,
 )
+from captcha_helpers.drawing.styles import STYLES
 from captcha_helpers.exporting import page as page_module
 from captcha_helpers.exporting.page import (
     CDN,
@@ -144,9 +145,24 @@ def test_page_has_all_that_it_needs(tmp_path: Path):
     names = {
         path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()
     }
-    scripts = {"app.js", "draw.js", "pictures.js", "reader.js", "decode.js", "mask.js"}
+    scripts = {
+        "app.js",
+        "draw.js",
+        "painter.js",
+        "pictures.js",
+        "reader.js",
+        "decode.js",
+        "mask.js",
+    }
     static = {"index.html", "style.css", *scripts}
-    written = {"model.onnx", "metadata.json", "samples.json", "samples/01.png", "samples/02.png"}
+    written = {
+        "model.onnx",
+        "metadata.json",
+        "samples.json",
+        "looks.json",
+        "samples/01.png",
+        "samples/02.png",
+    }
     assert names == static | written
     assert (tmp_path / "model.onnx").read_bytes() == b"model"
     assert ModelSpec.from_json((tmp_path / "metadata.json").read_text("utf-8")) == SPEC
@@ -571,14 +587,16 @@ def test_what_people_know_of_the_text_is_read_with(page: Page):
 
 def test_what_people_draw_is_read_along(page: Page, recognizer: Recognizer):
     pixels = """
-        const { drawCaptcha } = await import("./draw.js");
-        const values = { rotation: 0, wave: 0, overlap: 0, lines: 0, noise: 0, blur: 0, ...input };
-        const blob = await drawCaptcha("4711", values, 7);
+        const { drawCaptcha } = await import("./painter.js");
+        const [style] = await (await fetch("looks.json")).json();
+        const none = { rotation: 0, rise: 0, wave: 0, overlap: 0 };
+        Object.assign(none, { lines: 0, specks: 0, noise: 0, blur: 0 });
+        const blob = await drawCaptcha(style, "4711", { ...none, ...input }, 7);
         return Array.from(new Uint8Array(await blob.arrayBuffer()));"""
     plain = page.run_async(pixels, {})
     assert plain == page.run_async(pixels, {})  # the same seed, the same picture
     assert recognizer.read(bytes(plain)).text == "4711"
-    for name in ("rotation", "wave", "overlap", "lines", "noise", "blur"):
+    for name in ("rotation", "rise", "wave", "overlap", "lines", "specks", "noise", "blur"):
         assert page.run_async(pixels, {name: 4}) != plain, name
     page.find("drawing-title").click()
     page.wait(lambda: page.find("verdict").is_displayed())
@@ -591,6 +609,38 @@ def test_what_people_draw_is_read_along(page: Page, recognizer: Recognizer):
     )
     page.wait(lambda: page.find("text").text)  # it is read again, with the noise
     assert page.find("verdict").text.endswith(drawn)
+    assert page.complaints() == []
+
+
+def test_drawing_begins_with_the_looks_of_the_generator(page: Page, recognizer: Recognizer):
+    drawn = """
+        const [{ drawCaptcha }, { slidersOf }] =
+            await Promise.all([import("./painter.js"), import("./draw.js")]);
+        const styles = await (await fetch("looks.json")).json();
+        const pictures = styles.map(async (style) => {
+            const blob = await drawCaptcha(style, "4711", slidersOf(style), 7);
+            return Array.from(new Uint8Array(await blob.arrayBuffer()));
+        });
+        return [styles.map((style) => style.name), await Promise.all(pictures)];"""
+    names, pictures = page.run_async(drawn, None)
+    assert names == list(STYLES)
+    greys = {}
+    for name, data in zip(names, pictures, strict=True):
+        image = Image.open(io.BytesIO(bytes(data))).convert("L")
+        assert image.size == (STYLES[name].width, STYLES[name].height)
+        greys[name] = np.asarray(image, np.float32)
+    left, right = greys["gradient"][:8, :8].mean(), greys["gradient"][-8:, -8:].mean()
+    assert left < 200 and right > 240  # its background gets lighter towards the bottom right
+    page.find("drawing-title").click()
+    page.wait(lambda: page.find("verdict").is_displayed())
+    choose = """
+        const look = document.getElementById("draw-look");
+        look.value = arguments[0];
+        look.dispatchEvent(new Event("change"));
+        return ["rotation", "lines", "specks"].map((name) =>
+            Number(document.getElementById(`draw-${name}`).value));"""
+    assert page.run(choose, "classic") == [STYLES["classic"].rotation, 1, 30]
+    assert page.run(choose, "slanted") == [0, 1, 0]
     assert page.complaints() == []
 
 

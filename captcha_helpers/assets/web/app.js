@@ -24,10 +24,11 @@ async function start() {
   say("Loading the network (about 15 MB the first time) …");
   try {
     const reader = await loadReader(document.querySelector("meta[name=onnxruntime]").content);
-    const samples = await (await fetch("samples.json")).json();
+    const [samples, looks] = await Promise.all(["samples.json", "looks.json"].map(fetchJson));
     describeModel(reader.spec);
     const { mask, charset, length } = reader.specWith({});
-    offerDrawing(fitMask(mask, Array.from(charset)).charset, mask.length ?? length, show);
+    const characters = fitMask(mask, Array.from(charset)).charset;
+    offerDrawing(looks, characters, mask.length ?? length, show);
     find("sample").hidden = samples.length === 0;
     window.readCaptcha = async (blob) => {
       const { text, confidence, characters, milliseconds } = await reader.read(blob);
@@ -41,6 +42,10 @@ async function start() {
     document.documentElement.dataset.state = "failed";
     return null;
   }
+}
+
+async function fetchJson(name) {
+  return (await fetch(name)).json();
 }
 
 /**
