@@ -24,6 +24,7 @@ import httpx
 import nbformat
 import pytest
 
+import captcha_helpers
 from tests.repository.test_readme import blocks
 
 pytestmark = [
@@ -47,9 +48,12 @@ IN_SENTENCES = {
     for one in re.findall(f"`({COMMAND})`", (Path(__file__).parents[2] / "README.md").read_text())
     if " " in one
 }
+SERVE = "captcha-helpers serve stars"
+DRAW = "captcha-helpers generate gradient --count 200 --out my_images"
 NOT_TRIED = {
     "make test": "it runs this test",
     "make docs": "CI runs it as it stands, and nothing of it can be left out",
+    "make picture": "it takes minutes; its parts are tested",
     "pip install '.[train]'": "TensorFlow has 600 MB; CAPTCHA_HELPERS_README=install brings it",
 }
 
@@ -131,10 +135,10 @@ def active(environment: Path) -> dict[str, str]:
 
 
 def test_every_command_of_the_readme_is_tried_or_left_out_for_a_reason():
-    (quick, make), serve = BLOCKS, "captcha-helpers serve stars"
+    quick, make = BLOCKS
     assert quick[0].startswith("pip install") and len(quick) > 1
     assert make == ["make notebooks", "make lab"]
-    assert IN_SENTENCES - set(quick) == {serve, *NOT_TRIED}
+    assert IN_SENTENCES - set(quick) == {SERVE, DRAW, *NOT_TRIED}
 
 
 def test_the_quick_install_reads(copy: Path, tmp_path: Path):
@@ -221,12 +225,17 @@ def test_make_lab_opens_the_notebooks_and_their_pictures(workshop: Path, tmp_pat
 
 def test_serve_answers(workshop: Path):
     path = active(workshop / ".venv") | {"PYTHONPATH": str(workshop)}
-    (serve,) = (one for one in IN_SENTENCES if one.startswith("captcha-helpers serve"))
-    with running(f"exec {serve} --port 0", workshop, **path) as wait_for:
+    with running(f"exec {SERVE} --port 0", workshop, **path) as wait_for:
         address = wait_for(r"http://127\.0\.0\.1:\d+")
         image = next((workshop / "captcha_images" / "stars").glob("*.png"))
         answer = httpx.post(f"{address}/predict", files={"file": image.read_bytes()}, timeout=60)
         assert answer.json()["text"] == image.stem.partition("_")[0]
+
+
+def test_drawn_images_can_be_learned_from(workshop: Path, tmp_path: Path):
+    type_in(DRAW, tmp_path, **active(workshop / ".venv"), PYTHONPATH=str(workshop))
+    found = captcha_helpers.check_folder(tmp_path / "my_images")
+    assert found.images == 200
 
 
 def test_another_python_than_that_of_the_environment_is_not_ignored(copy: Path, tmp_path: Path):

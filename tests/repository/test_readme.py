@@ -37,6 +37,15 @@ def test_the_readme_is_short_enough_to_be_read():
     assert (ROOT / "README.md").stat().st_size <= 7168  # 7 KiB
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_its_first_claim_is_the_first_row_of_the_comparison(name):
+    text = (ROOT / name).read_text("utf-8")
+    table = text.partition("<!-- comparison:start -->")[2]
+    labels, seconds, share = re.search(r"ours +\| +(\d+) \| +(\d+) \| +([\d.]+ ?%)", table).groups()
+    claim = text.partition("\n\n[")[0]
+    assert re.search(rf"\b{labels} .*\b{seconds} .*\b{share}", claim, re.S)
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_links_lead_to_files(name):
     text = (ROOT / name).read_text("utf-8")
