@@ -79,10 +79,14 @@ check: $(STAMP) lint types  ## Lint, types, unit tests and doctests only, with c
 quick: $(STAMP) lint  ## Lint, and the tests that are neither slow nor need a browser (two minutes)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not browser"
 
-# In environments of their own; uv brings the Python if it is missing. Each takes about 3 GB.
+# In environments of their own; uv brings the Python, unless it is installed or pyenv has it, where uv
+# does not look. Each takes about 3 GB.
+UV = $(or $(wildcard $(BIN)/uv),uv)
+python_of_pyenv = $(lastword $(sort $(wildcard $(shell pyenv root 2>/dev/null)/versions/$(1)*/bin/python)))
+
 define quick_tests_with
-uv venv --quiet --allow-existing --python $(1) .venv-$@
-uv pip install --quiet --python .venv-$@ --resolution $(2) -e '.[test]'
+$(UV) venv --quiet --allow-existing --python $(or $(call python_of_pyenv,$(1)),$(1)) .venv-$@
+$(UV) pip install --quiet --python .venv-$@ --resolution $(2) -e '.[test]'
 .venv-$@/bin/python -m pytest -n 2 --dist loadfile -m "not slow and not browser"
 endef
 
@@ -142,8 +146,8 @@ wheel: $(STAMP)  ## Build the package into dist/
 	$(BIN)/python -m build --wheel --no-isolation
 
 # A pin that is there stays, so that a new dependency moves none of the others.
-constraints:  ## Pin what is not pinned; all anew with UPGRADE=--upgrade (needs uv: pip install uv)
-	uv pip compile --universal --python-version 3.10 --all-extras --no-emit-index-url \
+constraints:  ## Pin what is not pinned; all anew with UPGRADE=--upgrade (needs uv)
+	$(UV) pip compile --universal --python-version 3.10 --all-extras --no-emit-index-url \
 	  --no-annotate --custom-compile-command "make constraints" $(UPGRADE) --quiet \
 	  pyproject.toml -o constraints.txt
 

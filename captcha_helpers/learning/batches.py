@@ -7,7 +7,7 @@ Call ``fit(batches, shuffle=False)``: these classes see to the order themselves,
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,14 @@ from captcha_helpers.drawing.painter import generate
 from captcha_helpers.drawing.styles import Style, get_style
 
 
-class ArrayBatches(keras.utils.PyDataset):
+class _Epoch(keras.utils.PyDataset):
+    """A loop over it ends with the epoch, which Keras 3.6 does not see to."""
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        return (self[index] for index in range(len(self)))
+
+
+class ArrayBatches(_Epoch):
     """Batches of images that are in memory, in a new order every epoch.
 
     The order depends on the seed and on the number of epochs that have ended, on nothing else.
@@ -132,7 +139,7 @@ def augmented_batch(
     return augment_batch(images[rows], rng, strength=strength), labels[rows]
 
 
-class GeneratedBatches(keras.utils.PyDataset):
+class GeneratedBatches(_Epoch):
     """Batches of freshly drawn images: no image is shown twice, however many epochs there are.
 
     Batch ``i`` of epoch ``e`` holds the images ``(e * steps + i) * batch_size`` and following of
