@@ -134,7 +134,7 @@ def main() -> None:
         cast = Path(work, "recording.cast")
         cast.write_text("\n".join(recording) + "\n", encoding="utf-8")
         with replacing(OUT) as partial:
-            options = ["--in", cast, "--out", partial, "--window", "--no-cursor"]
+            options = ["--in", str(cast), "--out", str(partial), "--window", "--no-cursor"]
             subprocess.run([npx, "--yes", RENDERER, *options], check=True)
     print(OUT.name, OUT.stat().st_size, "bytes")
 

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +54,8 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
 
 
 def _versions() -> Iterator[tuple[str, str]]:
+    from importlib.metadata import version
+
     yield NAME, f"{captcha_helpers.__version__} (from {installed_from()})"
     yield "python", f"{platform.python_version()} ({platform.python_implementation()})"
     yield "system", f"{platform.platform()}, {os.cpu_count()} processors"

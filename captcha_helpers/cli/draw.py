@@ -25,6 +25,7 @@ from captcha_helpers.cli.options import (
 )
 from captcha_helpers.core.files import refuse_existing, write_bytes
 from captcha_helpers.data.labels import find_labels
+from captcha_helpers.data.names import counted
 
 
 @click.command(
@@ -126,7 +127,9 @@ def generate(
     if not about["drawn"]:
         click.echo(f"{out}: the data set is complete already; nothing was drawn")
     for part, images in about["parts"].items():
-        click.echo(f"{out / part}: {images} images of {look.width} x {look.height} pixels")
+        click.echo(
+            f"{out / part}: {counted(images, 'image')} of {look.width} x {look.height} pixels"
+        )
 
 
 @click.command(

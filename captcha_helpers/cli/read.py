@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,10 @@ from captcha_helpers.cli.readings import Table, as_row, summary, tell_line, writ
 from captcha_helpers.core.files import check_writable, refuse_existing
 
 if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from tqdm import tqdm
+
     from captcha_helpers.data.images import ImageError, ImageSource
     from captcha_helpers.reading.decoder import Reading
     from captcha_helpers.reading.recognizer import Recognizer
@@ -165,7 +169,7 @@ def predict(
     if as_json:
         click.echo(json.dumps(rows))
     elif table is not None:
-        click.echo(f"{table}: {len(rows)} images")
+        click.echo(f"{table}: {len(rows)} image{'s' * (len(rows) != 1)}")
     _tell_doubts(rows, model, min_confidence, known)
     if any("error" in row for row in rows):
         sys.exit(1)
@@ -270,9 +274,8 @@ def _read_each(
 ) -> Iterator[tuple[str, Reading | ImageError]]:
     """Read image by image, in order, and go on after one that cannot be read."""
     import numpy as np
-    from tqdm import tqdm
 
-    with tqdm(total=len(sources), unit="image", delay=1, disable=None if bar else True) as progress:
+    with _bar(len(sources)) if bar else nullcontext() as progress:
         for start in range(0, len(sources), batch_size):
             batch = sources[start : start + batch_size]
             prepared = [_prepare(reader, image) for _, image in batch]
@@ -280,7 +283,14 @@ def _read_each(
             readings = iter(reader.read_prepared(np.stack(good)) if good else [])
             for (name, _), image in zip(batch, prepared, strict=True):
                 yield name, next(readings) if isinstance(image, np.ndarray) else image
-            progress.update(len(batch))
+            if progress is not None:
+                progress.update(len(batch))
+
+
+def _bar(images: int) -> tqdm[NoReturn]:
+    from tqdm import tqdm  # which takes long to import, and most readings need no bar
+
+    return tqdm(total=images, unit="image", delay=1, disable=None)
 
 
 def _prepare(reader: Recognizer, image: ImageSource) -> Any:

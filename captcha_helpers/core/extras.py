@@ -10,10 +10,12 @@ import json
 import re
 import sys
 from collections.abc import Iterator
-from importlib.metadata import Distribution, PackageNotFoundError, distribution, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
 
 NAME = "captcha-helpers"
 ROOT = Path(__file__).parents[2]  # of the clone, if the package is used from one
@@ -65,9 +67,8 @@ def pip_line(extra: str) -> str:
         >>> "pip install " in pip_line("predict")
         True
     """
-    try:
-        copy = distribution(NAME)
-    except PackageNotFoundError:
+    copy = _installed()
+    if copy is None:
         if not (ROOT / "pyproject.toml").exists():
             return f"install what pyproject.toml lists for the extra {extra!r}"
         return f"pip install -e {_quoted(f'{_short(ROOT)}[{extra}]')}"
@@ -94,10 +95,8 @@ def packages(extra: str) -> dict[str, str]:
         >>> list(packages("predict"))
         ['onnxruntime']
     """
-    try:
-        names = map(_name, _requirements(distribution(NAME), extra))
-    except PackageNotFoundError:
-        return {}
+    copy = _installed()
+    names = map(_name, _requirements(copy, extra)) if copy else ()
     return {name: _version(name) for name in names}
 
 
@@ -108,10 +107,10 @@ def installed_from() -> str:
         >>> isinstance(installed_from(), str)
         True
     """
-    try:
-        origin = json.loads(distribution(NAME).read_text("direct_url.json") or "{}")
-    except PackageNotFoundError:
+    copy = _installed()
+    if copy is None:
         return "not installed, used from its sources"
+    origin = json.loads(copy.read_text("direct_url.json") or "{}")
     if origin.get("dir_info", {}).get("editable"):
         return "a clone, editable"
     kinds = {
@@ -120,6 +119,16 @@ def installed_from() -> str:
         "vcs_info": "a repository",
     }
     return next((kind for key, kind in kinds.items() if key in origin), "an index")
+
+
+def _installed() -> Distribution | None:
+    """What pip has noted of the package; None if it is used without being installed."""
+    from importlib import metadata  # 30 ms, for which every start would wait
+
+    try:
+        return metadata.distribution(NAME)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _from_origin(origin: dict[str, Any], extra: str) -> str | None:
@@ -167,7 +176,9 @@ def _name(requirement: str) -> str:
 
 
 def _version(name: str) -> str:
+    from importlib import metadata
+
     try:
-        return version(name)
-    except PackageNotFoundError:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
         return ""

@@ -266,16 +266,16 @@ def _on_files(skipped: Sequence[tuple[str, str]]) -> Iterator[str]:
     unreadable = [f"{name} ({reason})" for name, reason in skipped if reason != NO_LABEL]
     empty = [name for name, reason in skipped if reason == NO_LABEL]
     if unreadable:
-        yield f"{len(unreadable)} images cannot be read: {_some(unreadable)}."
+        yield f"{counted(len(unreadable), 'image')} cannot be read: {_some(unreadable)}."
     if empty:
-        yield f"{len(empty)} images have no label in their names: {_some(empty)}."
+        yield f"{counted(len(empty), 'image')} without a label in the name: {_some(empty)}."
 
 
 def _on_amount(images: int) -> Iterator[str]:
     if images < ENOUGH_IMAGES:
         yield (
-            f"Only {images} images; 50 is a minimum, {ENOUGH_IMAGES} are enough for most kinds of "
-            "CAPTCHA."
+            f"Only {counted(images, 'image')}; 50 is a minimum, {ENOUGH_IMAGES} are enough for "
+            "most kinds of CAPTCHA."
         )
 
 
@@ -308,14 +308,21 @@ def _on_doubles(same: Iterable[list[tuple[str, str]]]) -> Iterator[str]:
         else:
             copies += len(files) - 1
     if copies:
-        yield f"{copies} images are exact copies of others; they teach nothing new."
+        are = (
+            "image is an exact copy of another"
+            if copies == 1
+            else "images are exact copies of others"
+        )
+        yield f"{copies} {are}; copies teach nothing new."
 
 
 def _on_labels(lengths: Counter[int], characters: Counter[str]) -> Iterator[str]:
     total = sum(lengths.values())
     odd = {length: n for length, n in lengths.items() if n <= max(2, total // 100)}
     if len(lengths) > 1 and odd and len(odd) < len(lengths):
-        few = ", ".join(f"{length} characters ({n} labels)" for length, n in sorted(odd.items()))
+        few = ", ".join(
+            f"{length} characters ({counted(n, 'label')})" for length, n in sorted(odd.items())
+        )
         yield f"Hardly any label is as long as these: {few}. Typing mistakes?"
     rare = sorted(c for c, n in characters.items() if n < RARE)
     if rare:
@@ -334,5 +341,5 @@ def _on_labels(lengths: Counter[int], characters: Counter[str]) -> Iterator[str]
 
 def _on_sizes(sizes: Counter[tuple[int, int]]) -> Iterator[str]:
     if len(sizes) > 1:
-        common = [f"{w}x{h} ({n} images)" for (w, h), n in sizes.most_common()]
+        common = [f"{w}x{h} ({counted(n, 'image')})" for (w, h), n in sizes.most_common()]
         yield f"The images differ in size: {_some(common)}. All are stretched to one size."

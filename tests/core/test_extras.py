@@ -6,7 +6,6 @@ import json
 import re
 import shlex
 import sys
-from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -39,7 +38,7 @@ class Copy:
 
 
 def line(monkeypatch: pytest.MonkeyPatch, copy: Copy, extra: str = "train") -> list[str]:
-    monkeypatch.setattr(extras, "distribution", lambda name: copy)
+    monkeypatch.setattr(extras, "_installed", lambda: copy)
     return shlex.split(extras.pip_line(extra))
 
 
@@ -88,10 +87,7 @@ def test_broken_parts_are_all_named(monkeypatch):
 
 
 def test_a_clone_that_was_never_installed(monkeypatch, tmp_path: Path):
-    def unknown(name: str) -> None:
-        raise PackageNotFoundError(name)
-
-    monkeypatch.setattr(extras, "distribution", unknown)
+    monkeypatch.setattr(extras, "_installed", lambda: None)
     monkeypatch.setattr(extras, "ROOT", tmp_path)
     assert "pyproject.toml lists" in extras.pip_line("train")
     (tmp_path / "pyproject.toml").touch()
@@ -114,7 +110,7 @@ def test_no_extra_has_a_condition_that_the_lines_leave_out(root: Path):
 
 
 def test_packages_have_versions_or_none(monkeypatch):
-    monkeypatch.setattr(extras, "distribution", lambda name: Copy(None))
+    monkeypatch.setattr(extras, "_installed", lambda: Copy(None))
     found = extras.packages("train")
     assert list(found) == ["keras", "absent-package"] and not found["absent-package"]
     assert found["keras"]

@@ -33,9 +33,9 @@ def test_a_good_folder_has_no_problems(folder: Path):
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        (["1234_a.png"], "4 characters (1 labels)"),
+        (["1234_a.png"], "4 characters (1 label)"),
         (["12x.png"], "fewer than 3 times can hardly be learned: 'x'"),
-        (["_nolabel.png"], "1 images have no label in their names: _nolabel.png"),
+        (["_nolabel.png"], "1 image without a label in the name: _nolabel.png"),
     ],
 )
 def test_odd_labels_are_named(folder: Path, names: list[str], said: str):
@@ -46,12 +46,12 @@ def test_odd_labels_are_named(folder: Path, names: list[str], said: str):
 
 def test_unreadable_files_are_named(folder: Path):
     (folder / "999_cut.png").write_bytes((folder / "000_0.png").read_bytes()[:100])
-    assert "1 images cannot be read: 999_cut.png" in str(check_folder(folder))
+    assert "1 image cannot be read: 999_cut.png" in str(check_folder(folder))
 
 
 def test_copies_and_contradictions(folder: Path):
     save(folder, "000_copy.png", 0)
-    assert "1 images are exact copies of others" in str(check_folder(folder))
+    assert "1 image is an exact copy of another" in str(check_folder(folder))
     save(folder, "777_wrong.png", 0)
     said = str(check_folder(folder))
     assert "different labels" in said and "777_wrong.png ('777')" in said
@@ -59,7 +59,7 @@ def test_copies_and_contradictions(folder: Path):
 
 def test_sizes(folder: Path):
     save(folder, "123_big.png", 5000, size=(120, 40))
-    assert "60x20 (250 images), 120x40 (1 images)" in str(check_folder(folder))
+    assert "60x20 (250 images), 120x40 (1 image)" in str(check_folder(folder))
 
 
 def test_letters_in_both_cases(tmp_path: Path):
@@ -71,7 +71,7 @@ def test_letters_in_both_cases(tmp_path: Path):
 
 def test_few_images(tmp_path: Path):
     save(tmp_path, "12.png")
-    assert "Only 1 images" in str(check_folder(tmp_path))
+    assert "Only 1 image;" in str(check_folder(tmp_path))
 
 
 def test_where_labels_were_found_and_what_was_left_out_is_said(tmp_path: Path):

@@ -156,7 +156,7 @@ def test_preview_names_images_that_cannot_be_read(folder: Path, tmp_path: Path):
     (tmp_path / "12_page.png").write_text("<html>")
     (tmp_path / "34_good.png").write_bytes(image_files(folder)[0].read_bytes())
     done = run_here("preview", tmp_path, "--out", tmp_path / "new" / "sheet.png")
-    assert done.exit_code == 0 and "1 images cannot be read: 12_page.png" in done.stdout
+    assert done.exit_code == 0 and "1 image cannot be read: 12_page.png" in done.stdout
     (tmp_path / "34_good.png").unlink()
     done = run_here("preview", tmp_path, "--out", tmp_path / "none.png")
     assert done.exit_code == 1 and "none of the 1 images" in done.stderr
