@@ -1,8 +1,9 @@
-"""Put ``results/*.json`` and two benchmarks into the tables of the READMEs and of their pages.
+"""Put ``results/*.json`` and three benchmarks into the tables of the READMEs and of their pages.
 
 ``make readme`` writes each between two comments, ``<!-- results:start -->`` and
 ``<!-- results:end -->`` for example: ``best`` and ``comparison`` into a README; ``results``,
-``zero_labels`` and ``readers``, from which those are taken, into the page of results.
+``zero_labels``, ``readers`` and ``more_labels``, from which those are taken, into the page of
+results.
 ``python -m tools.update_readme --check`` only says whether they are up to date.
 """
 
@@ -21,6 +22,7 @@ from tools.markers import fill
 
 ZERO_LABELS = Path("benchmarks", "zero_labels.json")
 READERS = Path("benchmarks", "readers.json")
+MORE_LABELS = Path("benchmarks", "more_labels.json")
 
 SHORT = ("notebook", "style", "exact_match", "exact_match_ci95", "n")
 COMPARED = ("reader", "labels", "seconds", "exact_match", "exact_match_ci95", "n")
@@ -61,6 +63,24 @@ def fully_trained(root: Path) -> list[dict[str, Any]]:
     return list(last.values())
 
 
+def with_more_labels(root: Path) -> list[dict[str, str]]:
+    """The figures of `MORE_LABELS`, and beside them those of the same readers in `READERS`.
+
+    A row for each reader and number of labels, a column for the CPU-seconds at a measurement.
+    """
+    few, many = (
+        json.loads((root / file).read_text(encoding="utf-8")) for file in (READERS, MORE_LABELS)
+    )
+    known = {(row["set"], row["reader"]) for row in many}
+    table: dict[tuple[str, int], dict[str, str]] = {}
+    for row in [*(row for row in few if (row["set"], row["reader"]) in known), *many]:
+        place = row["reader"], row["labels"]
+        line = table.setdefault(place, {"reader": row["reader"], "labels": row["labels"]})
+        share = f"{100 * row['exact_match']:.1f} %"
+        line[f"{round(row['cpu'], -1):.0f} s"] = share
+    return [table[place] for place in sorted(table)]
+
+
 def best_of_each(rows: Sequence[Row]) -> list[Row]:
     """The row with the highest exact match of each notebook."""
     best: dict[str, Row] = {}
@@ -93,11 +113,15 @@ def outdated(root: Path) -> dict[Path, str]:
     """
     rows = load_results(root / "results")
     unlabelled, trained = without_labels(root), fully_trained(root)
+    more = with_more_labels(root)
     columns = {name: name for name in dict.fromkeys(key for row in unlabelled for key in row)}
+    moments = {name for row in more for name in row} - {"reader", "labels"}
     stale = {}
     for name, language in READMES.items():
         short = {key: language.results[key] for key in SHORT}
         columns["set"] = language.benchmarks["set"]
+        many = {key: language.benchmarks[key] for key in ("reader", "labels")}
+        many |= {name: name for name in sorted(moments, key=lambda name: int(name.split()[0]))}
         few = {key: text for key, text in language.benchmarks.items() if key in COMPARED}
         tables: dict[str, dict[str, tuple[Sequence[Row], Mapping[str, str]]]] = {
             name: {"best": (best_of_each(rows), short), "comparison": (compared(trained), few)},
@@ -105,6 +129,7 @@ def outdated(root: Path) -> dict[Path, str]:
                 "results": (rows, language.results),
                 "zero_labels": (unlabelled, columns),
                 "readers": (trained, language.benchmarks),
+                "more_labels": (more, many),
             },
         }
         for file, contents in tables.items():

@@ -24,6 +24,7 @@ from captcha_helpers.cli.options import (
     overwrite_option,
     path_type,
 )
+from captcha_helpers.data.names import counted
 
 
 @click.command(
@@ -96,7 +97,7 @@ def export(
             + (f"  left out: {check.left_out}" if check.left_out else "")
         )
     click.echo(
-        f"{out}: written, with {len([check for check in checks if not check.left_out])} files"
+        f"{out}: written, with {counted(sum(not check.left_out for check in checks), 'file')}"
     )
     if (out / "web").exists():
         click.echo(f"{out / 'web'}: the page; captcha-helpers web {out} opens it in a browser")

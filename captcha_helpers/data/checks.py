@@ -58,7 +58,7 @@ class FolderCheck:
 
 
 def check_folder(folder: str | os.PathLike[str], *, progress: bool | None = None) -> FolderCheck:
-    """Read every image and label of a folder and report what may spoil a training.
+    """Read every image and label of a folder and report what may hurt a training.
 
     Args:
         folder: Images with the labels in their names or in a ``labels.csv``; see

@@ -253,7 +253,7 @@ def save_debug(
     *,
     overwrite: bool = False,
 ) -> list[Path]:
-    """Write each step of :func:`preparation_steps` to a PNG file, to look at.
+    """Save each step of :func:`preparation_steps` as a PNG file, to look at.
 
     Args:
         image: Anything that :func:`load_image` accepts.

@@ -10,7 +10,7 @@ The same style, seed and number give the same pixels, whatever was drawn before:
 True
 
 Each character is kept as a distance field: for every pixel of a large drawing, how far inside or
-outside the letter it lies. A field can be turned, bent and resized in one step, stays sharp, and
+outside the letter it lies. A field can be rotated, bent and resized in one step, stays sharp, and
 makes strokes thicker or thinner by adding a number.
 
 Geometry is done with complex numbers, x + y·1j: there are only a few points an image, and Python
@@ -328,11 +328,11 @@ def draw(style: Style, label: str, rng: Rng) -> np.ndarray:
     if paint is None:
         black = np.zeros_like(mask)
         return cv2.merge([black, black, black, mask])
-    ground = _ground(style, rng)
+    background = _background(style, rng)
     for stroke in style.strokes:
         if stroke.colour is not None:
-            _draw_strokes(ground, stroke, _colour(stroke.colour, rng), rng)
-    image = _blend(ground, paint, mask)
+            _draw_strokes(background, stroke, _colour(stroke.colour, rng), rng)
+    image = _blend(background, paint, mask)
     if style.waves_move_strokes:
         image = _displace(image, style.waves, rng)
     return _develop(image, style, rng)
@@ -451,10 +451,10 @@ def _flat(height: int, width: int, colour: tuple[float, ...]) -> np.ndarray:
     return image
 
 
-def _blend(ground: np.ndarray, paint: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Put paint (H, W, 3) on a ground (H, W, 3) where the mask (H, W) is 255."""
+def _blend(background: np.ndarray, paint: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Put paint (H, W, 3) on a background (H, W, 3) where the mask (H, W) is 255."""
     share = cv2.cvtColor(mask, cv2.COLOR_GRAY2RGB).astype(np.uint16)
-    return ((ground * (255 - share) + paint * share + 127) // 255).astype(np.uint8)
+    return ((background * (255 - share) + paint * share + 127) // 255).astype(np.uint8)
 
 
 @lru_cache(maxsize=32)
@@ -463,15 +463,15 @@ def _grid(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     return x, y
 
 
-def _ground(style: Style, rng: Rng) -> np.ndarray:
+def _background(style: Style, rng: Rng) -> np.ndarray:
     if style.gradient is None:
-        ground = _flat(style.height, style.width, _colour(style.background, rng))
+        background = _flat(style.height, style.width, _colour(style.background, rng))
     else:
         x, y = _grid(style.height, style.width)
         first, last = _between(rng, style.gradient[0]), _between(rng, style.gradient[1])
         grey = first + (x + y) * ((last - first) / (style.width + style.height))
-        ground = cv2.cvtColor(grey.astype(np.uint8), cv2.COLOR_GRAY2RGB)
-    return _draw_stars(ground, style, rng)
+        background = cv2.cvtColor(grey.astype(np.uint8), cv2.COLOR_GRAY2RGB)
+    return _draw_stars(background, style, rng)
 
 
 class _Letter(NamedTuple):
@@ -589,7 +589,7 @@ def _squeeze(steps: list[float], room: float) -> list[float]:
 
 
 def _quads(style: Style, boxes: list[_Box], jitter: _Jitter, rng: Rng) -> list[list[complex]]:
-    """The corners of each box after it was bent, slanted and turned."""
+    """The corners of each box after it was bent, slanted and rotated."""
     pulls = [[_NO_PULL] * len(boxes)] * 2
     if style.warp:
         pulls = (1 - style.warp * rng.random((2, len(boxes), 4))).tolist()
@@ -633,16 +633,16 @@ def _move(low: float, high: float, size: float, margin: float) -> float:
     return move + beyond if beyond < 0 else move
 
 
-def _draw_stars(ground: np.ndarray, style: Style, rng: Rng) -> np.ndarray:
+def _draw_stars(background: np.ndarray, style: Style, rng: Rng) -> np.ndarray:
     count = _count(style.stars, rng)
     if count == 0:
-        return ground
+        return background
     low, high = style.star_colour
     colours = (low + (high - low) * rng.random((count, 1, 3))).astype(np.uint8)
     places = (rng.random((count, 2)) * (style.width, style.height)).astype(int)
     # A star may stick out at the right and at the bottom: draw on a larger sheet and cut it.
     h, w = _STAR.shape
-    sheet = cv2.copyMakeBorder(ground, 0, h, 0, w, cv2.BORDER_CONSTANT)
+    sheet = cv2.copyMakeBorder(background, 0, h, 0, w, cv2.BORDER_CONSTANT)
     sheet[places[:, 1:] + _STAR_Y, places[:, :1] + _STAR_X] = colours
     return sheet[: style.height, : style.width]
 

@@ -49,7 +49,7 @@ def random_style(
         rng: Where every random number comes from.
         length: Number of characters.
         charset: The characters that labels are made of.
-        rough: Also looks that are harder to read: characters turned far or over one another, small
+        rough: Also looks that are harder to read: characters rotated far or over one another, small
             text in a wide space.
 
     Returns:
@@ -134,7 +134,7 @@ def draw_anything(
         charset: The characters that the label is made of.
         length: Fewest and most characters of the label.
         near: A style that the look shall be like; by default any look.
-        rough: If it may be any look, also ones that are harder to read: characters turned far,
+        rough: If it may be any look, also ones that are harder to read: characters rotated far,
             over one another or cut off at the edge, and lines of any grey across them.
         exclude: Labels that are not drawn.
         processing: What is done to the image before it gets this size; by default nothing.
@@ -255,7 +255,7 @@ def _near(preset: Style, rng: Rng, length: int, charset: str) -> Style:
 
 
 def _rougher(style: Style, rng: Rng) -> Style:
-    """The same look with characters turned further, some over others, or small in much space."""
+    """The same look with characters rotated further, some over others, or small in much space."""
     low, high = style.gap
     closer = _sometimes(rng, 0.15, 0.25) * style.font_size[0]
     wider, higher = 1 + _sometimes(rng, 0.2, 0.8), 1 + _sometimes(rng, 0.2, 0.8)
@@ -287,7 +287,7 @@ def _pair(rng: Rng, low: float, high: float) -> Range:
 
 
 def _two_greys(rng: Rng) -> tuple[float, float]:
-    """Ink and ground, at least 70 levels apart; often black and white."""
+    """Ink and background, at least 70 levels apart; often black and white."""
     dark = rng.uniform(0, 130) if _chance(rng, 0.75) else 0.0
     light = rng.uniform(dark + 70, 255) if _chance(rng, 0.65) else 255.0
     return dark, light

@@ -102,7 +102,7 @@ def _font(name: str, size: int) -> ImageFont.FreeTypeFont:
 
 
 def _letters(label: str, rng: Rng) -> Image.Image:
-    """Where the ink is (grey, H x W): each letter turned, along a line that swings."""
+    """Where the ink is (grey, H x W): each letter rotated, along a line that swings."""
     mask = Image.new("L", (WIDTH, HEIGHT))
     phase = rng.uniform(0, 2 * math.pi)
     name = str(rng.choice(_FONTS))

@@ -45,7 +45,7 @@ class Stroke:
         flatness: Curves are drawn as straight pieces that stray at most so many pixels from the
             curve: a large number gives kinks, a small one a smooth line.
         smooth: Antialias the line's edges.
-        erases: The line takes ink away and shows the ground, instead of adding ink; it needs
+        erases: The line takes ink away and shows the background, instead of adding ink; it needs
             ``colour=None``.
     """
 
@@ -148,7 +148,7 @@ class Style:
             out at top and bottom by as much.
         ink: Range of each colour channel of the text.
         ink_per_character: Give every character a colour of its own.
-        background: Range of each colour channel of the ground.
+        background: Range of each colour channel of the background.
         gradient: Greys of the top left and the bottom right corner, instead of `background`.
         strokes: Lines across the image.
         dots: Fewest and most dots in the colour of the ink.

@@ -147,7 +147,7 @@ def export(
         samples: For the web page: a folder of images to try. By default some are drawn.
         cdn: Let the page load its runtime (14 MB) from a public address (a CDN) when it is opened.
             By default it is fetched now, with npm or from there, and lies in the folder: the page
-            needs no other site then. If it cannot be had, the page is left out.
+            needs no other site then. If it cannot be fetched, the page is left out.
         overwrite: Replace the folder if it holds an earlier export.
 
     Returns:
@@ -449,7 +449,7 @@ _WRITERS: dict[str, Callable[[keras.Model, ModelSpec, Path], Written]] = {
 
 
 def _runtime(wanted: bool) -> tuple[dict[str, bytes] | None, str]:
-    """The page's runtime if it is wanted, or why it cannot be had."""
+    """The page's runtime if it is wanted, or why it cannot be fetched."""
     from captcha_helpers.exporting.page import fetch_runtime
 
     try:

@@ -14,6 +14,7 @@ import numpy as np
 
 from captcha_helpers.core import metrics
 from captcha_helpers.data.folders import LabeledImages, load_folder
+from captcha_helpers.data.names import counted
 from captcha_helpers.reading.decoder import LOW_CONFIDENCE, Decoder, Reading, doubt
 from captcha_helpers.reading.recognizer import Recognizer
 
@@ -138,6 +139,7 @@ class Evaluation:
         low, high = s.exact_match_ci95
         confident, right = self.confident
         of_these = f", {right / confident:.2%} of them right" if confident else ""
+        sure = f"{counted(confident, 'image')}{of_these}"
         places = "  ".join(f"{share:.1%}" for share in self.per_position)
         common = self.confusions.most_common(MOST_CONFUSIONS)
         pairs = [(a or "nothing", b or "nothing", n) for (a, b), n in common]
@@ -150,7 +152,7 @@ class Evaluation:
                 f"character error rate       {s.cer:.2%}",
                 f"right, by position         {places}",
                 f"most frequent confusions   {mixed}",
-                f"confidence of {self.min_confidence:.0%} or more {confident} images{of_these}",
+                f"confidence of {self.min_confidence:.0%} or more {sure}",
                 f"reading took               {self.seconds:.2f} s",
                 *(f"WARNING: {warning}" for warning in self.warnings()),
             ]

@@ -23,6 +23,7 @@ from rapidfuzz.distance import Levenshtein
 import captcha_helpers
 from captcha_helpers.core.files import ASSETS, write_bytes
 from captcha_helpers.data.images import ImageError, load_image
+from captcha_helpers.data.names import counted
 from captcha_helpers.reading.evaluation import Evaluation
 
 MOST_ERRORS = 200
@@ -105,7 +106,8 @@ def _figures(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
     places = "  ".join(f"{share:.1%}" for share in evaluation.per_position)
     yield "right, by position", places
     of_these = f", {right / confident:.1%} of them right" if confident else ""
-    yield f"confidence of {evaluation.min_confidence:.0%} or more", f"{confident} images{of_these}"
+    sure = f"{counted(confident, 'image')}{of_these}"
+    yield f"confidence of {evaluation.min_confidence:.0%} or more", sure
     yield "time to read them", f"{evaluation.seconds:.1f} s"
 
 

@@ -18,12 +18,12 @@ from tools.markers import fill
 from tools.run_notebooks import execute, find_notebooks
 from tools.set_repository import get_repository, set_repository
 from tools.setup_cell import setup_cell
-from tools.update_readme import READERS, ZERO_LABELS, outdated
+from tools.update_readme import MORE_LABELS, READERS, ZERO_LABELS, outdated
 
 STYLES_TIMED = ["slanted", "stars", "stars3"]
 FILLED = {
     "install.md": ("colab",),
-    "results.md": ("results", "zero_labels", "readers"),
+    "results.md": ("results", "zero_labels", "readers", "more_labels"),
     "README": ("best", "comparison"),
 }
 BADGE = (
@@ -55,7 +55,7 @@ def clone(root: Path, tmp_path: Path) -> Path:
             markers = "".join(f"<!-- {one}:start -->\n<!-- {one}:end -->\n" for one in filled)
             path.write_text(f"# Title\n{markers}end\n", encoding="utf-8")
     (tmp_path / "benchmarks").mkdir()
-    for file in (ZERO_LABELS, READERS):
+    for file in (ZERO_LABELS, READERS, MORE_LABELS):
         shutil.copy(root / file, tmp_path / "benchmarks")
     set_repository(tmp_path, "")
     return tmp_path

@@ -60,7 +60,7 @@ export class Reader {
    * Read one picture.
    *
    * @param {Blob} blob A PNG, JPEG or whatever else the browser can show.
-   * @param {import("./mask.js").Mask} [known] What is known of the strings beside what metadata.json
+   * @param {import("./mask.js").Mask} [known] What is known of the strings besides what metadata.json
    *   says of them.
    * @returns {Promise<import("./decode.js").Reading & {milliseconds: number}>}
    * @throws {PictureError} If it is no picture, too small or too large.
@@ -78,7 +78,7 @@ export class Reader {
 }
 
 /**
- * Decode a picture, turned as its EXIF orientation says.
+ * Decode a picture, rotated as its EXIF orientation says.
  *
  * @param {Blob} blob
  * @returns {Promise<ImageData>} RGBA, 0 to 255.
