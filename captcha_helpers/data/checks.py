@@ -54,6 +54,8 @@ class FolderCheck:
             f"{self.images} images, labels of {lengths} characters, "
             f"{len(self.characters)} different ones: {charset}"
         ]
+        if not self.images:
+            lines = ["no image that has a label and can be read"]
         return "\n".join(lines + [f"- {said}" for said in self.problems])
 
 

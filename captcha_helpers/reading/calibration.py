@@ -75,8 +75,8 @@ def fit_temperature(
         >>> logits = np.tile(np.log([[[0.01, 0.99]]]), (10, 1, 1))  # 99 % sure each time
         >>> right = [True] * 8 + [False] * 2  # and right in 80 %
         >>> temperature = fit_temperature(logits, np.ones((10, 1), int), right)
-        >>> string_probability(logits / temperature, np.ones((10, 1), int))[0].round(2)
-        np.float64(0.8)
+        >>> float(string_probability(logits / temperature, np.ones((10, 1), int))[0].round(2))
+        0.8
     """
     logits, right = np.asarray(logits, "float64"), np.asarray(right, bool)
     if right.shape != logits.shape[:1]:
