@@ -31,10 +31,16 @@ for name in sys.argv[2:]:
     print(name, right, "of", len(paths))
     assert right >= 12, (name, right)
 assert "tensorflow" not in sys.modules
-paths = sorted((samples / "stars").glob("*_*.*"))[:60]
-labels = [path.stem.partition("_")[0] for path in paths]
-ch.train((paths, labels), epochs=1, out="own.keras", progress=False)
-print("trained", *(ch.load(name).read(paths[0]).text for name in ("own.keras", "pretrained")))
+spec = ch.ModelSpec(ch.DIGITS, (6, 6), height=48, width=160)
+data = ch.load_folder(samples / "stars", height=48, width=160, progress=False)
+charset = ch.Charset(spec.charset)
+model = ch.pretrained_start(charset, length=6, start="pretrained")
+ch.compile_model(model, head="ctc", steps=None)
+batches = ch.ArrayBatches(data.images[:64], charset.encode(data.labels[:64], length=6), 32)
+model.fit(batches, shuffle=False, verbose=0)
+ch.save_model(model, spec, "own.keras")
+path = next((samples / "stars").glob("*_*.*"))
+print("trained", *(ch.load(name).read(path).text for name in ("own.keras", "pretrained")))
 """
 
 
