@@ -2,8 +2,8 @@
 
 ``python -m tools.run_notebooks`` runs all of ``notebooks/``, ``python -m tools.run_notebooks 03``
 those whose names start so, ``solutions/`` all solutions; a path works too. A notebook is replaced
-only after all its cells ran. With ``--out FOLDER`` the notebooks stay as they are and their executed
-copies go there.
+only after all its cells ran. With ``--out FOLDER`` the notebooks stay as they are; executed copies
+go there.
 """
 
 from __future__ import annotations

@@ -312,7 +312,7 @@ def test_a_whole_jpeg_is_not_taken_for_one_that_ends_early(grey, mode, options):
 
 
 def test_a_png_with_a_wrong_checksum_is_read_if_asked_for():
-    place = PNG.index(b"IDAT") + 4 + int.from_bytes(PNG[(at := PNG.index(b"IDAT")) - 4 : at])
+    place = PNG.index(b"IDAT") + 4 + int.from_bytes(PNG[(at := PNG.index(b"IDAT")) - 4 : at], "big")
     broken = PNG[:place] + bytes(4) + PNG[place + 4 :]
     with pytest.raises(ImageError, match="the checksum of its part IDAT is wrong"):
         load_image(broken)

@@ -174,9 +174,10 @@ def borrow_packages(copy: Path) -> None:
 
 def shorten_notebooks(copy: Path) -> None:
     """Leave out most notebooks, and most of the others."""
-    for path in sorted((copy / "notebooks").glob("*.ipynb"))[NOTEBOOKS:]:
-        path.unlink()
-    for path in (copy / "notebooks").glob("*.ipynb"):
+    for folder in ("notebooks", "notebooks/solutions"):
+        for path in sorted((copy / folder).glob("*.ipynb"))[NOTEBOOKS:]:
+            path.unlink()
+    for path in (copy / "notebooks").rglob("*.ipynb"):
         notebook = nbformat.read(path, as_version=4)
         del notebook.cells[KEPT:]
         nbformat.write(notebook, path)
