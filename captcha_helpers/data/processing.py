@@ -297,8 +297,8 @@ def _grey(image: Pixels) -> Pixels:
         return image
     sums = np.full(image.shape[:-1], 32768, np.uint32)
     for channel, weight in enumerate((RED, GREEN, BLUE)):
-        sums += image[..., channel] * np.uint32(weight)
-    return (sums >> np.uint32(16)).astype(np.uint8)
+        sums += image[..., channel].astype(np.uint32) * weight  # NumPy 1 would stay in 16 bits
+    return (sums >> 16).astype(np.uint8)
 
 
 def _ground(image: Pixels) -> float:
