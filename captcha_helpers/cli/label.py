@@ -11,6 +11,8 @@ import click
 import captcha_helpers
 from captcha_helpers.cli.loading import import_runtime
 from captcha_helpers.cli.options import ModelName, Verb, json_option, known_strings, path_type
+from captcha_helpers.data.label_book import LabelBook
+from captcha_helpers.data.labels import LABELS_FILE, find_labels
 
 
 @click.command(
@@ -76,7 +78,8 @@ def label(
 @click.command(
     cls=Verb,
     epilog="captcha-helpers check my_images\n"
-    "captcha-helpers check my_images --model my_reader.keras --limit 50",
+    "captcha-helpers check my_images --model my_reader.keras --limit 50\n"
+    "captcha-helpers check my_images --fix",
 )
 @click.argument("folder", type=path_type)
 @click.option(
@@ -90,12 +93,15 @@ def label(
 @click.option(
     "--limit", default=20, show_default=True, type=click.IntRange(1), help="Labels to list."
 )
+@click.option("--fix", is_flag=True, help="Go through them on a page, and correct labels.csv.")
 @json_option
-def check(folder: Path, model: str, limit: int, as_json: bool) -> None:
+def check(folder: Path, model: str, limit: int, fix: bool, as_json: bool) -> None:
     """Look for wrong labels in FOLDER, the likeliest first, and for whatever else is odd in it.
 
-    Nothing is changed. A label is doubted if MODEL finds its own reading likelier; where MODEL is
-    wrong, the label may be right.
+    Nothing is changed unless you say --fix. A label is doubted if MODEL finds its own reading
+    likelier; where MODEL is wrong, the label may be right. With --fix the page of the verb label
+    shows them one after the other, and what you type goes to labels.csv, into which labels that
+    stand in the file names are copied first.
     """
     report = captcha_helpers.check_folder(folder, progress=False if as_json else None)
     import_runtime(model)
@@ -114,3 +120,20 @@ def check(folder: Path, model: str, limit: int, as_json: bool) -> None:
             f"{one.path.name:<24} label {one.label!r:<12} read {one.reading.text!r:<12} "
             f"{one.probability:8.2g} times as likely; {one.reason}"
         )
+    if fix and found:
+        from captcha_helpers.serving import labelling
+
+        copy_labels(folder)
+        labelling.label(
+            folder, model=model, trainings=False, only=[one.path.name for one in found[:limit]]
+        )
+
+
+def copy_labels(folder: Path) -> None:
+    """Write a labels.csv for images whose labels stand elsewhere, in their names as a rule."""
+    if any(path.name.lower() == LABELS_FILE for path in folder.iterdir()):
+        return
+    pairs = find_labels(folder).pairs
+    if any(path.parent != folder for path, _ in pairs):
+        raise ValueError(f"the images are in sub-folders of {str(folder)!r}; name one of those")
+    LabelBook(folder / LABELS_FILE).write({path.name: label for path, label in pairs})

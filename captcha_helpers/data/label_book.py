@@ -15,6 +15,7 @@ from pathlib import Path
 
 from captcha_helpers.core.files import check_writable, write_bytes
 from captcha_helpers.data.label_files import Table, decoded, find_table
+from captcha_helpers.data.labels import Places
 
 NEW = Table([(1, ["file", "label"])], (0, 1), True, ",")
 
@@ -27,6 +28,8 @@ class LabelBook:
 
     Args:
         path: The file, which ends in .csv, .tsv or .txt; it is made with the first label.
+        folder: Where the images are, if the file may name them otherwise: without their ending,
+            say, or as if it stood elsewhere. Such lines are kept and count for these images.
 
     Raises:
         OSError: If it cannot be written.
@@ -41,12 +44,16 @@ class LabelBook:
         'file,label\n1.png,7xk2\n'
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], folder: str | os.PathLike[str] | None = None
+    ) -> None:
         self.path = Path(path)
         if self.path.suffix.lower() not in (".csv", ".tsv", ".txt"):
             raise ValueError(f"{str(path)!r} must end in .csv, .tsv or .txt; choose another name")
         check_writable(self.path)
         self._lock = threading.Lock()
+        self._places = None if folder is None else Places(Path(folder))
+        self._meant: dict[str, str] = {}  # names in the file that are not those of images
         self._read()
 
     @property
@@ -75,7 +82,7 @@ class LabelBook:
                     rows.append([""] * self._columns)
                 cells = rows[places[name]]
                 cells.extend([""] * (self._columns - len(cells)))
-                cells[file], cells[label] = name, text
+                cells[file], cells[label] = cells[file] or name, text
             taken_back = {places[name] for name, text in labels.items() if not text}
             if self._columns == 2:  # else the line says more than a label
                 rows = [cells for line, cells in enumerate(rows) if line not in taken_back]
@@ -102,9 +109,20 @@ class LabelBook:
         file, label = table.places
         for line, cells in enumerate(self._rows):
             if (line or not table.header) and len(cells) > file:
-                self._line_of[cells[file]] = line
+                name = self._name(cells[file])
+                self._line_of[name] = line
                 if len(cells) > label and cells[label]:
-                    self._labels[cells[file]] = cells[label]
+                    self._labels[name] = cells[label]
+
+    def _name(self, written: str) -> str:
+        """The name of the image that a line means."""
+        if self._places is None:
+            return written
+        if written not in self._meant:
+            there = self._places.find(written)
+            inside = there.parent == self._places.folder and there.is_file()
+            self._meant[written] = there.name if inside else written
+        return self._meant[written]
 
     def _read_again_if_changed(self) -> None:
         if self._stamp_now() != self._stamp:

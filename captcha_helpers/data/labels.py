@@ -135,8 +135,19 @@ def _labels_file(folder: Path) -> Path | None:
     return listing
 
 
-class _Places:
-    """Where the files are that a list names as if it stood elsewhere."""
+class Places:
+    """Where the files are that a list names as if it stood elsewhere.
+
+    Args:
+        folder: Where the list is.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     (Path(folder) / "1.png").touch()
+        ...     [Places(Path(folder)).find(name).name for name in ("1", "data/1.png", "1.PNG")]
+        ['1.png', '1.png', '1.png']
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -166,7 +177,7 @@ class _Places:
 
 
 def _from_listing(folder: Path, file: Path, listing: Listing) -> FoundLabels:
-    places, notes = _Places(folder), []
+    places, notes = Places(folder), []
     pairs = [(places.find(name), label) for name, label in listing.rows]
     if file.name != LABELS_FILE or listing.said:
         said = f" ({listing.said})" if listing.said else ""
@@ -237,7 +248,7 @@ def _listings(
     folder: Path, files: Iterable[Path], images: Sequence[Path]
 ) -> tuple[list[tuple[Path, Listing]], list[str]]:
     """Which of these files list images of the folder, and why others that seem to do not."""
-    places, listings, refused = _Places(folder), [], []
+    places, listings, refused = Places(folder), [], []
     for file in files:
         try:
             listing = read_listing(file)

@@ -130,6 +130,8 @@ class LabelSession:
         mask: What is known of the strings.
         trainings: Whether the reader is trained while labels come.
         minutes: Time of each training.
+        only: Names of images to go through in this order, whether they have a label or not; by
+            default all that have none, in the order that teaches most.
         seed: Another seed draws another random share.
 
     Raises:
@@ -149,6 +151,7 @@ class LabelSession:
         mask: Mask | None = None,
         trainings: bool = True,
         minutes: float = MINUTES,
+        only: Sequence[str] | None = None,
         seed: int = 0,
     ) -> None:
         self.folder = Path(folder).absolute()
@@ -167,6 +170,7 @@ class LabelSession:
         self._notes = _read_notes(self._notes_file)
         order = np.random.default_rng(seed).permutation(len(self.names)).tolist()
         self._random = [self.names[place] for place in order]
+        self._only = None if only is None else list(only)
         self._turn = 0
         self._away: dict[str, float] = {}  # images that a page has, and since when
         self._skipped: dict[str, None] = {}
@@ -224,6 +228,8 @@ class LabelSession:
             The image; None if all have a label, were skipped or set aside.
         """
         with self._lock:
+            if self._only is not None:
+                return self.item(self._only.pop(0)) if self._only else None
             free = self._free()
             name = self._choose(free) or next(iter(self._skipped), None)
             if name is None:
@@ -495,7 +501,7 @@ def _as_options(mask: Mask) -> dict[str, Any]:
 def _open_book(folder: Path, labels: str | os.PathLike[str] | None) -> LabelBook:
     path = Path(labels) if labels is not None else folder / LABELS_FILE
     try:
-        return LabelBook(path)
+        return LabelBook(path, folder)
     except PermissionError as error:
         raise type(error)(f"{error}; name another file with --labels OTHER.csv") from None
 

@@ -12,7 +12,7 @@ import json
 import os
 import secrets
 import webbrowser
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -117,6 +117,7 @@ def label(
     ignore_case: bool | None = None,
     trainings: bool = True,
     minutes: float = MINUTES,
+    only: Sequence[str] | None = None,
     port: int = 0,
     open_browser: bool = True,
 ) -> None:
@@ -137,6 +138,7 @@ def label(
         ignore_case: As for `captcha_helpers.load`.
         trainings: Whether readers are trained meanwhile.
         minutes: Time of each training.
+        only: Names of images to go through in this order, with a label or without.
         port: The port on this machine; 0 takes a free one.
         open_browser: Whether to open the page.
 
@@ -155,6 +157,7 @@ def label(
             mask=Mask(charset, length, bool(ignore_case)),
             trainings=trainings,
             minutes=minutes,
+            only=only,
         )
         try:
             token = secrets.token_urlsafe(16)

@@ -105,3 +105,16 @@ def test_killed_at_any_moment_the_file_holds_all_that_was_answered(path: Path):
         found = LabelBook(path).labels
         assert len(found) in (last + 1, last + 2)  # one may have been written, but not answered
         assert all(found[f"{n}.png"] == str(n) for n in range(last + 1))
+
+
+def test_lines_that_name_the_images_otherwise_are_those_images(tmp_path: Path):
+    for name in ("1.png", "2.png", "3.png"):
+        (tmp_path / name).touch()
+    path = tmp_path / "labels.csv"
+    path.write_text("file,label\ndata/1.png,abc\n2.PNG,\nelsewhere.png,x\n", "utf-8")
+    book = LabelBook(path, tmp_path)
+    assert book.labels == {"1.png": "abc", "elsewhere.png": "x"}
+    book.write({"1.png": "abd", "2.png": "ef", "3.png": "gh"})
+    after = "file,label\ndata/1.png,abd\n2.PNG,ef\nelsewhere.png,x\n3.png,gh\n"
+    assert path.read_text("utf-8") == after
+    assert book.labels["2.png"] == "ef"

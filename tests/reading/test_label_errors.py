@@ -10,7 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from captcha_helpers import find_label_errors, load
+from captcha_helpers.cli.label import copy_labels
 from captcha_helpers.cli.main import main
+from captcha_helpers.data.labels import find_labels
 from captcha_helpers.drawing.samples import write_samples
 from captcha_helpers.reading.label_errors import difference
 
@@ -51,6 +53,17 @@ def test_the_verb_lists_them_for_people_and_for_programs(folder: Path):
     result = CliRunner().invoke(main, ["check", str(folder), "--model", "stars", "--json"])
     rows = json.loads(result.output)
     assert len(rows) == 4 and {"path", "label", "reading", "probability", "reason"} == set(rows[0])
+
+
+def test_labels_of_file_names_are_copied_before_they_are_corrected(tmp_path: Path):
+    paths = write_samples(tmp_path, 5, styles=["stars"])
+    copy_labels(tmp_path / "stars")
+    assert dict(find_labels(tmp_path / "stars").pairs) == {
+        path: path.stem.split("_")[0] for path in paths
+    }
+    before = (tmp_path / "stars" / "labels.csv").read_bytes()
+    copy_labels(tmp_path / "stars")
+    assert (tmp_path / "stars" / "labels.csv").read_bytes() == before
 
 
 @pytest.mark.parametrize(

@@ -264,3 +264,13 @@ def test_the_notes_hold_no_path_and_no_picture(open_session, folder: Path):
         session.label(item.name, TRUTH[item.name])
     notes = json.loads((folder / ".labels.csv.session").read_text("utf-8"))
     assert notes["unreadable"] == [] and len(notes["tests"]) == 1
+
+
+def test_only_some_images_are_gone_through_with_their_labels(open_session):
+    open_session().book.write({"003.png": "0007"})
+    session = open_session(only=["003.png", "001.png"])
+    items = [session.next(), session.next()]
+    assert [(item.name, item.label) for item in items] == [("003.png", "0007"), ("001.png", "")]
+    assert session.next() is None
+    session.label("003.png", "0111", before="0007")
+    assert session.book.labels == {"003.png": "0111"}

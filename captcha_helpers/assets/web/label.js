@@ -51,7 +51,8 @@ function show(next) {
   else find("picture").src = `image?name=${encodeURIComponent(item.name)}`;
   input.value = item.label || item.guess || "";
   find("guess").textContent = item.label
-    ? `${item.name}: labelled already.`
+    ? `${item.name}: labelled already; the reader reads ${item.guess || "nothing"} ` +
+      `(${percent(item.confidence ?? 0)} sure).`
     : `${item.name}: the reader is ${percent(item.confidence ?? 0)} sure of it.`;
   input.focus();
   selectLeastCertain();
