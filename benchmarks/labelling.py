@@ -1,4 +1,4 @@
-"""How much labour labelling takes: python benchmarks/labelling.py FOLDER ... --json FILE
+"""How much labour labelling takes: python benchmarks/labelling.py --json FILE [FOLDER ...].
 
 A person is played who types what is true into `LabelSession`, the page of ``captcha-helpers label``
 without its page. Each image costs a look and its keystrokes: one if the guess is right, else the
