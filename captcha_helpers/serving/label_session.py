@@ -194,6 +194,11 @@ class LabelSession:
             process.wait()
         shutil.rmtree(self._work, ignore_errors=True)
 
+    @property
+    def reader(self) -> Recognizer:
+        """What guesses now."""
+        return self._reader
+
     def path(self, name: str) -> Path:
         """The file of an image.
 
