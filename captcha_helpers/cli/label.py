@@ -96,7 +96,7 @@ def label(
 @click.option("--fix", is_flag=True, help="Go through them on a page, and correct labels.csv.")
 @json_option
 def check(folder: Path, model: str, limit: int, fix: bool, as_json: bool) -> None:
-    """Look for wrong labels in FOLDER, the likeliest first, and for whatever else is odd in it.
+    """List the labels in FOLDER that are probably wrong.
 
     Nothing is changed unless you say --fix. A label is doubted if MODEL finds its own reading
     likelier; where MODEL is wrong, the label may be right. With --fix the page of the verb label

@@ -93,7 +93,9 @@ def start(
 ) -> subprocess.Popen[str]:
     command = [*enter, sys.executable, "-m", "captcha_helpers", *map(str, arguments)]
     root = Path(captcha_helpers.__file__).parents[1]  # `enter` changes the working directory
-    environment = os.environ | {"PYTHONPATH": str(root)} | (more or {})
+    # Not measured for coverage: that would want to write where nothing can be written.
+    mine = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    environment = mine | {"PYTHONPATH": str(root)} | (more or {})
     return subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
