@@ -19,6 +19,7 @@ REASONS: dict[str, str] = {
     "captcha_helpers/cli/errors.py": _ELSEWHERE,
     "captcha_helpers/cli/export.py": _ELSEWHERE,
     "captcha_helpers/cli/learn.py": _ELSEWHERE,
+    "captcha_helpers/cli/main.py": _ELSEWHERE,
     "captcha_helpers/cli/serve.py": _ELSEWHERE,
     "captcha_helpers/exporting/page.py": "downloads, where there is no npm",
     "captcha_helpers/reading/safety.py": "one line for each way in which a file may be forged",

@@ -114,6 +114,7 @@ def test_labels_that_look_a_little_like_something_else_are_kept(names: list[str]
     assert labels_from_names(names) == (names, [])
 
 
+@pytest.mark.slow
 @given(st.sets(st.integers(0, 10**6 - 1), min_size=200, max_size=400), st.integers(10, 100))
 def test_the_first_of_many_numbers_by_the_alphabet_are_labels(numbers: set[int], count: int):
     texts = [f"{number:06}" for number in sorted(numbers)][:count]

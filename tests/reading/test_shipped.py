@@ -39,6 +39,7 @@ def test_a_name_with_keras_weights_goes_to_every_format(tmp_path):
     assert "mixed" in shipped_starts()
 
 
+@pytest.mark.slow
 def test_a_name_with_an_onnx_file_alone_goes_where_it_can(tmp_path):
     checks = export("slanted", tmp_path / "out", formats=["onnx", "h5", "web"])
     assert {check.file: check.left_out for check in checks} == {

@@ -101,6 +101,24 @@ def test_what_is_wrong_is_said(
     assert answer.status_code == status and words in answer.json()["detail"]
 
 
+def test_an_image_that_cannot_be_opened_is_told_and_can_be_set_aside(
+    folder: Path, request: pytest.FixtureRequest
+):
+    (folder / "3.png").write_bytes(b"no picture")
+    client = request.getfixturevalue("client")
+    assert client.get("image", params={"name": "3.png"}).status_code == 422
+    item = client.get("item", params={"name": "3.png"}).json()["item"]
+    assert item["problem"] and "guess" not in item
+    state = client.post("aside", json={"name": "3.png", "unreadable": True}).json()
+    assert state["unreadable"] == 1
+    assert client.post("aside", json={"name": "4.png"}).json()["unreadable"] == 1  # skipped
+    names = set()
+    while (item := client.post("next", json={}).json()["item"]) is not None:
+        names.add(item["name"])
+    assert "3.png" not in names and "4.png" in names
+    assert client.post("label", content=b"{").status_code == 422
+
+
 def test_conflicts_are_of_two_kinds(client: httpx.Client):
     for number in range(20):
         assert client.post("label", json={"name": f"{number}.png", "label": "12"}).is_success
