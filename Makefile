@@ -76,8 +76,8 @@ check: $(STAMP) lint types  ## Lint, types, unit tests and doctests only, with c
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=json:build/coverage.json
 	-@$(BIN)/python -m tools.coverage_table build/coverage.json
 
-quick: $(STAMP) lint  ## Lint, and the tests that are neither slow nor need a browser (two minutes)
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not browser"
+quick: $(STAMP) lint  ## Lint, and the tests that are neither slow nor need a browser (a minute)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not browser" --hypothesis-profile=quick
 
 # In environments of their own; uv brings the Python, unless it is installed or pyenv has it, where uv
 # does not look. Each takes about 3 GB.

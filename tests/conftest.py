@@ -21,6 +21,7 @@ import captcha_helpers
 # pytest --hypothesis-profile=explore
 settings.register_profile("same", derandomize=True, deadline=None)
 settings.register_profile("explore", deadline=None, max_examples=2000)
+settings.register_profile("quick", derandomize=True, deadline=None, max_examples=20)  # make quick
 settings.load_profile("same")
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
