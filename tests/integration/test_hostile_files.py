@@ -37,6 +37,8 @@ from captcha_helpers import (
 )
 from tests.tiny_models import SPEC, onnx_bytes
 
+pytestmark = pytest.mark.slow
+
 SOAK = float(os.environ.get("CAPTCHA_HELPERS_SOAK", "10"))  # seconds for all pictures; for models
 FEWEST = 20  # mutants of each file, however slow the machine
 SECONDS = 1.0
@@ -259,7 +261,6 @@ for path in sorted(Path(sys.argv[1]).iterdir()):
 """
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux to measure")
 def test_no_picture_costs_more_than_a_second_and_200_megabytes(tmp_path: Path):
     for name, make in COSTLY.items():
