@@ -132,8 +132,12 @@ def write_dataset(
     hidden = None if progress is None else not progress  # None: tqdm looks for a terminal
     with tqdm(total=len(labels), initial=len(done), unit="image", delay=1, disable=hidden) as bar:
         paint = partial(_paint, style, seed, folder, epochs is None)
-        for drawn in _in_processes(paint, missing, workers):
-            bar.update(drawn)
+        try:
+            for drawn in _in_processes(paint, missing, workers):
+                bar.update(drawn)
+        except BaseException:  # a signal to all processes ends those that draw in mid-file
+            _remove_partials(folder, jobs)
+            raise
     about["complete"] = True
     _write_json(folder / META_FILE, about)
     return about | {"drawn": len(missing)}
@@ -257,7 +261,7 @@ def _claim(
     _remove_partial(folder, [META_FILE])
     for part, of_part in jobs.items():
         _write_listing(folder / part / LABELS_FILE, of_part)
-        _remove_partial(folder / part, [LABELS_FILE, *(Path(job.file).name for job in of_part)])
+    _remove_partials(folder, jobs)
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -321,6 +325,11 @@ def _write_listing(path: Path, jobs: Sequence[_Job]) -> None:
             f"{path} was changed since it was written, so the data set cannot be completed; "
             f"choose another folder, {OR_OVERWRITE}"
         )
+
+
+def _remove_partials(folder: Path, jobs: dict[str, list[_Job]]) -> None:
+    for part, of_part in jobs.items():
+        _remove_partial(folder / part, [LABELS_FILE, *(Path(job.file).name for job in of_part)])
 
 
 def _remove_partial(folder: Path, names: Iterable[str]) -> None:
