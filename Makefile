@@ -65,7 +65,7 @@ colab:  ## Make dist/captcha-helpers-colab.zip, all that the notebooks need on C
 	mkdir -p "$(dir $(COLAB))"
 	git archive --format=zip --prefix=captcha-helpers/ --output="$(COLAB)" HEAD \
 	  captcha_helpers captcha_images docs/images notebooks results \
-	  pyproject.toml constraints.txt README.md LICENSE
+	  tools/install_here.py pyproject.toml constraints.txt README.md LICENSE
 
 test: $(STAMP) check  ## Everything that CI runs: lint, unit tests, doctests, all notebooks
 	rm -rf build/results

@@ -12,10 +12,10 @@ _TEMPLATE = """\
 # @title Set-up: does nothing in a clone (make lab); elsewhere, for example on Colab, it installs
 import importlib.util
 import os
+import runpy
 import shutil
 import subprocess
 import sys
-from importlib.metadata import version
 from pathlib import Path
 
 REPOSITORY = "@REPOSITORY@"
@@ -31,17 +31,9 @@ if importlib.util.find_spec("captcha_helpers") is None:
         if not (zips := [*Path().glob("captcha-helpers*.zip")]):
             raise FileNotFoundError("Put the zip of `make colab` beside this notebook.")
         shutil.unpack_archive(zips[0])
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "-c", project / "constraints.txt"]
-    gpu = ["tensorflow[and-cuda]"] if shutil.which("nvidia-smi") else []
-    package = f"captcha-helpers[notebooks] @ {project.resolve().as_uri()}"
-    subprocess.run([*pip, package, *gpu], check=True)
-    importlib.invalidate_caches()
-    if "numpy" in sys.modules and sys.modules["numpy"].__version__ != version("numpy"):
-        raise RuntimeError("Installed. Choose Runtime > Restart session, then run this again.")
-if (project / "notebooks").is_dir():
-    os.chdir(project / "notebooks")
-
-import captcha_helpers  # noqa: F401 - before TensorFlow, whose quick kernels it switches on"""
+    runpy.run_path(str(project / "tools" / "install_here.py"))
+os.chdir(project / "notebooks" if project.is_dir() else ".")
+import captcha_helpers  # noqa: E402, F401 - before TensorFlow: it switches quick kernels on"""
 
 
 def setup_cell(repository: str = "") -> str:

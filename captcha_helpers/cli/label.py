@@ -114,13 +114,17 @@ def check(folder: Path, model: str, limit: int, fix: bool, as_json: bool) -> Non
         click.echo(json.dumps(rows))
         return
     click.echo(str(report))
-    click.echo(f"{len(found)} labels are not what {model} reads; the most doubtful first:")
+    if not found:
+        click.echo(f"Every label is what {model} reads.")
+        return
+    doubted = f"{len(found)} label{'s are' if len(found) > 1 else ' is'}"
+    click.echo(f"{doubted} not what {model} reads; the most doubtful first:")
     for one in found[:limit]:
         click.echo(
             f"{one.path.name:<24} label {one.label!r:<12} read {one.reading.text!r:<12} "
             f"{one.probability:8.2g} times as likely; {one.reason}"
         )
-    if fix and found:
+    if fix:
         from captcha_helpers.serving import labelling
 
         copy_labels(folder)

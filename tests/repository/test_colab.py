@@ -88,7 +88,7 @@ def test_first_cells_of_all_notebooks_run_on_colab(root: Path, archive: Path, co
 def test_set_up_cell_is_python_and_short():
     text = setup_cell("owner/name")
     compile(text, "set-up", "exec")
-    assert len(text.splitlines()) <= 36
+    assert len(text.splitlines()) <= 25
     assert max(map(len, text.splitlines())) <= 100
 
 
@@ -99,20 +99,33 @@ def test_without_package_zip_and_address(tmp_path: Path, monkeypatch: pytest.Mon
         exec(setup_cell(), {})
 
 
+def copy_project(root: Path, project: Path) -> None:
+    """As much of a copy of the project as the cell looks at."""
+    (project / "notebooks").mkdir(parents=True)
+    (project / "tools").mkdir()
+    shutil.copy(root / "tools" / "install_here.py", project / "tools")
+
+
 @pytest.mark.parametrize("gpu", [False, True])
 def test_address_is_cloned_and_the_pins_are_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpu: bool
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpu: bool
 ):
     commands = []
+
+    def run(command: list[object], check: bool) -> None:
+        commands.append(command)
+        if command[0] == "git":
+            copy_project(root, Path(command[-1]))
+
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    monkeypatch.setattr("subprocess.run", lambda command, check: commands.append(command))
+    monkeypatch.setattr("subprocess.run", run)
     monkeypatch.setattr("shutil.which", lambda name: name if gpu else None)
     monkeypatch.chdir(tmp_path)
     exec(setup_cell("owner/name"), {})
     clone, pip = ([str(part) for part in command] for command in commands)
     assert clone[:2] == ["git", "clone"]
     assert "https://github.com/owner/name" in clone
-    pins = os.path.join("captcha-helpers", "constraints.txt")
+    pins = str(tmp_path / "captcha-helpers" / "constraints.txt")
     package = f"captcha-helpers[notebooks] @ {(tmp_path / 'captcha-helpers').as_uri()}"
     assert pip[1:] == ["-m", "pip", "install", "--quiet", "-c", pins, package] + (
         ["tensorflow[and-cuda]"] if gpu else []
@@ -120,9 +133,9 @@ def test_address_is_cloned_and_the_pins_are_used(
 
 
 def test_numpy_that_was_loaded_before_needs_a_restart(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    (tmp_path / "captcha-helpers").mkdir()
+    copy_project(root, tmp_path / "captcha-helpers")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     monkeypatch.setattr("subprocess.run", lambda command, check: None)
     monkeypatch.setattr("importlib.metadata.version", lambda name: "99.0")

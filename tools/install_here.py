@@ -1,0 +1,21 @@
+"""Install the package for the Python that runs this: the notebooks' set-up cell does, on Colab say.
+
+With the pinned versions and what the notebooks import, but without Jupyter, which must stay as it
+is; with TensorFlow for a GPU where there is one.
+"""
+
+import importlib
+import shutil
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+project = Path(__file__).resolve().parents[1]
+pip = [sys.executable, "-m", "pip", "install", "--quiet", "-c", f"{project / 'constraints.txt'}"]
+package = f"captcha-helpers[notebooks] @ {project.as_uri()}"
+gpu = ["tensorflow[and-cuda]"] if shutil.which("nvidia-smi") else []
+subprocess.run([*pip, package, *gpu], check=True)
+importlib.invalidate_caches()
+if "numpy" in sys.modules and sys.modules["numpy"].__version__ != version("numpy"):
+    raise RuntimeError("Installed. Choose Runtime > Restart session, then run this again.")
