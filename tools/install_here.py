@@ -4,6 +4,8 @@ With the pinned versions and what the notebooks import, but without Jupyter, whi
 is; with TensorFlow for a GPU where there is one.
 """
 
+from __future__ import annotations
+
 import importlib
 import shutil
 import subprocess
@@ -11,11 +13,30 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-project = Path(__file__).resolve().parents[1]
-pip = [sys.executable, "-m", "pip", "install", "--quiet", "-c", f"{project / 'constraints.txt'}"]
-package = f"captcha-helpers[notebooks] @ {project.as_uri()}"
-gpu = ["tensorflow[and-cuda]"] if shutil.which("nvidia-smi") else []
-subprocess.run([*pip, package, *gpu], check=True)
-importlib.invalidate_caches()
-if "numpy" in sys.modules and sys.modules["numpy"].__version__ != version("numpy"):
-    raise RuntimeError("Installed. Choose Runtime > Restart session, then run this again.")
+
+def main() -> None:
+    """Run in the notebook's own process.
+
+    Raises:
+        RuntimeError: If the process has another NumPy loaded than is installed now.
+    """
+    project = Path(__file__).resolve().parents[1]
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "-c",
+        f"{project / 'constraints.txt'}",
+    ]
+    package = f"captcha-helpers[notebooks] @ {project.as_uri()}"
+    gpu = ["tensorflow[and-cuda]"] if shutil.which("nvidia-smi") else []
+    subprocess.run([*pip, package, *gpu], check=True)
+    importlib.invalidate_caches()
+    if "numpy" in sys.modules and sys.modules["numpy"].__version__ != version("numpy"):
+        raise RuntimeError("Installed. Choose Runtime > Restart session, then run this again.")
+
+
+if __name__ == "__main__":
+    main()

@@ -31,7 +31,7 @@ if importlib.util.find_spec("captcha_helpers") is None:
         if not (zips := [*Path().glob("captcha-helpers*.zip")]):
             raise FileNotFoundError("Put the zip of `make colab` beside this notebook.")
         shutil.unpack_archive(zips[0])
-    runpy.run_path(str(project / "tools" / "install_here.py"))
+    runpy.run_path(str(project / "tools" / "install_here.py"), run_name="__main__")
 os.chdir(project / "notebooks" if project.is_dir() else ".")
 import captcha_helpers  # noqa: E402, F401 - before TensorFlow: it switches quick kernels on"""
 
