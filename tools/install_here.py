@@ -21,15 +21,8 @@ def main() -> None:
         RuntimeError: If the process has another NumPy loaded than is installed now.
     """
     project = Path(__file__).resolve().parents[1]
-    pip = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "-c",
-        f"{project / 'constraints.txt'}",
-    ]
+    pins = str(project / "constraints.txt")
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "-c", pins]
     package = f"captcha-helpers[notebooks] @ {project.as_uri()}"
     gpu = ["tensorflow[and-cuda]"] if shutil.which("nvidia-smi") else []
     subprocess.run([*pip, package, *gpu], check=True)

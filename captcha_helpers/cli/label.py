@@ -13,6 +13,7 @@ from captcha_helpers.cli.loading import import_runtime
 from captcha_helpers.cli.options import ModelName, Verb, json_option, known_strings, path_type
 from captcha_helpers.data.label_book import LabelBook
 from captcha_helpers.data.labels import LABELS_FILE, find_labels
+from captcha_helpers.data.names import counted
 
 
 @click.command(
@@ -117,8 +118,7 @@ def check(folder: Path, model: str, limit: int, fix: bool, as_json: bool) -> Non
     if not found:
         click.echo(f"Every label is what {model} reads.")
         return
-    doubted = f"{len(found)} label{'s are' if len(found) > 1 else ' is'}"
-    click.echo(f"{doubted} not what {model} reads; the most doubtful first:")
+    click.echo(f"{counted(len(found), 'label')} not as {model} reads; the most doubtful first:")
     for one in found[:limit]:
         click.echo(
             f"{one.path.name:<24} label {one.label!r:<12} read {one.reading.text!r:<12} "

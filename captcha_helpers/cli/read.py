@@ -29,6 +29,7 @@ from captcha_helpers.cli.options import (
 )
 from captcha_helpers.cli.readings import Table, as_row, summary, tell_line, write_csv
 from captcha_helpers.core.files import check_writable, refuse_existing
+from captcha_helpers.data.names import counted
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -169,7 +170,7 @@ def predict(
     if as_json:
         click.echo(json.dumps(rows))
     elif table is not None:
-        click.echo(f"{table}: {len(rows)} image{'s' * (len(rows) != 1)}")
+        click.echo(f"{table}: {counted(len(rows), 'image')}")
     _tell_doubts(rows, model, min_confidence, known)
     if any("error" in row for row in rows):
         sys.exit(1)

@@ -38,6 +38,7 @@ MINUTES = 1.0  # of a training
 CONFIDENT = 0.9  # a reading that may be accepted without being looked at
 KNOWN_AFTER = 20  # labels, from which on a character that none of them has is asked about
 _AHEAD = 8  # doubtful images that are chosen together, so that they differ
+_LOW = 0x4000 if os.name == "nt" else 0  # BELOW_NORMAL_PRIORITY_CLASS
 _FORGOTTEN = 600  # seconds after which an image that a page took and did not answer is free again
 
 
@@ -138,7 +139,8 @@ class LabelSession:
         NotADirectoryError: If there is no such folder.
         FileExistsError: If `out` exists.
         OSError: If the labels cannot be written.
-        ValueError: If there is no image, or the file of labels is something else.
+        ValueError: If there is no image, the file of labels is something else, or `out` does not
+            end in ``.keras``.
     """
 
     def __init__(
@@ -161,6 +163,8 @@ class LabelSession:
         self.book = _open_book(self.folder, labels)
         self.out = Path(out) if out is not None else None
         if self.out is not None:
+            if self.out.suffix != ".keras":
+                raise ValueError(f"{os.fspath(self.out)!r} must end in .keras")
             refuse_existing(self.out)
             check_writable(self.out)
         self.trainings, self.minutes = trainings, minutes
@@ -460,8 +464,10 @@ class LabelSession:
             if self._closed:
                 return "it was stopped"
             self._process = subprocess.Popen(
-                command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **_at_low_priority()
+                command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, creationflags=_LOW
             )
+            if os.name != "nt":
+                os.setpriority(os.PRIO_PROCESS, self._process.pid, 10)
         _, said = self._process.communicate()
         if self._process.returncode == 0:
             return ""
@@ -520,9 +526,3 @@ def _read_notes(path: Path) -> Notes:
         return Notes()
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{str(path)!r} is damaged ({error}); delete it to begin anew") from None
-
-
-def _at_low_priority() -> dict[str, Any]:
-    if os.name == "nt":
-        return {"creationflags": 0x4000}  # BELOW_NORMAL_PRIORITY_CLASS
-    return {"preexec_fn": lambda: os.nice(10)}

@@ -195,6 +195,8 @@ def test_places_that_cannot_be_written_are_told_before_the_first_label(
     (tmp_path / "taken.keras").touch()
     with pytest.raises(FileExistsError):
         LabelSession(folder, model=reader, out=tmp_path / "taken.keras")
+    with pytest.raises(ValueError, match=r"must end in \.keras"):
+        LabelSession(folder, model=reader, out=tmp_path / "reader.onnx")
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="no images in"):
         LabelSession(tmp_path / "empty", model=reader)
