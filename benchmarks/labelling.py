@@ -3,7 +3,7 @@
 A person is played who types what is true into `LabelSession`, the page of ``captcha-helpers label``
 without its page. Each image costs a look and its keystrokes: one if the guess is right, else the
 whole label and Enter. A third of the folder's strings is held out; the reader is measured on them
-before the first label and after each training. Once in the order that the page proposes, once in
+before the first label and after some. Once in the order that the page proposes, once in
 random order. Without a folder, 600 images of the style `mixed` are drawn.
 
 The times are those of the keystroke-level model (Card, Moran and Newell, 1980): 0.28 seconds a
@@ -21,18 +21,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from captcha_helpers import evaluate, read_labels, split_by_label
 from captcha_helpers.core.files import write_bytes
-from captcha_helpers.data.labels import image_files
 from captcha_helpers.drawing.samples import write_samples
 from captcha_helpers.reading.mask import Mask
+from captcha_helpers.serving import label_session
 from captcha_helpers.serving.label_session import LabelSession
 
 KEY, LOOK = 0.28, 1.35  # seconds
 HELD_OUT = 1 / 3
-MOST = 100  # labels
+RANDOM = {"proposed": label_session.is_random, "random": lambda _: True}  # whose turn it is
+MEASURED_AT = (20, 50, 80, 120)
+MOST = 120  # labels
 
 
 def measure(
@@ -50,13 +50,11 @@ def measure(
     with tempfile.TemporaryDirectory() as place:
         truth = linked(teach, Path(place) / "teach")
         linked(test, Path(place) / "test", named=True)
-        names = [path.name for path in image_files(Path(place) / "teach")]
-        shuffled = np.random.default_rng(1).permutation(names).tolist()
+        label_session.is_random = RANDOM[order]
         session = LabelSession(
             Path(place) / "teach",
             mask=mask,
             minutes=minutes,
-            only=shuffled if order == "random" else None,
         )
         try:
             done = {"labels": 0, "corrected": 0, "keys": 0, "keys_without_guesses": 0}
@@ -72,6 +70,7 @@ def measure(
                 if session.progress().training_on == done["labels"]:
                     while session.progress().training_on:
                         time.sleep(0.5)
+                if done["labels"] in MEASURED_AT:
                     yield figures(session, Path(place) / "test", folder.name, order, done)
         finally:
             session.close()

@@ -1,9 +1,10 @@
 """What happens while somebody labels a folder: guesses, their order, trainings, a fair measure.
 
 Nothing of HTTP is here: `labelling` shows it as a page. A training runs in a process of its own, at
-low priority, and what it gives replaces the guesses. An image of the random share is a test of the
-reader that guessed it: the guess was made before the label was typed, by a reader that had not
-learned it.
+low priority. An image of the random share is a test of the reader that guessed it: the guess was
+made before the label was typed, by a reader that had not learned it. A new reader takes over when
+it does as well on those that were typed since its training began: with few labels it may be worse
+than the one before, which knows characters that no label has had yet.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from captcha_helpers.core.files import check_writable, refuse_existing, write_bytes
-from captcha_helpers.core.metrics import wilson_interval
+from captcha_helpers.core.metrics import cer, wilson_interval
 from captcha_helpers.data.images import ImageError
 from captcha_helpers.data.label_book import LabelBook
 from captcha_helpers.data.labels import LABELS_FILE, LONGEST_LABEL, image_files
@@ -35,6 +36,7 @@ from captcha_helpers.reading.suggestions import MOST_READ, is_random, most_doubt
 
 FIRST_TRAINING = 20  # labels; the next ones come at 50, 100, 200, 400 ...
 MINUTES = 1.0  # of a training
+FEWEST_TESTS = 5  # images of the random share on which a new reader is compared
 CONFIDENT = 0.9  # a reading that may be accepted without being looked at
 KNOWN_AFTER = 20  # labels, from which on a character that none of them has is asked about
 _AHEAD = 8  # doubtful images that are chosen together, so that they differ
@@ -95,6 +97,8 @@ class Progress:
         unreadable: That were set aside as unreadable.
         learned_from: Labels that the current reader has learned from; 0 for the first reader.
         training_on: Labels that the training under way learns from; 0 if there is none.
+        ready: Labels that a reader has learned from which is not known to be as good yet; 0 if
+            there is none.
         training_failed: What the last training said, if it failed.
         tested: Images of the random share that the current reader guessed.
         right: How many of those it guessed as they were typed.
@@ -110,6 +114,7 @@ class Progress:
     unreadable: int
     learned_from: int
     training_on: int
+    ready: int
     training_failed: str
     tested: int
     right: int
@@ -118,6 +123,15 @@ class Progress:
     surveyed: int
     confident: int
     expected_errors: float
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """A reader that was trained here, its file, and how many labels it has learned from."""
+
+    reader: Recognizer
+    file: Path
+    labels: int
 
 
 class LabelSession:
@@ -181,7 +195,9 @@ class LabelSession:
         self._fair: dict[str, tuple[int, str]] = {}  # of the random share: who guessed, and what
         self._doubtful: list[str] = []
         self._process: subprocess.Popen[bytes] | None = None
-        self._training_on, self._failed, self._closed = 0, "", False
+        self._training_on, self._tried, self._failed, self._closed = 0, 0, "", False
+        self._ready: _Trained | None = None
+        self._recent: list[tuple[str, str, str]] = []  # tests since its training began, with names
         self._work = Path(tempfile.mkdtemp(prefix="captcha_labels_"))
         self._model: Path | None = None  # the file of a reader that was trained here
         if not isinstance(model, Recognizer):
@@ -338,7 +354,10 @@ class LabelSession:
         if self.out is None:
             raise LabelError("no file was named for the reader; start again with --out FILE.keras")
         if self._model is None:
-            raise LabelError(f"no reader is trained yet; it begins with {FIRST_TRAINING} labels")
+            raise LabelError(
+                f"no reader that was trained here guesses as well as the first one yet; trainings "
+                f"begin with {FIRST_TRAINING} labels"
+            )
         refuse_existing(self.out)
         write_bytes(self.out, self._model.read_bytes())
         return self.out
@@ -357,6 +376,7 @@ class LabelSession:
                 unreadable=len(self._notes.unreadable),
                 learned_from=self._learned_from,
                 training_on=self._training_on,
+                ready=self._ready.labels if self._ready else 0,
                 training_failed=self._failed,
                 tested=len(tests),
                 right=right,
@@ -425,19 +445,50 @@ class LabelSession:
             learned_from, guess = self._fair.pop(name)
             self._notes.tests.append((learned_from, guess, typed))
             self._keep_notes()
+            self._recent.append((name, guess, typed))
+            self._compare()
+
+    def _compare(self) -> None:
+        """Let the new reader take over, if it makes no more errors than the present one."""
+        new = self._ready
+        if new is None or len(self._recent) < FEWEST_TESTS:
+            return
+        names, before, typed = zip(*self._recent, strict=True)
+        after = [self._text(new.reader, name) for name in names]
+        if self._errors(typed, after) > self._errors(typed, before):
+            return
+        self._notes.tests += [
+            (new.labels, guess, text) for guess, text in zip(after, typed, strict=True)
+        ]
+        self._keep_notes()
+        self._ready, self._model = None, new.file
+        self._take(new.reader, new.labels)
+
+    def _text(self, reader: Recognizer, name: str) -> str:
+        try:
+            return reader.read(self.folder / name, strict=False).text
+        except ImageError:  # it was there a moment ago
+            return ""
+
+    def _errors(self, typed: Sequence[str], guesses: Sequence[str]) -> float:
+        if self._mask.ignore_case:
+            typed, guesses = (
+                ["".join(map(one_case, text)) for text in both] for both in (typed, guesses)
+            )
+        return cer(typed, guesses)
 
     def _keep_notes(self) -> None:
         write_bytes(self._notes_file, json.dumps(asdict(self._notes)).encode())
 
     def _train_if_due(self, labels: int) -> None:
-        due = next_training(max(self._learned_from, self._training_on))
-        if not self.trainings or self._training_on or labels < due:
+        if not self.trainings or self._training_on or labels < next_training(self._tried):
             return
-        self._training_on = labels
+        self._training_on = self._tried = labels
+        self._ready, self._recent = None, []
         threading.Thread(target=self._train, args=(self.book.labels,), daemon=True).start()
 
     def _train(self, labels: dict[str, str]) -> None:
-        """Train in another process, and guess with the result."""
+        """Train in another process, and compare the result with the reader that guesses now."""
         place = self._work / str(len(labels))
         place.mkdir()
         listing = LabelBook(place / LABELS_FILE)
@@ -450,11 +501,9 @@ class LabelSession:
             reader = load(exported / "model.onnx", **_as_options(self._fitting_mask(labels)))
         with self._lock:
             self._training_on, self._failed = 0, failed
-            if reader is None:
-                return
-            self._model = out
-        self._take(reader, len(labels))
-        with self._lock:
+            if reader is not None:
+                self._ready = _Trained(reader, out, len(labels))
+                self._compare()
             self._train_if_due(len(self.book.labels))
 
     def _run(self, arguments: Sequence[object]) -> str:

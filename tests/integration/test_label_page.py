@@ -99,7 +99,7 @@ def test_from_a_folder_without_labels_to_a_reader(browser: Any, tmp_path: Path):
 
         page = Labelling(browser, *options)
         assert "12 of 300 labelled" in page.text("count")
-        while len(LabelBook(folder / "labels.csv").labels) < 26:  # a training begins with 20
+        while len(LabelBook(folder / "labels.csv").labels) < 44:  # a training begins with 20
             page.label(truth[page.name()])
         page.wait(lambda: "a reader of 20 labels" in page.text("training"), 300)
         for name, until in (("survey", "accept-all"), ("accept-all", "done"), ("save", "done")):

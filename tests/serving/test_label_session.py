@@ -224,39 +224,61 @@ def test_twenty_thousand_images_are_no_reason_to_wait(tmp_path: Path):
         session.close()
 
 
-def test_trainings_begin_with_20_labels_and_their_reader_guesses(
-    open_session, monkeypatch: pytest.MonkeyPatch
-):
-    """The training is played; `test_labelling` runs a real one in a browser."""
-    ran = []
+@pytest.fixture
+def play(monkeypatch: pytest.MonkeyPatch) -> Callable[[Recognizer, list[str]], list[list[str]]]:
+    """Play the trainings, which end with a message each; `test_label_page` runs a real one."""
 
-    def run(self: LabelSession, arguments: list[object]) -> str:
-        ran.append([str(one) for one in arguments])
-        if arguments[0] == "train":
-            listed = Path(arguments[1], "labels.csv").read_text("utf-8").splitlines()
-            ran[-1].append(str(len(listed) - 1))
-            return "" if len(ran) < 3 else "Error: no more"
-        return ""
+    def start(reader: Recognizer, said: list[str]) -> list[list[str]]:
+        ran: list[list[str]] = []
 
-    monkeypatch.setattr(LabelSession, "_run", run)
-    monkeypatch.setattr(label_session, "load", lambda path, **_: Recognizer(read_greys, SPEC))
-    session = open_session(trainings=True)
+        def run(self: LabelSession, arguments: list[object]) -> str:
+            if arguments[0] == "export":
+                return ""
+            listed = Path(str(arguments[1]), "labels.csv").read_text("utf-8").splitlines()
+            ran.append([str(arguments[0]), str(len(listed) - 1)])
+            return said[len(ran) - 1]
 
-    def label_until(count: int) -> None:
-        while session.progress().labelled < count:
-            item = session.next()
-            session.label(item.name, TRUTH[item.name])
-        while session.progress().training_on:
-            time.sleep(0.01)
+        monkeypatch.setattr(LabelSession, "_run", run)
+        monkeypatch.setattr(label_session, "load", lambda path, **_: reader)
+        return ran
 
-    label_until(19)
+    return start
+
+
+def label_until(session: LabelSession, count: int) -> None:
+    while session.progress().labelled < count:
+        item = session.next()
+        session.label(item.name, TRUTH[item.name], sure=True)
+    while session.progress().training_on:
+        time.sleep(0.01)
+
+
+def test_a_reader_that_guesses_as_well_takes_over(open_session, play):
+    ran = play(Recognizer(read_greys, SPEC), ["", "Error: no more"])
+    session = open_session(wrong_where({"1", "2"}), trainings=True)
+    label_until(session, 19)
     assert not ran
-    label_until(20)
-    assert [one[0] for one in ran] == ["train", "export"] and ran[0][-1] == "20"
-    assert session.progress().learned_from == 20
-    label_until(50)
+    label_until(session, 20)
+    assert ran == [["train", "20"]] and session.progress().ready == 20
+    assert session.progress().learned_from == 0  # nothing is known of it yet
+    label_until(session, 40)
     progress = session.progress()
-    assert (progress.learned_from, progress.training_failed) == (20, "Error: no more")
+    assert (progress.learned_from, progress.ready) == (20, 0)
+    assert progress.tested == progress.right == 5  # the images on which the two were compared
+    label_until(session, 52)
+    assert ran[1:] == [["train", "50"]]  # one that failed is not begun with every label
+    assert session.progress().training_failed == "Error: no more"
+    assert session.progress().learned_from == 20
+
+
+def test_a_reader_that_guesses_worse_does_not(open_session, play, tmp_path: Path):
+    play(wrong_where(set("0123456789")), ["", ""])
+    session = open_session(trainings=True, out=tmp_path / "reader.keras")
+    label_until(session, 48)
+    assert session.progress().ready == 20 and session.progress().learned_from == 0
+    assert session.reader.run is read_greys
+    with pytest.raises(LabelError, match="guesses as well as the first one yet"):
+        session.save()
 
 
 def test_the_notes_hold_no_path_and_no_picture(open_session, folder: Path):

@@ -134,6 +134,12 @@ function quality({ tested, right, low, high }) {
 
 function training(state) {
   if (state.training_on) return `A reader is learning from ${state.training_on} labels.`;
+  if (state.ready) {
+    return (
+      `A reader of ${state.ready} labels is ready; it takes over once it guesses the pictures ` +
+      "drawn at random as well as the present one."
+    );
+  }
   if (state.training_failed) return `The last training failed: ${state.training_failed}`;
   if (state.learned_from) return `The guesses come from a reader of ${state.learned_from} labels.`;
   return "The guesses come from a reader that has not learned from your labels yet.";
