@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,28 @@ import click
 
 import captcha_helpers
 from captcha_helpers.cli.loading import import_runtime
-from captcha_helpers.cli.options import ModelName, Verb, json_option, known_strings, path_type
+from captcha_helpers.cli.options import (
+    ModelName,
+    Verb,
+    json_option,
+    known_strings,
+    path_type,
+)
 from captcha_helpers.data.label_book import LabelBook
 from captcha_helpers.data.labels import LABELS_FILE, find_labels
 from captcha_helpers.data.names import counted
+
+
+def model_option(why: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a verb the option that names its reader; by default the one that reads every look."""
+    return click.option(
+        "--model",
+        type=ModelName(),
+        default="general",
+        show_default=True,
+        metavar="MODEL",
+        help=why,
+    )
 
 
 @click.command(
@@ -27,14 +46,7 @@ from captcha_helpers.data.names import counted
     "--out", type=path_type, help="Where the page saves the reader that it trains, .keras."
 )
 @click.option("--labels", type=path_type, help="CSV file of labels; default: FOLDER/labels.csv.")
-@click.option(
-    "--model",
-    type=ModelName(),
-    default="general",
-    show_default=True,
-    metavar="MODEL",
-    help="What guesses first.",
-)
+@model_option("What guesses first.")
 @known_strings
 @click.option("--minutes", default=1.0, show_default=True, help="Time of each training.")
 @click.option("--no-training", is_flag=True, help="Do not train while labels come.")
@@ -83,14 +95,7 @@ def label(
     "captcha-helpers check my_images --fix",
 )
 @click.argument("folder", type=path_type)
-@click.option(
-    "--model",
-    type=ModelName(),
-    default="general",
-    show_default=True,
-    metavar="MODEL",
-    help="What reads the images; one that has not learned from these labels.",
-)
+@model_option("What reads the images; one that has not learned from these labels.")
 @click.option(
     "--limit", default=20, show_default=True, type=click.IntRange(1), help="Labels to list."
 )
