@@ -25,6 +25,7 @@ settings.register_profile("quick", derandomize=True, deadline=None, max_examples
 settings.load_profile("same")
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("PYTHONFAULTHANDLER", "1")  # so that what hangs shows where, see `patience`
 
 # Tests that were started by nohup or in the background ignore these, and so would all that they
 # start, also where a test is about them. A handler is not inherited.
@@ -38,11 +39,14 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # What these fixtures make takes long, so every test that uses one is marked.
 MARKS = {"site": "slow", "onnx_file": "slow", "exported": "slow", "chromium": "browser"}
+SLOW_EXAMPLES = {"captcha_helpers.learning.fitting.ExactMatch"}  # it trains
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that use a fixture of `MARKS`."""
+    """Mark the tests that use a fixture of `MARKS`, and the slow examples of docstrings."""
     for item in items:
+        if item.name in SLOW_EXAMPLES:
+            item.add_marker("slow")
         for fixture in MARKS.keys() & set(getattr(item, "fixturenames", ())):
             item.add_marker(MARKS[fixture])
 

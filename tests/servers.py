@@ -18,6 +18,7 @@ from PIL import Image
 from captcha_helpers import ModelSpec, Recognizer
 from captcha_helpers.serving.app import create_app
 from captcha_helpers.serving.slow_clients import ImpatientProtocol
+from tests.patience import until
 
 SPEC = ModelSpec("0123456789", (4, 4), 16, 64, "per_position")
 
@@ -74,8 +75,7 @@ def running(
         yield f"http://127.0.0.1:{port}", server
     finally:
         server.should_exit = True
-        thread.join(30)
-        assert not thread.is_alive(), "the service did not stop"
+        until(lambda: not thread.is_alive(), lambda: "the service did not stop")
 
 
 @contextmanager

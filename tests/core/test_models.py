@@ -42,6 +42,7 @@ def test_crnn_has_the_parameters_of_the_well_known_one():
     assert model.count_params() == 285_983
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("charset", "length", "size"),
     [
@@ -118,6 +119,7 @@ def test_dropout_is_for_training_and_leaves_the_weights_as_they_are(name):
     assert not np.allclose(dropping(images, training=True), dropping(images, training=True))
 
 
+@pytest.mark.slow
 def test_the_reader_in_colour_sees_colours_that_are_the_same_grey():
     model = models.residual_ctc(Charset(DIGITS), length=4, height=32, width=64)
     assert model.input_shape == (None, 32, 64, 3)
@@ -197,6 +199,7 @@ def test_compile_refuses_an_impossible_schedule():
         compile_model(build("cnn_ctc"), head="ctc", steps=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "package"),
     [

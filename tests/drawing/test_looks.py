@@ -57,6 +57,7 @@ def test_the_letters_are_inside_of_the_image(name: str):
     assert np.mean(shares) < most
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("font", FONTS)
 def test_every_font_draws_every_character(font: str):
     rng = np.random.default_rng(0)

@@ -130,6 +130,7 @@ def test_the_committed_images_stay_small() -> None:
     assert sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()) < 8_000_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SAMPLE_STYLES)
 def test_the_command_gives_the_committed_images_again(name: str, tmp_path: Path) -> None:
     """The same pixels with the same versions; nearly the same ones with others.

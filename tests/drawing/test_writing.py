@@ -27,6 +27,7 @@ from captcha_helpers import (
 )
 from captcha_helpers.drawing import writing
 from captcha_helpers.drawing.styles import STARS
+from tests.patience import end_of
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -178,7 +179,7 @@ def test_a_signal_leaves_whole_files_and_says_how_to_go_on(
         time.sleep(0.01)
     # As a terminal does, to all processes at once
     os.killpg(process.pid, getattr(signal, end))
-    _, said = process.communicate(timeout=60)
+    _, said = end_of(process)
     assert said == f"Error: stopped by {name}; the same command continues\n"
     assert process.returncode == code
     assert not list(folder.glob(".*"))

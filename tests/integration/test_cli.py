@@ -601,20 +601,27 @@ def test_doctor_reads_where_nothing_can_be_drawn(onnx_file: Path):
     assert facts["fonts"]["styles"].startswith("FAILED: Drawing images needs OpenCV")
 
 
+def processor_time(number: int) -> float:
+    """Seconds that a process has worked; 0 where the system does not say so."""
+    status = Path(f"/proc/{number}/stat")
+    if not status.exists():
+        return 0
+    return sum(map(int, status.read_text().split()[13:15])) / os.sysconf("SC_CLK_TCK")
+
+
 def test_train_says_what_it_does_from_the_first_second_to_the_next_command(
     folder: Path, tmp_path: Path
 ):
     model, page = tmp_path / "my reader.keras", tmp_path / "page.html"
     arguments = ["train", folder, "--epochs", "1", "--out", model, "--report", page]
     command = [sys.executable, "-u", "-m", "captcha_helpers", *map(str, arguments)]
-    begun = time.monotonic()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stderr is not None
         first = process.stdout.readline().decode()
-        waited = time.monotonic() - begun
+        worked = processor_time(process.pid)
         rest, bar = process.stdout.read().decode(), process.stderr.read().decode()
     assert process.returncode == 0 and "60 labelled images" in first
-    assert waited < 10  # one second on an idle machine; TensorFlow takes longer than this
+    assert worked < 3  # seconds; TensorFlow alone takes longer to load
     assert "51 images; 9 are set aside" in rest and "beginning with" in rest and "until" in rest
     *_, result, shown, then = rest.splitlines()
     share = re.search(r"reads (\S+)% \(± \S+\) of 9 held-out images", result)

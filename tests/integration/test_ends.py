@@ -14,6 +14,7 @@ import pytest
 
 import captcha_helpers
 from captcha_helpers import image_files, write_samples
+from tests.patience import end_of
 
 pytestmark = [
     pytest.mark.slow,
@@ -70,7 +71,7 @@ def test_an_export_that_is_stopped_leaves_the_old_one(
         assert process.poll() is None
         time.sleep(0.005)
     process.send_signal(getattr(signal, end))
-    said = process.communicate(timeout=300)
+    said = end_of(process)
     assert said == ("", f"Error: stopped by {name}; what was being written is as it was before\n")
     assert process.returncode == code
     assert names(tmp_path) == ["out"] and (out / "metadata.json").read_text() == "old"
@@ -112,7 +113,7 @@ def test_a_reading_that_is_stopped_leaves_the_old_table(
     time.sleep(1)
     assert process.poll() is None, "it ended before it could be stopped"
     process.send_signal(getattr(signal, end))
-    said = process.communicate(timeout=300)
+    said = end_of(process)
     assert said == ("", f"Error: stopped by {name}; what was being written is as it was before\n")
     assert process.returncode == code
     assert names(tmp_path) == ["a.csv"] and target.read_text() == "old"
@@ -129,5 +130,5 @@ def test_what_nohup_has_ignored_stays_ignored(tmp_path: Path):
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(signal.SIGHUP)
-    process.communicate(timeout=300)
+    end_of(process)
     assert process.returncode == 0 and len(list(tmp_path.glob("out/*.png"))) == 300

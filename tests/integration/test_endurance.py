@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 
 from captcha_helpers import export, load, write_dataset
+from tests.patience import end_of
 from tests.servers import picture, serving
 
 pytestmark = [
@@ -51,7 +52,7 @@ def run_and_end(
     end = dice.choice(ENDS)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, end)
-    _, said = process.communicate(timeout=300)
+    _, said = end_of(process)
     if end != signal.SIGKILL and "Traceback" not in said:  # not while Python itself begins
         assert said.count("\n") <= 1, said
     return process.returncode, end

@@ -19,6 +19,7 @@ import pytest
 
 import captcha_helpers
 from captcha_helpers import image_files, load_image, read_spec, write_samples
+from tests.patience import end_of
 
 resource = pytest.importorskip("resource", reason="Windows has no such limits")
 
@@ -125,7 +126,7 @@ def check_that_the_old_stays(
     for verb in verbs:
         arguments, target = written[verb]
         process = start(verb, *arguments, *(["--overwrite"] * (verb != "label")), **how)
-        said = process.communicate(timeout=300)
+        said = end_of(process)
         assert said == ("", f"Error: {str(target)!r} cannot be written: {why}\n")
         assert process.returncode == 1 and contents(seen) == before
 
@@ -166,7 +167,7 @@ def test_a_limit_on_the_size_of_files_is_told_as_a_full_disk_is(
     verbs += ["label", "train"]
     check_that_the_old_stays(images, tmp_path, tmp_path, why, verbs, preexec_fn=limit)
     process = start("generate", "stars", "--count", 4, "--out", tmp_path / "new", preexec_fn=limit)
-    _, said = process.communicate(timeout=60)
+    _, said = end_of(process)
     assert said.startswith("Error: ") and said.endswith(f"' cannot be written: {why}\n")
     assert said.count("\n") == 1 and process.returncode == 1
     assert not list(tmp_path.rglob("*.part*"))
@@ -176,12 +177,12 @@ def test_generate_goes_on_when_there_is_room_again(disk: Disk):
     arguments = ("generate", "stars", "--count", 40, "--out", disk.place / "out")
     disk.fill()
     process = start(*arguments, enter=disk.enter)
-    _, said = process.communicate(timeout=60)
+    _, said = end_of(process)
     assert process.returncode == 1 and said.count("\n") == 1
     assert said.startswith("Error: ") and said.endswith(f" cannot be written: {FULL}\n")
     (disk.seen / "fill").unlink()
     process = start(*arguments, enter=disk.enter)
-    process.communicate(timeout=60)
+    end_of(process)
     assert process.returncode == 0 and len(list((disk.seen / "out").glob("*.png"))) == 40
     assert not list(disk.seen.rglob(".*"))
 
@@ -195,7 +196,7 @@ def test_what_is_drawn_stays_on_a_disk_that_turns_read_only(disk: Disk):
         time.sleep(0.01)
     while not disk.make_read_only():  # not while a file is open
         assert process.poll() is None
-    _, said = process.communicate(timeout=60)
+    _, said = end_of(process)
     assert process.returncode == 1 and said.count("\n") == 1
     assert said.startswith("Error: ") and said.endswith(f" cannot be written: {READ_ONLY}\n")
     for path in disk.seen.glob("out/*.png"):
@@ -215,7 +216,7 @@ def test_full_places_for_temporary_files_and_for_the_cache_cost_nothing(
         "export": ["pretrained", "--to", "keras"],
     }[verb]
     process = start(verb, *arguments, "--out", out, enter=disk.enter, more=full)
-    said, wrong = process.communicate(timeout=300)
+    said, wrong = end_of(process)
     assert process.returncode == 0 and f"\n{out}" in said and "Error" not in wrong
     read_spec(out if verb == "train" else out / "model.keras")
     assert [path.name for path in disk.seen.iterdir() if path.is_file()] == ["fill"]

@@ -16,6 +16,7 @@ from captcha_helpers import evaluate, load
 from captcha_helpers.data.label_book import LabelBook
 from captcha_helpers.drawing.samples import write_samples
 from captcha_helpers.reading.evaluation import Evaluation
+from tests.patience import end_of, until
 
 pytestmark = pytest.mark.slow
 
@@ -44,11 +45,8 @@ class Labelling:
         browser.get(url)
         self.wait(self.name)
 
-    def wait(self, condition: Callable[[], object], seconds: float = 30) -> None:
-        from selenium.webdriver.support.ui import WebDriverWait
-
-        said = lambda: self.text("message") + self.text("training")  # noqa: E731
-        WebDriverWait(self.browser, seconds).until(lambda _: condition(), said())
+    def wait(self, condition: Callable[[], object]) -> None:
+        until(condition, lambda: (self.text("message"), self.text("training")), pause=0.2)
 
     def text(self, name: str) -> str:
         return self.browser.find_element("id", name).text
@@ -101,18 +99,19 @@ def test_from_a_folder_without_labels_to_a_reader(browser: Any, tmp_path: Path):
         assert "12 of 300 labelled" in page.text("count")
         while len(LabelBook(folder / "labels.csv").labels) < 44:  # a training begins with 20
             page.label(truth[page.name()])
-        page.wait(lambda: "a reader of 20 labels" in page.text("training"), 300)
-        for name, until in (("survey", "accept-all"), ("accept-all", "done"), ("save", "done")):
+        page.wait(lambda: "a reader of 20 labels" in page.text("training"))
+        for name, shown in (("survey", "accept-all"), ("accept-all", "done"), ("save", "done")):
             browser.execute_script(f"document.getElementById({name!r}).focus()")
             page.press(" ")
-            element = browser.find_element("id", until)
-            page.wait(lambda element=element: element.is_displayed() and element.text, 60)
-            page.wait(lambda name=name: name != "save" or "is written" in page.text("done"), 60)
+            element = browser.find_element("id", shown)
+            page.wait(lambda element=element: element.is_displayed() and element.text)
+            page.wait(lambda name=name: name != "save" or "is written" in page.text("done"))
         page.process.send_signal(signal.SIGINT)
-        assert page.process.wait(30) == 0
+        end_of(page.process)
+        assert page.process.returncode == 0
     finally:
         page.process.kill()
-        page.process.communicate()
+        page.process.wait()
     labels = LabelBook(folder / "labels.csv").labels
     assert sum(truth[name] == text for name, text in labels.items()) >= 0.97 * len(labels) > 200
     write_samples(tmp_path / "others", 100, seed=12, styles=["slanted"])

@@ -51,6 +51,7 @@ from captcha_helpers.exporting.page import (
 from captcha_helpers.learning.starts import start_file
 from captcha_helpers.reading.recognizer import from_keras
 from captcha_helpers.reading.runtimes import load_keras
+from tests.patience import end_of
 from tests.servers import picture, read_greys, serving
 
 pytestmark = pytest.mark.slow
@@ -283,7 +284,7 @@ def test_the_verb_shows_the_page_and_nothing_else(tmp_path: Path):
             for name in ("samples/", "../secret", "%2e%2e/%2e%2e/secret", "nowhere"):
                 assert client.get(name).status_code == 404
         process.send_signal(signal.SIGINT)
-        assert process.communicate(timeout=120) == ("", "") and process.returncode == 0
+        assert end_of(process) == ("", "") and process.returncode == 0
     finally:
         process.kill()
         process.wait()

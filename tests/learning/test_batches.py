@@ -131,6 +131,7 @@ def test_bad_counts(option):
         generated_batches(**{option: 0})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [array_batches, generated_batches])
 def test_fit_sees_the_same_stream_on_any_number_of_workers(make):
     def seen(**options) -> list[list[int]]:

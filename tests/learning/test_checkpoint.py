@@ -70,6 +70,7 @@ def test_other_settings_are_named(tmp_path: Path):
         load_checkpoint(path, other)
 
 
+@pytest.mark.slow
 def test_no_file_and_a_file_of_another_version(tmp_path: Path):
     path = tmp_path / "m.resume.keras"
     with pytest.raises(FileNotFoundError, match="nothing to resume"):

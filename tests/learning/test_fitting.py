@@ -61,6 +61,7 @@ def test_what_no_training_could_use_is_refused(options: dict, said: str):
         compile_model(tiny(), **options)
 
 
+@pytest.mark.slow
 def test_readings_do_not_depend_on_the_size_of_the_batch():
     model, images = tiny(), np.random.default_rng(3).integers(0, 256, (7, 16, 32, 1), np.uint8)
     alone = predict_labels(model, images, DIGITS, head="per_position", batch_size=1)

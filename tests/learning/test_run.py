@@ -60,7 +60,7 @@ def test_what_costs_more_gets_fewer_steps_and_the_time_is_kept(pause: float):
     done.model.train_on_batch = slow
     begun = time.perf_counter()
     start(Plan("nothing", 1.0, 6.0, None, 0, 1e-3), done).go(begun)
-    assert 5.5 < time.perf_counter() - begun < 25
+    assert 5.5 < time.perf_counter() - begun < 60
     assert done.state.step > 5 if not pause else 1 < done.state.step < 60
     assert done.model.optimizer.learning_rate.numpy() < 2e-4  # it has come down in time
 

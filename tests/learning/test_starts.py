@@ -49,6 +49,7 @@ def test_a_reader_with_new_characters_says_of_the_known_ones_what_it_said(
     check_model(after, Charset("xdya"), 4, head)
 
 
+@pytest.mark.slow
 def test_as_many_classes_as_features_are_not_mistaken_for_characters(tmp_path: Path):
     """With 127 characters the last layer has as many units as the layers before it."""
     charset = "".join(chr(0x4E00 + i) for i in range(127))
@@ -89,6 +90,7 @@ def test_a_network_of_ones_own_is_made_anew_if_it_ends_in_a_dense_layer(tmp_path
         from_file(tmp_path / "conv.keras").build(Charset("ab"), 4, 0.0)
 
 
+@pytest.mark.slow
 def test_what_a_reader_was_not_built_by_is_refused(tmp_path: Path):
     saved(cnn_ctc, tmp_path / "old.keras", "abcd")
     for other in (crnn_ctc, fixed_length_cnn):

@@ -27,6 +27,7 @@ def test_an_honest_reader_is_left_as_it_is():
     assert fit_temperature(*honest_reader(0)) == pytest.approx(1, abs=0.06)
 
 
+@pytest.mark.slow
 def test_with_a_known_length_the_claim_is_about_strings_of_that_length():
     rng = np.random.default_rng(4)
     logits, length = rng.normal(0, 2, (3000, 5, 4)), (2, 2)

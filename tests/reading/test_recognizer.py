@@ -72,6 +72,7 @@ def test_plain_keras_loads_the_file_too(spec: ModelSpec, model_file: Path):
     assert read_spec(model_file) == spec
 
 
+@pytest.mark.slow
 def test_a_folder_is_read_in_the_order_of_its_names(model_file: Path, stars: Path):
     reader = load(model_file)
     files = image_files(stars)
@@ -88,6 +89,7 @@ def test_the_shipped_start_has_a_name(stars: Path):
         load("unheard_of")
 
 
+@pytest.mark.slow
 def test_one_by_one_and_together_read_the_same(model_file: Path, stars: Path):
     reader, files = load(model_file), sorted(stars.iterdir())[:10]
     together = list(reader.read_many(files, batch_size=4))
@@ -155,6 +157,7 @@ def test_a_specification_of_another_model_is_refused(spec: ModelSpec, tmp_path: 
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_evaluation_and_its_report(model_file: Path, stars: Path, tmp_path: Path):
     result = evaluate(load(model_file), stars)
     keys = {"n", "exact_match", "exact_match_ci95", "exact_match_ignore_case", "cer", "seconds"}
@@ -167,6 +170,7 @@ def test_evaluation_and_its_report(model_file: Path, stars: Path, tmp_path: Path
     assert page.count("<img") == len(result.errors()) <= 40
 
 
+@pytest.mark.slow
 def test_the_start_takes_new_characters_and_keeps_what_it_knows():
     """'é' is new to it; the classes it knows must not move because of that."""
     with_new = pretrained_start(Charset("7éx"), length=4, start="pretrained")

@@ -54,6 +54,7 @@ def test_a_file_of_another_keras_names_both_versions(spec: ModelSpec, tmp_path: 
             opener(path)
 
 
+@pytest.mark.slow
 def test_weights_are_half_as_large_and_read_the_same(spec: ModelSpec, tmp_path: Path):
     model = cnn_ctc(Charset(spec.charset), length=spec.length[1], height=48, width=160)
     save_weights(model, spec, tmp_path / "a.npz")

@@ -38,6 +38,7 @@ def read(text: str, *sure: float) -> Reading:
     return Reading(text, min(sure), tuple(map(Character, text, sure)))
 
 
+@pytest.mark.slow
 def test_three_of_four_are_doubtful_and_every_fourth_is_drawn_at_random(folder: Path):
     # Only pixel (0, 0) tells the images apart: they have the model's size and are not scaled.
     doubtful = set(range(5, 11))

@@ -94,6 +94,7 @@ def test_unknown_name():
         captcha_helpers.greedy  # noqa: B018
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("package", "name"),
     [

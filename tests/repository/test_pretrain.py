@@ -68,6 +68,7 @@ def test_augmentation_moves_pixels_the_way_round_they_were():
     assert (between > 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("workers", "chunk"), [(0, 6), (1, 4), (2, 2)])
 def test_an_image_depends_on_its_number_alone(workers: int, chunk: int):
     with Drawings(7, workers=workers, chunk=chunk, function=in_any_look) as drawings:

@@ -194,6 +194,7 @@ def test_find_notebooks(tmp_path: Path):
             find_notebooks([missing], tmp_path)
 
 
+@pytest.mark.slow
 def test_execute_in_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     path = tmp_path / "01_a.ipynb"
     # The second line writes as C++ code does, to the file descriptor.
@@ -209,6 +210,7 @@ def test_execute_in_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert [p.name for p in tmp_path.iterdir()] == ["01_a.ipynb"]
 
 
+@pytest.mark.slow
 def test_execute_into_another_folder(tmp_path: Path):
     path = tmp_path / "notebooks" / "01_a.ipynb"
     path.parent.mkdir()
@@ -220,6 +222,7 @@ def test_execute_into_another_folder(tmp_path: Path):
     assert cell.outputs[0].text == f"{path.parent}\n"
 
 
+@pytest.mark.slow
 def test_failing_notebook_stays_as_it_was(tmp_path: Path):
     path = tmp_path / "01_a.ipynb"
     write_notebook(path, "x = 1", "x / 0")

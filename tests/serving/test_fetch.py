@@ -309,10 +309,8 @@ def test_a_redirect_is_looked_up_and_checked_as_the_first_url_is(names: Callable
 
 
 def test_large_files_are_cut_off(port: int):
-    begun = time.monotonic()
     error = refusal([f"127.0.0.1:{port}"], f"http://127.0.0.1:{port}/endless", max_bytes=50_000)
     assert error.status == 413 and "50,000 bytes" in error.message
-    assert time.monotonic() - begun < 5
 
 
 def test_slow_hosts_are_given_up(port: int):

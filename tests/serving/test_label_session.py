@@ -210,16 +210,17 @@ def test_a_damaged_note_of_an_earlier_session_is_named(open_session, folder: Pat
         open_session()
 
 
+@pytest.mark.slow
 def test_twenty_thousand_images_are_no_reason_to_wait(tmp_path: Path):
     first = tmp_path / "0.png"
     first.write_bytes(picture("1234"))
     for number in range(1, 20_000):
         os.link(first, tmp_path / f"{number}.png")
-    begun = time.monotonic()
+    begun = time.process_time()
     session = LabelSession(tmp_path, model=Recognizer(read_greys, SPEC), trainings=False)
     try:
         assert session.next() is not None
-        assert time.monotonic() - begun < 5
+        assert time.process_time() - begun < 5
     finally:
         session.close()
 

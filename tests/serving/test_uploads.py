@@ -98,9 +98,9 @@ def test_bodies_share_one_limit_and_give_their_memory_back(monkeypatch: pytest.M
 def test_a_form_full_of_near_boundaries_is_refused_at_once():
     """Each costs the parser as much as a thousand other bytes."""
     body = form(b"\r\n--a-line-between\r" * 400_000)
-    begun = time.monotonic()
+    begun = time.process_time()
     assert refused(body, FORM, chunk=1_000_000, max_bytes=10_000_000).status_code == 400
-    assert time.monotonic() - begun < 3
+    assert time.process_time() - begun < 3
 
 
 def test_a_form_without_a_boundary_makes_no_noise(caplog: pytest.LogCaptureFixture):
