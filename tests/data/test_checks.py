@@ -90,6 +90,28 @@ def test_an_animation_with_an_empty_first_frame_is_named(folder: Path):
     assert "123_anim.gif (it is blank" in said and "choose another frame" in said
 
 
+def test_an_animation_is_named(folder: Path):
+    frames = [Image.linear_gradient("L").resize((60, 20)).rotate(turn) for turn in (0, 180)]
+    frames[0].save(folder / "123_anim.gif", save_all=True, append_images=frames[1:])
+    said = str(check_folder(folder))
+    assert "1 image with several frames" in said and "123_anim.gif" in said
+
+
+def test_images_of_one_colour_are_named(folder: Path):
+    Image.new("RGB", (60, 20), "red").save(folder / "123_red.png")
+    noise = np.random.default_rng(0).integers(200, 205, (20, 60), np.uint8)  # as JPEG leaves it
+    Image.fromarray(noise).save(folder / "123_noise.png")
+    said = str(check_folder(folder))
+    assert "123_red.png (it is blank" in said
+    assert "1 image of one colour only, with nothing to read: 123_noise.png" in said
+
+
+def test_a_folder_of_which_nothing_can_be_read(tmp_path: Path):
+    (tmp_path / "123.png").write_text("no image")
+    said = str(check_folder(tmp_path))
+    assert said.startswith("no image that has a label and can be read\n- 1 image cannot be read")
+
+
 def test_white_letters_on_nothing_are_named(folder: Path):
     pixels = np.full((20, 60, 4), 255, np.uint8)
     pixels[..., 3] = np.random.default_rng(0).integers(0, 2, (20, 60)) * 255

@@ -86,7 +86,7 @@ def test_stops_on_time(folder: Path, monkeypatch: pytest.MonkeyPatch):
     reader = train(folder, minutes=0.3, progress=False)
     taken = time.perf_counter() - begun
     history = reader.spec.training["history"]
-    assert 16 < taken < 120  # a busy machine needs all of it to build the first step
+    assert 16 < taken < 300  # a busy machine needs most of it to build the first step
     assert history and history[-1]["seconds"] <= taken
 
 
