@@ -632,8 +632,11 @@ def test_train_says_what_it_does_from_the_first_second_to_the_next_command(
     assert not bar  # no bar in a pipe
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT to send")
-def test_ctrl_c_keeps_what_was_learned_and_names_resume(folder: Path, tmp_path: Path):
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal to send")
+@pytest.mark.parametrize(("end", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_keeps_what_was_learned_and_names_resume(
+    folder: Path, tmp_path: Path, end: str, code: int
+):
     model = tmp_path / "m.keras"
     arguments = ["train", folder, "--minutes", "30", "--out", model]
     command = [sys.executable, "-u", "-m", "captcha_helpers", *map(str, arguments)]
@@ -642,8 +645,8 @@ def test_ctrl_c_keeps_what_was_learned_and_names_resume(folder: Path, tmp_path: 
         while b"until" not in process.stdout.readline():
             pass
         time.sleep(1)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(getattr(signal, end))
         said, told = process.stdout.read().decode(), process.stderr.read().decode()
-    assert process.returncode == 130 and model.exists(), told
+    assert process.returncode == code and model.exists(), told
     assert "--resume (resume=True) continues" in told
     assert f"captcha-helpers train {folder} --out {model} --resume" in said

@@ -203,6 +203,21 @@ def test_what_is_drawn_stays_on_a_disk_that_turns_read_only(disk: Disk):
         load_image(path)
 
 
+def test_a_training_on_a_disk_that_turns_read_only_keeps_the_old_file(disk: Disk, images: Path):
+    make_old(disk.seen)
+    before, out = contents(disk.seen), disk.place / "old.keras"
+    arguments = (images, "--from-scratch", "--epochs", 1, "--out", out, "--overwrite")
+    process = start("train", *arguments, enter=disk.enter, more={"PYTHONUNBUFFERED": "1"})
+    while "until" not in process.stdout.readline():
+        assert process.poll() is None
+    while not disk.make_read_only():  # not while a file is open
+        assert process.poll() is None
+    _, said = end_of(process)
+    assert process.returncode == 1
+    assert said.splitlines()[-1] == f"Error: {str(out)!r} cannot be written: {READ_ONLY}"
+    assert contents(disk.seen) == before
+
+
 @pytest.mark.parametrize("verb", ["train", "export"])
 def test_full_places_for_temporary_files_and_for_the_cache_cost_nothing(
     disk: Disk, images: Path, tmp_path: Path, verb: str
