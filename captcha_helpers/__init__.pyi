@@ -116,6 +116,7 @@ from .reading.runtimes import open_model as open_model
 from .reading.safety import ModelFileError as ModelFileError
 from .reading.shipped import shipped_models as shipped_models
 from .reading.suggestions import suggest as suggest
+from .reading.suggestions import write_tasks as write_tasks
 from .results import load_results as load_results
 from .results import save_result as save_result
 from .serving.labelling import label as label
