@@ -87,6 +87,7 @@ from .learning import recipe as recipe
 from .learning.batches import ArrayBatches as ArrayBatches
 from .learning.batches import GeneratedBatches as GeneratedBatches
 from .learning.batches import augmented_batch as augmented_batch
+from .learning.cross_check import cross_check as cross_check
 from .learning.fitting import ExactMatch as ExactMatch
 from .learning.fitting import compile_model as compile_model
 from .learning.fitting import predict_labels as predict_labels

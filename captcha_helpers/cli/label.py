@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 import captcha_helpers
-from captcha_helpers.cli.loading import import_runtime
+from captcha_helpers.cli.loading import import_keras, import_runtime
 from captcha_helpers.cli.options import (
     ModelName,
     Verb,
@@ -120,6 +120,7 @@ def label(
     cls=Verb,
     epilog="captcha-helpers check my_images\n"
     "captcha-helpers check my_images --model my_reader.keras --limit 50\n"
+    "captcha-helpers check my_images --train --folds 4\n"
     "captcha-helpers check my_images --fix",
 )
 @click.argument("folder", type=path_type)
@@ -127,19 +128,52 @@ def label(
 @click.option(
     "--limit", default=20, show_default=True, type=click.IntRange(1), help="Labels to list."
 )
+@click.option(
+    "--train",
+    is_flag=True,
+    help="Ask no model, but readers that are trained on the other images of the folder.",
+)
+@click.option(
+    "--folds",
+    default=2,
+    show_default=True,
+    type=click.IntRange(2),
+    help="How many trainings --train does, each for its part of the labels.",
+)
+@click.option(
+    "--minutes", default=2.0, show_default=True, help="Time of each training that --train does."
+)
 @click.option("--fix", is_flag=True, help="Go through them on a page, and correct labels.csv.")
 @json_option
-def check(folder: Path, model: str, limit: int, fix: bool, as_json: bool) -> None:
+def check(
+    folder: Path,
+    model: str,
+    limit: int,
+    train: bool,
+    folds: int,
+    minutes: float,
+    fix: bool,
+    as_json: bool,
+) -> None:
     """List the labels in FOLDER that are probably wrong.
 
     Nothing is changed unless you say --fix. A label is doubted if MODEL finds its own reading
-    likelier; where MODEL is wrong, the label may be right. With --fix the page of the verb label
-    shows them one after the other, and what you type goes to labels.csv, into which labels that
-    stand in the file names are copied first.
+    likelier; where MODEL is wrong, the label may be right. For images that no model knows, --train
+    trains readers on a part of the folder each, which judge the labels of the rest. With --fix the
+    page of the verb label shows them one after the other, and what you type goes to labels.csv,
+    into which labels that stand in the file names are copied first.
     """
-    report = captcha_helpers.check_folder(folder, progress=False if as_json else None)
-    import_runtime(model)
-    found = captcha_helpers.find_label_errors(folder, model)
+    if train and model != "general":
+        raise click.UsageError("Give --train or --model, not both.")
+    progress = False if as_json else None
+    report = captcha_helpers.check_folder(folder, progress=progress)
+    if train:
+        import_keras()
+        found = captcha_helpers.cross_check(folder, folds=folds, minutes=minutes, progress=progress)
+    else:
+        import_runtime(model)
+        found = captcha_helpers.find_label_errors(folder, model)
+    judge = "readers of the other images read" if train else f"{model} reads"
     if as_json:
         rows = [
             one._asdict() | {"path": str(one.path), "reading": one.reading.text}
@@ -149,9 +183,9 @@ def check(folder: Path, model: str, limit: int, fix: bool, as_json: bool) -> Non
         return
     click.echo(str(report))
     if not found:
-        click.echo(f"Every label is what {model} reads.")
+        click.echo(f"Every label is what {judge}.")
         return
-    click.echo(f"{counted(len(found), 'label')} not as {model} reads; the most doubtful first:")
+    click.echo(f"{counted(len(found), 'label')} not as {judge}; the most doubtful first:")
     for one in found[:limit]:
         click.echo(
             f"{one.path.name:<24} label {one.label!r:<12} read {one.reading.text!r:<12} "
