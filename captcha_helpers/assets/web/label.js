@@ -137,7 +137,7 @@ function quality(state) {
 /** What is worth doing next: label more, or let the reader do the rest. */
 function outlook({ enough, more, would_read: share }) {
   if (enough) return "That is enough to let it read all the others, if such errors do no harm.";
-  if (more) return `About ${more} more labels would probably make it ${percent(share)}.`;
+  if (more) return `With ${more} more labels the next reader will probably read about ${percent(share)}.`;
   return "";
 }
 
