@@ -87,6 +87,7 @@ from .learning import recipe as recipe
 from .learning.batches import ArrayBatches as ArrayBatches
 from .learning.batches import GeneratedBatches as GeneratedBatches
 from .learning.batches import augmented_batch as augmented_batch
+from .learning.cross_check import cross_check as cross_check
 from .learning.fitting import ExactMatch as ExactMatch
 from .learning.fitting import compile_model as compile_model
 from .learning.fitting import predict_labels as predict_labels
@@ -116,6 +117,7 @@ from .reading.runtimes import open_model as open_model
 from .reading.safety import ModelFileError as ModelFileError
 from .reading.shipped import shipped_models as shipped_models
 from .reading.suggestions import suggest as suggest
+from .reading.suggestions import write_tasks as write_tasks
 from .results import load_results as load_results
 from .results import save_result as save_result
 from .serving.labelling import label as label

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 import captcha_helpers
-from captcha_helpers.cli.loading import import_runtime
+from captcha_helpers.cli.loading import import_keras, import_runtime
 from captcha_helpers.cli.options import (
     ModelName,
     Verb,
@@ -19,6 +19,7 @@ from captcha_helpers.cli.options import (
     path_type,
 )
 from captcha_helpers.data.label_book import LabelBook
+from captcha_helpers.data.label_studio import CONFIG
 from captcha_helpers.data.labels import LABELS_FILE, find_labels
 from captcha_helpers.data.names import counted
 
@@ -39,13 +40,20 @@ def model_option(why: str) -> Callable[[Callable[..., None]], Callable[..., None
     cls=Verb,
     epilog="captcha-helpers label my_images --out my_reader.keras\n"
     "captcha-helpers label my_images --charset digits --length 4\n"
-    "captcha-helpers label my_images --model my_reader.keras --labels labels.csv",
+    "captcha-helpers label my_images --model my_reader.keras --labels labels.csv\n"
+    "captcha-helpers label my_images --tasks tasks.json --number 500\n"
+    "captcha-helpers label my_images --labels-from exported.json",
 )
 @click.argument("folder", type=path_type)
 @click.option(
     "--out", type=path_type, help="Where the page saves the reader that it trains, .keras."
 )
 @click.option("--labels", type=path_type, help="CSV file of labels; default: FOLDER/labels.csv.")
+@click.option(
+    "--labels-from",
+    type=path_type,
+    help="Take the labels of this list first: CSV, JSON, or an export of Label Studio.",
+)
 @model_option("What guesses first.")
 @known_strings
 @click.option("--minutes", default=1.0, show_default=True, help="Time of each training.")
@@ -54,15 +62,26 @@ def model_option(why: str) -> Callable[[Callable[..., None]], Callable[..., None
     "--port", default=0, type=click.IntRange(0, 65535), help="Port; by default a free one."
 )
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
+@click.option(
+    "--tasks",
+    type=path_type,
+    help="Show no page; write tasks with guesses to this file, which Label Studio imports.",
+)
+@click.option(
+    "--number", default=200, show_default=True, type=click.IntRange(1), help="How many tasks."
+)
 def label(
     folder: Path,
     out: Path | None,
     labels: Path | None,
+    labels_from: Path | None,
     model: str,
     minutes: float,
     no_training: bool,
     port: int,
     no_browser: bool,
+    tasks: Path | None,
+    number: int,
     **known: Any,
 ) -> None:
     """Label the images in FOLDER on a page in the browser. Ctrl-C ends it.
@@ -72,12 +91,21 @@ def label(
     ... labels a reader is trained in the background, which guesses better. Only this machine
     reaches the page.
     """
+    import_runtime(model)
+    if tasks is not None:
+        found = find_labelled(folder, labels)
+        reader = captcha_helpers.load(model, **known)
+        written = captcha_helpers.write_tasks(folder, tasks, reader, number, labelled=found)
+        click.echo(f"{counted(written, 'task')} in {tasks}, for a project of Label Studio with")
+        click.echo(CONFIG)
+        click.echo(f"and with the local storage {folder.resolve()}; see docs/labelling.md")
+        return
     from captcha_helpers.serving import labelling
 
-    import_runtime(model)
     labelling.label(
         folder,
         labels=labels,
+        labels_from=labels_from,
         model=model,
         out=out,
         trainings=not no_training,
@@ -92,6 +120,7 @@ def label(
     cls=Verb,
     epilog="captcha-helpers check my_images\n"
     "captcha-helpers check my_images --model my_reader.keras --limit 50\n"
+    "captcha-helpers check my_images --train --folds 4\n"
     "captcha-helpers check my_images --fix",
 )
 @click.argument("folder", type=path_type)
@@ -99,19 +128,52 @@ def label(
 @click.option(
     "--limit", default=20, show_default=True, type=click.IntRange(1), help="Labels to list."
 )
+@click.option(
+    "--train",
+    is_flag=True,
+    help="Ask no model, but readers that are trained on the other images of the folder.",
+)
+@click.option(
+    "--folds",
+    default=2,
+    show_default=True,
+    type=click.IntRange(2),
+    help="How many trainings --train does, each for its part of the labels.",
+)
+@click.option(
+    "--minutes", default=2.0, show_default=True, help="Time of each training that --train does."
+)
 @click.option("--fix", is_flag=True, help="Go through them on a page, and correct labels.csv.")
 @json_option
-def check(folder: Path, model: str, limit: int, fix: bool, as_json: bool) -> None:
+def check(
+    folder: Path,
+    model: str,
+    limit: int,
+    train: bool,
+    folds: int,
+    minutes: float,
+    fix: bool,
+    as_json: bool,
+) -> None:
     """List the labels in FOLDER that are probably wrong.
 
     Nothing is changed unless you say --fix. A label is doubted if MODEL finds its own reading
-    likelier; where MODEL is wrong, the label may be right. With --fix the page of the verb label
-    shows them one after the other, and what you type goes to labels.csv, into which labels that
-    stand in the file names are copied first.
+    likelier; where MODEL is wrong, the label may be right. For images that no model knows, --train
+    trains readers on a part of the folder each, which judge the labels of the rest. With --fix the
+    page of the verb label shows them one after the other, and what you type goes to labels.csv,
+    into which labels that stand in the file names are copied first.
     """
-    report = captcha_helpers.check_folder(folder, progress=False if as_json else None)
-    import_runtime(model)
-    found = captcha_helpers.find_label_errors(folder, model)
+    if train and model != "general":
+        raise click.UsageError("Give --train or --model, not both.")
+    progress = False if as_json else None
+    report = captcha_helpers.check_folder(folder, progress=progress)
+    if train:
+        import_keras()
+        found = captcha_helpers.cross_check(folder, folds=folds, minutes=minutes, progress=progress)
+    else:
+        import_runtime(model)
+        found = captcha_helpers.find_label_errors(folder, model)
+    judge = "readers of the other images read" if train else f"{model} reads"
     if as_json:
         rows = [
             one._asdict() | {"path": str(one.path), "reading": one.reading.text}
@@ -121,9 +183,9 @@ def check(folder: Path, model: str, limit: int, fix: bool, as_json: bool) -> Non
         return
     click.echo(str(report))
     if not found:
-        click.echo(f"Every label is what {model} reads.")
+        click.echo(f"Every label is what {judge}.")
         return
-    click.echo(f"{counted(len(found), 'label')} not as {model} reads; the most doubtful first:")
+    click.echo(f"{counted(len(found), 'label')} not as {judge}; the most doubtful first:")
     for one in found[:limit]:
         click.echo(
             f"{one.path.name:<24} label {one.label!r:<12} read {one.reading.text!r:<12} "
@@ -136,6 +198,12 @@ def check(folder: Path, model: str, limit: int, fix: bool, as_json: bool) -> Non
         labelling.label(
             folder, model=model, trainings=False, only=[one.path.name for one in found[:limit]]
         )
+
+
+def find_labelled(folder: Path, labels: Path | None) -> list[str]:
+    """The names of the images that have a label in the file of labels."""
+    file = labels or folder / LABELS_FILE
+    return [*LabelBook(file, folder).labels] if file.exists() else []
 
 
 def copy_labels(folder: Path) -> None:

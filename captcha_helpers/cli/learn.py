@@ -75,7 +75,7 @@ def train(
     columns file and label. Ctrl-C keeps the best model so far, and --resume continues. What
     --auto-crop, --invert, --strong and --clahe do to the images is stored with the model, so that
     it is done before reading, too. --init continues from a model that was trained before: it learns
-    new labels, characters and lengths, and still reads what it could read.
+    new labels, characters and lengths. What else it shall go on reading must be in FOLDER, too.
     """
     if init is not None and from_scratch:
         raise click.UsageError("Give --init or --from-scratch, not both.")

@@ -17,6 +17,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "images",
         "label_book",
         "label_files",
+        "label_studio",
         "labels",
         "names",
         "processing",

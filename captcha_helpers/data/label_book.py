@@ -12,12 +12,27 @@ import os
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from captcha_helpers.core.files import check_writable, write_bytes
-from captcha_helpers.data.label_files import Table, decoded, find_table
+from captcha_helpers.data.label_files import Table, decoded, find_table, read_listing
 from captcha_helpers.data.labels import Places
 
 NEW = Table([(1, ["file", "label"])], (0, 1), True, ",")
+
+
+class Taken(NamedTuple):
+    """What became of the labels of another list.
+
+    Attributes:
+        new: Were written.
+        kept: Are of images that have another label, which was kept.
+        missing: Are of images that are not in the folder.
+    """
+
+    new: int
+    kept: int
+    missing: int
 
 
 class LabelBook:
@@ -140,3 +155,34 @@ class LabelBook:
         writer = csv.writer(text, delimiter=self._table.delimiter, lineterminator=self._line_end)
         writer.writerows(rows)
         return text.getvalue().encode(self._codec)
+
+
+def take_labels(book: LabelBook, folder: Path, listing: str | os.PathLike[str]) -> Taken:
+    """Write the labels of another list into a book, where an image has none yet.
+
+    Args:
+        book: The labels so far.
+        folder: The images.
+        listing: A file of labels as `read_listing` reads it, an export of Label Studio, say. Its
+            names may have folders of another machine in front.
+
+    Returns:
+        How many labels were written, and how many were not.
+
+    Raises:
+        OSError: If a file cannot be read or written.
+        ValueError: If `listing` lists no images with their labels.
+    """
+    places, labels, new = Places(folder), book.labels, dict[str, str]()
+    kept = missing = 0
+    for written, text in read_listing(listing).rows:
+        path = places.find(written)
+        if path.parent != folder or not path.is_file():
+            missing += 1
+        elif labels.get(path.name, text) != text:
+            kept += 1
+        elif path.name not in labels:
+            new[path.name] = text
+    if new:
+        book.write(new)
+    return Taken(len(new), kept, missing)

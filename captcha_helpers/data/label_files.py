@@ -1,5 +1,7 @@
 """Files that list images and their labels, as people have them: CSV, TSV, text and JSON.
 
+What Label Studio exports is read by `label_studio`.
+
 One file to its rows; which files there are, and where the images are, is for `folders`.
 """
 
@@ -15,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from captcha_helpers.data.label_studio import exported_labels, is_export
 from captcha_helpers.data.names import IMAGE_SUFFIXES
 
 SUFFIXES = frozenset({".csv", ".tsv", ".txt", ".json", ".jsonl"})
@@ -53,7 +56,7 @@ def read_listing(path: str | os.PathLike[str]) -> Listing:
 
     Tables are separated by commas, semicolons, tabs or vertical bars, in UTF-8 or UTF-16, with or
     without a header; text files may have a name and a label on each line; JSON is an object from
-    names to labels, or a list of objects.
+    names to labels, or a list of objects. Exports of Label Studio are understood, too.
 
     Args:
         path: The file, which ends in .csv, .tsv, .txt, .json or .jsonl.
@@ -75,13 +78,12 @@ def read_listing(path: str | os.PathLike[str]) -> Listing:
     path = Path(path)
     text, codec = decoded(path)
     encoding = "UTF-16" if codec.startswith("utf-16") else ""
-    if path.suffix.lower() in (".json", ".jsonl"):
-        header, rows = _from_json(text, path)
-        places = _places(header, [cells for _, cells in rows])
-        if places is None:
-            raise ValueError(f"{path} {_no_columns(header)}")
-        said = "" if header == ["file", "label"] else _columns_said(header, places)
-        return Listing(_checked(path, rows, places), _joined(encoding, said))
+    is_json = path.suffix.lower() in (".json", ".jsonl")
+    content = _json(text, path) if is_json else _records_of(text, path)
+    if is_export(content):
+        return _from_label_studio(content, path)
+    if is_json:
+        return _from_json(content, path, encoding)
     table = find_table(text, path)
     if table is not None:
         body = table.rows[1:] if table.header else table.rows
@@ -183,22 +185,44 @@ def _table(text: str, delimiter: str, path: Path) -> Iterator[Row]:
         raise ValueError(f"{path} is not a CSV file ({error})") from None
 
 
-def _from_json(text: str, path: Path) -> tuple[list[str], list[Row]]:
-    """The keys and the values of JSON, as a table."""
+def _json(text: str, path: Path) -> Any:
     try:
         if path.suffix.lower() == ".jsonl":
-            content: Any = [json.loads(line) for line in text.splitlines() if line.strip()]
-        else:
-            content = json.loads(text)
+            return [json.loads(line) for line in text.splitlines() if line.strip()]
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON ({error})") from None
+
+
+def _records_of(text: str, path: Path) -> list[dict[str, str]]:
+    """The lines of a table as Label Studio writes it: with commas or tabs, and a header."""
+    first = text.partition("\n")[0]
+    if "annotation_id" not in first:
+        return []
+    rows = [cells for _, cells in _table(text, "\t" if "\t" in first else ",", path)]
+    return [dict(zip(rows[0], cells, strict=False)) for cells in rows[1:]]
+
+
+def _from_label_studio(content: Any, path: Path) -> Listing:
+    try:
+        return Listing(exported_labels(content, LABEL_COLUMNS), "exported by Label Studio")
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _from_json(content: Any, path: Path, encoding: str) -> Listing:
+    """Take the keys and the values of JSON for a table."""
     if isinstance(content, dict) and len(content) == 1:
         (only,) = content.values()
         content = only if isinstance(only, list) else content
     records = list(_records(content))
     header = list(dict.fromkeys(key for record in records for key in record))
     rows = [[_as_text(record.get(key)) for key in header] for record in records]
-    return header, list(enumerate(rows, start=1))
+    places = _places(header, rows)
+    if places is None:
+        raise ValueError(f"{path} {_no_columns(header)}")
+    said = "" if header == ["file", "label"] else _columns_said(header, places)
+    return Listing(_checked(path, enumerate(rows, start=1), places), _joined(encoding, said))
 
 
 def _records(content: Any) -> Iterator[Mapping[str, Any]]:

@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     submodules=[
         "batches",
         "checkpoint",
+        "cross_check",
         "fitting",
         "messages",
         "plan",

@@ -27,8 +27,9 @@ import sys
 import time
 import warnings
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
+from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,10 @@ from captcha_helpers.reading.report import write_report
 
 __all__ = ["TrainingSettings", "learning_rate", "train"]
 
+EARLIER = (  # what a reader's record keeps of the trainings before
+    *("command", "date", "images", "validation_images"),
+    *("validation_exact_match", "validation_exact_match_ci95"),
+)
 LONG = 20  # characters; images have to be wider than usual for labels that are longer
 
 
@@ -122,7 +127,8 @@ def train(
         report: Where to write an HTML page with the curves of the training and with what the reader
             then does with the held-out images. By default it is not written.
         init: Go on from this reader, a ``.keras`` file: with more labels, with new characters,
-            with other lengths. It goes on reading what it has read.
+            with other lengths. It goes on reading what looks like these images, or is among them;
+            another look alone would make it forget the former one, which a warning says.
         build: Train this network: ``build(charset, length=4)`` gives a Keras model with one image
             input and logits at the end, as those of `captcha_helpers.core.models` do. It begins
             with nothing, or with the weights of `init`.
@@ -141,8 +147,9 @@ def train(
         The reader, with the last weights that read the validation part as well as any, but for
         chance: within the 95 % interval of the best; then a quarter of the way back to the first
         weights, unless it reads worse there by more than one standard error. ``spec.training`` of
-        it says how it was made, and ``spec.training["history"]`` how it came about. Ctrl-C ends
-        the training early and gives the reader so far.
+        it says how it was made, ``spec.training["history"]`` how it came about, and
+        ``spec.training["earlier"]`` which trainings went before that of `init`. Ctrl-C ends the
+        training early and gives the reader so far.
 
     Raises:
         FileExistsError: If ``out`` or ``report`` exists and neither ``overwrite`` nor ``resume`` is
@@ -179,6 +186,7 @@ def train(
         _say("trying which weights to begin with ..." if len(starts) > 1 else "", progress)
         job, start = _decide(order, starts, data, settings or TrainingSettings(), processing, init)
         done = _first_state(start, job)
+        _warn_of_forgetting(start, job)
     training, validation = job.split.parts(data[start.shape])
     used = time.perf_counter() - begun + done.state.seconds
     _say(plan_text(job, len(training), len(validation), used), progress)
@@ -192,8 +200,10 @@ def train(
     facts = {
         "command": _command(images, order, pretrained=pretrained, init=name, build=network),
         "on_error": on_error,
+        "date": f"{datetime.now(timezone.utc):%Y-%m-%d}",
         "complete": complete,
         "from_start": from_start,
+        "earlier": [] if init is None or start.weights is None else _earlier(start.weights.spec),
         **_record(job, material, done),
     }
     facts["warnings"] = reasons(data[start.shape], job.spec, facts)
@@ -439,6 +449,27 @@ def _learned_by(init: str | os.PathLike[str] | None) -> frozenset[str]:
         if SPLIT_MEMBER not in archive.namelist():
             return frozenset()
         return Split.from_json(archive.read(SPLIT_MEMBER).decode()).learned
+
+
+def _warn_of_forgetting(start: Start, job: Job) -> None:
+    """Say before the work that a reader will forget, if it shall learn strange images alone."""
+    earlier, here = job.split.earlier, job.split.training
+    strange = job.plan.error >= start.familiar
+    if earlier and strange and not any(name + label in earlier for name, label in here.items()):
+        warnings.warn(
+            f"{start.name} reads {1 - job.plan.error:.0%} of the characters of these images, and "
+            "none of the images that it has learned from is among them: it will forget those. To "
+            "keep both, put them into one folder",
+            stacklevel=3,
+        )
+
+
+def _earlier(spec: ModelSpec) -> list[Mapping[str, Any]]:
+    """The trainings of the reader to begin with, the first one first, in a few words each."""
+    facts = spec.training
+    before = facts.get("earlier")
+    last = {name: facts[name] for name in EARLIER if name in facts}
+    return [*(before if isinstance(before, list) else []), *([last] if last else [])]
 
 
 def _check_same_images(split: Split, data: LabeledImages) -> None:

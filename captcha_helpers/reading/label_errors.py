@@ -78,9 +78,27 @@ def find_label_errors(
         reader = load(DEFAULT_MODEL, charset=charset, length=(min(lengths), max(lengths)))
     elif not isinstance(reader, Recognizer):
         reader = load(reader)
+    return most_doubtful_first(doubtful_labels(pairs, reader))
+
+
+def doubtful_labels(pairs: Sequence[tuple[Path, str]], reader: Recognizer) -> list[DoubtfulLabel]:
+    """List the labels that a reader doubts, in their order.
+
+    Args:
+        pairs: Images and their labels.
+        reader: One that has not learned from them.
+
+    Returns:
+        The images whose label is not what it reads. Those that cannot be read are left out.
+    """
     found = []
     for first in range(0, len(pairs), _BATCH):
         found += _doubtful(pairs[first : first + _BATCH], reader)
+    return found
+
+
+def most_doubtful_first(found: Sequence[DoubtfulLabel]) -> list[DoubtfulLabel]:
+    """Sort them by how unlikely the label is; of equally unlikely ones by how sure the reading."""
     return sorted(found, key=lambda one: (one.probability, -one.reading.confidence))
 
 

@@ -8,14 +8,18 @@ at random, and only on that can one measure.
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
+from captcha_helpers.core.files import check_writable, refuse_existing, write_bytes
 from captcha_helpers.data.images import ImageError
+from captcha_helpers.data.label_studio import make_task
 from captcha_helpers.data.labels import image_files
 from captcha_helpers.reading.decoder import Reading
 from captcha_helpers.reading.recognizer import Recognizer, load
@@ -61,6 +65,56 @@ def suggest(
         >>> len(suggest(images, reader, 5))
         5
     """
+    return [path for path, _ in _suggested(folder, reader, n, labelled, seed)]
+
+
+def write_tasks(
+    folder: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    reader: Recognizer | str | os.PathLike[str] = "general",
+    n: int = 200,
+    *,
+    labelled: Sequence[str] = (),
+    seed: int = 0,
+) -> int:
+    """Write tasks for Label Studio: what `suggest` chooses, with what the reader reads.
+
+    Args:
+        folder: The images. Label Studio must serve files from the folder around it.
+        out: The file, JSON.
+        reader: As for `suggest`.
+        n: As for `suggest`.
+        labelled: As for `suggest`.
+        seed: As for `suggest`.
+
+    Returns:
+        How many tasks there are.
+
+    Raises:
+        FileExistsError: If `out` exists.
+        NotADirectoryError: If there is no such folder.
+        OSError: If `out` cannot be written.
+        ValueError: If `n` is not positive.
+    """
+    refuse_existing(out)
+    check_writable(out)
+    name = Path(folder).resolve().name
+    tasks = [
+        make_task(name, path.name, reading.text, reading.confidence)
+        for path, reading in _suggested(folder, reader, n, labelled, seed)
+    ]
+    write_bytes(out, json.dumps(tasks, indent=1, ensure_ascii=False).encode())
+    return len(tasks)
+
+
+def _suggested(
+    folder: str | os.PathLike[str],
+    reader: Recognizer | str | os.PathLike[str],
+    n: int,
+    labelled: Sequence[str],
+    seed: int,
+) -> list[tuple[Path, Reading]]:
+    """What is worth labelling next, and what the reader reads there."""
     if n < 1:
         raise ValueError(f"n is {n}; ask for one image at least")
     if not isinstance(reader, Recognizer):
@@ -69,7 +123,7 @@ def suggest(
     paths = [path for path in image_files(folder) if path.name not in known]
     some = [paths[place] for place in rng.permutation(len(paths))[:MOST_READ].tolist()]
     found = []
-    for path in some:
+    for path in tqdm(some, desc="reading", unit="image", disable=None, delay=1.0):
         try:
             found.append((path, reader.read(path, strict=False)))
         except ImageError:
@@ -79,7 +133,7 @@ def suggest(
     for turn in range(min(n, len(found))):
         places = range(len(found)) if is_random(turn) else doubtful
         chosen.append(next(place for place in places if place not in chosen))
-    return [found[place][0] for place in chosen]
+    return [found[place] for place in chosen]
 
 
 def is_random(turn: int) -> bool:

@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     submodules=[
         "app",
         "fetch",
+        "forecast",
         "label_session",
         "labelling",
         "queue",

@@ -2,7 +2,8 @@
 
 Nothing of HTTP is here: `labelling` shows it as a page. A training runs in a process of its own, at
 low priority. An image of the random share is a test of the reader that guessed it: the guess was
-made before the label was typed, by a reader that had not learned it. A new reader takes over when
+made before the label was typed, by a reader that had not learned it. Those that were trained here
+before read it too, and so show what labels bring. A new reader takes over when
 it does as well on those that were typed since its training began: with few labels it may be worse
 than the one before, which knows characters that no label has had yet.
 """
@@ -17,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -33,11 +34,13 @@ from captcha_helpers.reading.decoder import Reading
 from captcha_helpers.reading.mask import Mask, one_case
 from captcha_helpers.reading.recognizer import Recognizer, load
 from captcha_helpers.reading.suggestions import MOST_READ, is_random, most_doubtful
+from captcha_helpers.serving.forecast import FEWEST_TESTED, Measured, forecast
 
 FIRST_TRAINING = 20  # labels; the next ones come at 50, 100, 200, 400 ...
 MINUTES = 1.0  # of a training
 FEWEST_TESTS = 5  # images of the random share on which a new reader is compared
 CONFIDENT = 0.9  # a reading that may be accepted without being looked at
+ENOUGH = 0.95  # of the images; a reader that surely reads so many may read the others
 KNOWN_AFTER = 20  # labels, from which on a character that none of them has is asked about
 _AHEAD = 8  # doubtful images that are chosen together, so that they differ
 _LOW = 0x4000 if os.name == "nt" else 0  # BELOW_NORMAL_PRIORITY_CLASS
@@ -62,8 +65,8 @@ class Notes:
 
     Attributes:
         unreadable: Images that nobody can read.
-        tests: For each image of the random share: how many labels its reader had learned from,
-            what it guessed, and what was typed.
+        tests: For each image of the random share and each reader that had not learned from it: how
+            many labels the reader had learned from, what it read, and what was typed.
     """
 
     unreadable: list[str] = field(default_factory=list)
@@ -104,6 +107,9 @@ class Progress:
         right: How many of those it guessed as they were typed.
         low: Lower end of the 95 % interval of their share, 0–1.
         high: Upper end.
+        enough: Whether the share is surely `ENOUGH`.
+        more: How many more labels the next reader would need; 0 if nothing can be said of it.
+        would_read: What share that reader would read, 0–1.
         surveyed: Images without a label that were read with the current reader.
         confident: Of these, those read with a confidence of `CONFIDENT` or more.
         expected_errors: How many of the confident readings are wrong, by the reader's own account.
@@ -120,6 +126,9 @@ class Progress:
     right: int
     low: float
     high: float
+    enough: bool
+    more: int
+    would_read: float
     surveyed: int
     confident: int
     expected_errors: float
@@ -197,6 +206,7 @@ class LabelSession:
         self._process: subprocess.Popen[bytes] | None = None
         self._training_on, self._tried, self._failed, self._closed = 0, 0, "", False
         self._ready: _Trained | None = None
+        self._readers: list[_Trained] = []  # all that were trained here
         self._recent: list[tuple[str, str, str]] = []  # tests since its training began, with names
         self._work = Path(tempfile.mkdtemp(prefix="captcha_labels_"))
         self._model: Path | None = None  # the file of a reader that was trained here
@@ -366,26 +376,54 @@ class LabelSession:
         """How far it is, and how well the current reader guesses."""
         with self._lock:
             labels = self.book.labels
-            tests = [test for test in self._notes.tests if test[0] == self._learned_from]
-            right = sum(self._same(guess, typed) for _, guess, typed in tests)
-            low, high = wilson_interval(right, len(tests)) if tests else (0.0, 1.0)
-            confident = self._confident()
+            measured = self._measured()
+            own = measured.get(self._learned_from, Measured(self._learned_from, 0, 0))
+            low, high = wilson_interval(own.right, own.tested) if own.tested else (0.0, 1.0)
+            confident, labelled = self._confident(), len(labels.keys() & self._known)
+            more, would_read = self._forecast(measured.values(), own, labelled)
             return Progress(
                 images=len(self.names),
-                labelled=len(labels.keys() & self._known),
+                labelled=labelled,
                 unreadable=len(self._notes.unreadable),
                 learned_from=self._learned_from,
                 training_on=self._training_on,
                 ready=self._ready.labels if self._ready else 0,
                 training_failed=self._failed,
-                tested=len(tests),
-                right=right,
+                tested=own.tested,
+                right=own.right,
                 low=low,
                 high=high,
+                enough=low >= ENOUGH,
+                more=more,
+                would_read=would_read,
                 surveyed=sum(name not in labels for name in self._guesses),
                 confident=len(confident),
                 expected_errors=sum(1 - one.confidence for one in confident.values()),
             )
+
+    def _measured(self) -> dict[int, Measured]:
+        """How well each reader reads the random share, by the labels that it has learned from."""
+        found: dict[int, Measured] = {}
+        for labels, guess, typed in self._notes.tests:
+            _, tested, right = found.get(labels, (0, 0, 0))
+            found[labels] = Measured(labels, tested + 1, right + self._same(guess, typed))
+        return found
+
+    def _forecast(
+        self, readers: Iterable[Measured], own: Measured, labelled: int
+    ) -> tuple[int, float]:
+        """How many more labels the next reader needs, and what it would read; zeros if unknown.
+
+        Nothing is said of more labels than there are images, nor while the present reader was
+        hardly measured, nor if the next one would be hardly better.
+        """
+        goal, images = next_training(labelled), len(self.names) - len(self._notes.unreadable)
+        if own.labels == 0 or own.tested < FEWEST_TESTED or goal > images:
+            return 0, 0.0
+        share = forecast(readers, goal)
+        if share is None or round(share, 2) <= round(own.right / own.tested, 2):
+            return 0, 0.0
+        return goal - labelled, share
 
     def _free(self, *, away: bool = False) -> list[str]:
         """Images without a label, in random order."""
@@ -443,10 +481,16 @@ class LabelSession:
     def _note_test(self, name: str, typed: str) -> None:
         if name in self._fair:
             learned_from, guess = self._fair.pop(name)
-            self._notes.tests.append((learned_from, guess, typed))
-            self._keep_notes()
             self._recent.append((name, guess, typed))
+            self._notes.tests.append((learned_from, guess, typed))
+            for other in self._readers:  # they have not learned from it either
+                if other.labels != learned_from:
+                    self._test(other, name, typed)
+            self._keep_notes()
             self._compare()
+
+    def _test(self, trained: _Trained, name: str, typed: str) -> None:
+        self._notes.tests.append((trained.labels, self._text(trained.reader, name), typed))
 
     def _compare(self) -> None:
         """Let the new reader take over, if it makes no more errors than the present one."""
@@ -457,10 +501,6 @@ class LabelSession:
         after = [self._text(new.reader, name) for name in names]
         if self._errors(typed, after) > self._errors(typed, before):
             return
-        self._notes.tests += [
-            (new.labels, guess, text) for guess, text in zip(after, typed, strict=True)
-        ]
-        self._keep_notes()
         self._ready, self._model = None, new.file
         self._take(new.reader, new.labels)
 
@@ -503,6 +543,10 @@ class LabelSession:
             self._training_on, self._failed = 0, failed
             if reader is not None:
                 self._ready = _Trained(reader, out, len(labels))
+                self._readers.append(self._ready)
+                for name, _, typed in self._recent:
+                    self._test(self._ready, name, typed)
+                self._keep_notes()
                 self._compare()
             self._train_if_due(len(self.book.labels))
 

@@ -32,6 +32,8 @@ from PIL import Image
 from captcha_helpers.core.files import WEB
 from captcha_helpers.core.output import say
 from captcha_helpers.data.images import ImageError, load_image
+from captcha_helpers.data.label_book import take_labels
+from captcha_helpers.data.names import counted
 from captcha_helpers.reading.mask import Mask
 from captcha_helpers.reading.recognizer import Recognizer
 from captcha_helpers.serving.label_session import (
@@ -110,6 +112,7 @@ def label(
     folder: str | os.PathLike[str],
     *,
     labels: str | os.PathLike[str] | None = None,
+    labels_from: str | os.PathLike[str] | None = None,
     model: Recognizer | str | os.PathLike[str] = "general",
     out: str | os.PathLike[str] | None = None,
     charset: str | None = None,
@@ -131,6 +134,8 @@ def label(
         folder: The images.
         labels: The file of labels; by default ``labels.csv`` in the folder. One that is there is
             kept and extended.
+        labels_from: Another list of labels, an export of Label Studio, say, which are taken first
+            where an image has none.
         model: What guesses first: a reader, or what `captcha_helpers.load` opens.
         out: Where the page writes the reader that it trained, a ``.keras`` file.
         charset: What is known of the strings, as for `captcha_helpers.load`.
@@ -146,7 +151,7 @@ def label(
         FileExistsError: If `out` exists.
         NotADirectoryError: If there is no such folder.
         OSError: If the labels cannot be written, or the port is in use.
-        ValueError: If there is no image, or the file of labels is something else.
+        ValueError: If there is no image, or a file of labels is something else.
     """
     with listen(HOST, port) as listener:
         session = LabelSession(
@@ -160,6 +165,13 @@ def label(
             only=only,
         )
         try:
+            if labels_from is not None:
+                taken = take_labels(session.book, session.folder, labels_from)
+                say(
+                    f"{counted(taken.new, 'label')} taken from {os.fspath(labels_from)}; not "
+                    f"taken: {taken.kept} of images that have another label, {taken.missing} of "
+                    "images that are not there"
+                )
             token = secrets.token_urlsafe(16)
             url = f"{url_of(HOST, listener)}/{token}/"
             say(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from captcha_helpers.data.label_book import LabelBook
+from captcha_helpers.data.label_book import LabelBook, take_labels
 from captcha_helpers.data.labels import find_labels
 
 
@@ -118,3 +118,21 @@ def test_lines_that_name_the_images_otherwise_are_those_images(tmp_path: Path):
     after = "file,label\ndata/1.png,abd\n2.PNG,ef\nelsewhere.png,x\n3.png,gh\n"
     assert path.read_text("utf-8") == after
     assert book.labels["2.png"] == "ef"
+
+
+def test_labels_of_another_list_are_taken_where_an_image_has_none(path: Path):
+    for name in ("1.png", "2.png", "3.png", "4.png"):
+        (path.parent / name).touch()
+    path.write_text("file,label\n1.png,a\n2.png,b\n", "utf-8")
+    other = path.with_name("others.csv")
+    other.write_text("file,label\nx/1.png,a\nx/2.png,other\nx/3.png,c\ngone.png,d\n", "utf-8")
+    assert take_labels(LabelBook(path), path.parent, other) == (1, 1, 1)
+    assert path.read_text("utf-8") == "file,label\n1.png,a\n2.png,b\n3.png,c\n"
+    assert take_labels(LabelBook(path), path.parent, other) == (0, 1, 1)
+
+
+def test_nothing_is_written_for_a_list_that_has_nothing_for_this_folder(path: Path):
+    other = path.with_name("others.csv")
+    other.write_text("file,label\n1.png,a\n", "utf-8")
+    assert take_labels(LabelBook(path), path.parent, other) == (0, 0, 1)
+    assert not path.exists()

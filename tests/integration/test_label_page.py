@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
@@ -118,6 +119,22 @@ def test_from_a_folder_without_labels_to_a_reader(browser: Any, tmp_path: Path):
     found = evaluate(load(out), tmp_path / "others" / "slanted")
     assert isinstance(found, Evaluation) and found.score.exact_match >= 0.95
     assert sorted(path.name for path in folder.glob("*.png")) == sorted(truth)
+
+
+def test_a_reader_that_is_good_enough_is_proposed_for_the_rest(browser: Any, tmp_path: Path):
+    (folder,) = {path.parent for path in write_samples(tmp_path, 3, styles=["stars"])}
+    notes = {"unreadable": [], "tests": [[0, "1", "1"]] * 80}
+    (tmp_path / ".my.csv.session").write_text(json.dumps(notes), "utf-8")
+    page = Labelling(browser, folder, "--labels", tmp_path / "my.csv", "--no-training")
+    try:
+        assert "100 % (95 % to 100 %). That is enough" in page.text("quality")
+        colour = browser.find_element("id", "survey").value_of_css_property("background-color")
+        assert colour != browser.find_element("id", "skip").value_of_css_property(
+            "background-color"
+        )
+    finally:
+        page.process.kill()
+        page.process.communicate()
 
 
 def test_every_control_has_a_name(browser: Any, tmp_path: Path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import time
+import warnings
 import zipfile
 from dataclasses import replace
 from functools import partial
@@ -32,8 +33,10 @@ from captcha_helpers import (
     train,
     write_samples,
 )
+from captcha_helpers.core.metrics import exact_match, wilson_interval
 from captcha_helpers.data import examples
 from captcha_helpers.learning import run, starts
+from captcha_helpers.learning.recipe import EARLIER
 from captcha_helpers.learning.run import Run
 from captcha_helpers.learning.split import SPLIT_MEMBER, Split
 
@@ -370,6 +373,47 @@ def test_goes_on_from_a_reader_with_new_characters_and_lengths(folder: Path, tmp
     learned = Split.from_json(zipfile.ZipFile(first).read(SPLIT_MEMBER).decode()).learned
     aside = Split.from_json(zipfile.ZipFile(second).read(SPLIT_MEMBER).decode()).validation
     assert aside and not learned & set(aside.values())
+
+
+def test_a_reader_says_from_which_trainings_it_comes(folder: Path, tmp_path: Path):
+    images, labels = zip(*read_labels(folder), strict=True)
+    options = {"epochs": 1, "pretrained": False, "progress": False}
+    first, second = tmp_path / "first.keras", tmp_path / "second.keras"
+    facts = [train(images[:20], labels[:20], out=first, **options).spec.training]
+    for init, count, out in ((first, 40, second), (second, 60, None)):
+        reader = train(images[:count], labels[:count], init=init, out=out, seed=count, **options)
+        facts.append(reader.spec.training)
+    assert facts[0]["earlier"] == []
+    assert facts[2]["earlier"] == [{name: fact[name] for name in EARLIER} for fact in facts[:2]]
+    assert [one["images"] + one["validation_images"] for one in facts[2]["earlier"]] == [20, 40]
+
+
+def test_more_labels_of_the_same_look_make_no_reader_worse(folder: Path, tmp_path: Path):
+    """It goes on with new images alone; others show what it read before, and what it reads then."""
+    first, others = tmp_path / "first.keras", generate("stars", 100, seed=50)
+    options = {"epochs": 3, "progress": False}
+    old = train(folder, out=first, **options)
+    new = train(generate("stars", 40, seed=2), init=first, **options)
+    before, after = (
+        exact_match(others[1], [reading.text for reading in reader.read_many(others[0])])
+        for reader in (old, new)
+    )
+    assert before > 0.7
+    assert after >= wilson_interval(round(100 * before), 100)[0]
+
+
+def test_what_would_be_forgotten_is_said_before(folder: Path, tmp_path: Path):
+    """Another look alone makes a reader forget; together with the known images it does not."""
+    first = tmp_path / "first.keras"
+    options = {"epochs": 1, "progress": False}
+    train(generate("stars", 40, seed=1), out=first, pretrained=False, **options)
+    images, labels = generate("slanted", 20, seed=3)
+    with pytest.warns(UserWarning, match=r"first.keras reads \d+% .* it will forget those"):
+        train(images, labels, init=first, **options)
+    known, their_labels = generate("stars", 40, seed=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        train([*known, *images], [*their_labels, *labels], init=first, **options)
 
 
 def test_images_in_memory_are_learned_as_those_of_a_folder(folder: Path):

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
-from captcha_helpers import ModelSpec, Recognizer, suggest
+from captcha_helpers import ModelSpec, Recognizer, suggest, write_tasks
+from captcha_helpers.cli.main import main
+from captcha_helpers.data.label_studio import image_name
+from captcha_helpers.drawing.samples import write_samples
 from captcha_helpers.reading.decoder import Character, Reading
 from captcha_helpers.reading.suggestions import most_doubtful
 
@@ -69,3 +74,34 @@ def test_a_doubt_that_was_chosen_already_counts_less():
 
 def test_a_reading_of_nothing_is_doubtful_too():
     assert most_doubtful([read("a", 0.99), Reading("", 0.2, ())], 1) == [1]
+
+
+def test_tasks_for_label_studio_come_in_the_same_order_with_what_is_read(folder: Path):
+    reader, out = reader_of({5, 6, 7}), folder.parent / "tasks.json"
+    assert write_tasks(folder, out, reader, 8, labelled=["05.png"], seed=2) == 8
+    tasks = json.loads(out.read_bytes())
+    names = [path.name for path in suggest(folder, reader, 8, labelled=["05.png"], seed=2)]
+    assert [image_name(task["data"]["image"]) for task in tasks] == [
+        f"{folder.name}/{name}" for name in names
+    ]
+    for task, name in zip(tasks, names, strict=True):
+        (prediction,) = task["predictions"]
+        assert prediction["result"][0]["value"] == {"text": ["ab"]}
+        assert (prediction["score"] < 0.9) == (name in ("06.png", "07.png"))
+    with pytest.raises(FileExistsError):
+        write_tasks(folder, out, reader, 8)
+
+
+def test_the_verb_writes_tasks_for_what_has_no_label(tmp_path: Path):
+    paths = sorted(write_samples(tmp_path, 6, styles=["stars"]))
+    folder, out = tmp_path / "stars", tmp_path / "tasks.json"
+    (folder / "labels.csv").write_text(f"file,label\n{paths[0].name},1\n", "utf-8")
+    command = ["label", str(folder), "--model", "stars", "--length", "6", "--tasks", str(out)]
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 0 and "5 tasks in" in done.output and "<TextArea" in done.output
+    tasks = json.loads(out.read_bytes())
+    read = {
+        Path(image_name(task["data"]["image"])).name: task["predictions"][0]["result"][0]["value"]
+        for task in tasks
+    }
+    assert read == {path.name: {"text": [path.stem.split("_")[0]]} for path in paths[1:]}

@@ -282,6 +282,41 @@ def test_a_reader_that_guesses_worse_does_not(open_session, play, tmp_path: Path
         session.save()
 
 
+def test_what_more_labels_would_bring_is_said_of_readers_that_were_measured(open_session, play):
+    """Each reader trained here reads the later images of the random share, not only the last."""
+    play(wrong_where({"1", "2"}), ["", "", ""])
+    session = open_session(wrong_where(set("0123456789")), trainings=True)
+    session._random = sorted(TRUTH)
+    label_until(session, 56)
+    counts = [count for count, _, _ in session._notes.tests]
+    assert counts.count(20) == 9 and counts.count(50) == 1  # turns 20 to 52, and 52
+    assert session.progress().learned_from == 20
+    assert (session.progress().more, session.progress().would_read) == (0, 0.0)
+    tests = session._notes.tests
+    tests.clear()
+    tests += [(5, "no", "yes")] * 10 + [(5, "yes", "yes")] * 10  # 10.5 of 21 wrong
+    tests += [(20, "no", "yes")] * 10 + [(20, "yes", "yes")] * 31  # 10.5 of 42
+    assert session.progress().more == 0  # 100 labels are too far away from 20, and 60 images
+    for name in sorted(TRUTH)[36:]:
+        session.book.write({name: ""})
+    progress = session.progress()
+    assert progress.labelled == 36 and progress.more == 50 - 36
+    assert progress.would_read == pytest.approx(1 - 0.25 / 2.5**0.5)
+    for name in sorted(TRUTH)[:11]:
+        session.set_aside(name)
+    assert session.progress().more == 0  # only 49 images are left
+
+
+@pytest.mark.parametrize(("right", "enough"), [(72, False), (73, True)])
+def test_a_reader_that_surely_reads_nearly_all_is_enough(
+    open_session, folder: Path, right: int, enough: bool
+):
+    """Wilson's interval of n out of n begins at n / (n + 3.84): at 0.95 for 73."""
+    notes = {"unreadable": [], "tests": [[0, "7", "7"]] * right}
+    (folder / ".labels.csv.session").write_text(json.dumps(notes), "utf-8")
+    assert open_session().progress().enough == enough
+
+
 def test_the_notes_hold_no_path_and_no_picture(open_session, folder: Path):
     session = open_session()
     for _ in range(4):

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from captcha_helpers import Recognizer
+from captcha_helpers.serving import labelling
 from captcha_helpers.serving.label_session import LabelSession
 from captcha_helpers.serving.labelling import create_label_app
 from captcha_helpers.serving.server import listen
@@ -140,3 +141,22 @@ def test_a_disk_that_is_full_is_told_and_nothing_is_lost(
     answer = client.post("label", json={"name": "2.png", "label": "0002"})
     assert answer.status_code == 507 and "No space left" in answer.json()["detail"]
     assert (folder / "labels.csv").read_text("utf-8") == "file,label\n1.png,0001\n"
+
+
+def test_labels_that_were_given_elsewhere_are_taken_first(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    (folder / "exported.json").write_text('{"x/1.png": "0001", "99.png": "0099"}', "utf-8")
+    monkeypatch.setattr(labelling, "run", lambda *_: None)
+    labelling.label(
+        folder,
+        labels_from=folder / "exported.json",
+        model=Recognizer(read_greys, SPEC),
+        trainings=False,
+        open_browser=False,
+    )
+    assert (folder / "labels.csv").read_text("utf-8") == "file,label\n1.png,0001\n"
+    said = capsys.readouterr()
+    assert "1 label taken from" in said.out + said.err and "1 of images that are not" in (
+        said.out + said.err
+    )

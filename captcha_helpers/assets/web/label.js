@@ -121,15 +121,24 @@ function report(state) {
     `Accept ${state.confident} confident readings ` +
     `(about ${state.expected_errors.toFixed(1)} of them wrong)`;
   find("survey").hidden = state.surveyed >= left;
+  for (const id of ["survey", "accept-all"]) find(id).classList.toggle("proposed", state.enough);
   find("save").hidden = !state.out || state.learned_from === 0;
 }
 
-function quality({ tested, right, low, high }) {
+function quality(state) {
+  const { tested, right, low, high } = state;
   if (tested === 0) return "How well the reader guesses is measured on pictures drawn at random.";
-  return (
+  const measured =
     `It guessed ${right} of ${tested} pictures drawn at random as you typed them: ` +
-    `${percent(right / tested)} (${percent(low)} to ${percent(high)}).`
-  );
+    `${percent(right / tested)} (${percent(low)} to ${percent(high)}).`;
+  return [measured, outlook(state)].filter(Boolean).join(" ");
+}
+
+/** What is worth doing next: label more, or let the reader do the rest. */
+function outlook({ enough, more, would_read: share }) {
+  if (enough) return "That is enough to let it read all the others, if such errors do no harm.";
+  if (more) return `With ${more} more labels the next reader will probably read about ${percent(share)}.`;
+  return "";
 }
 
 function training(state) {
