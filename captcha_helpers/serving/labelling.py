@@ -2,15 +2,20 @@
 
 It listens on this machine only. The address has a random part, and requests that come from another
 page, or by another name of this machine, are refused: no web page that is open in the same browser
-can read an image or write a label.
+can read an image or write a label. In a notebook the page is shown in a cell's output, and in Colab
+it comes from there by Google's proxy: then the random part of the address is what keeps others out.
 """
 
 from __future__ import annotations
 
+import atexit
 import io
 import json
 import os
 import secrets
+import socket
+import sys
+import threading
 import webbrowser
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -44,10 +49,11 @@ from captcha_helpers.serving.label_session import (
     LabelSession,
     NewCharacterError,
 )
-from captcha_helpers.serving.server import listen, run, url_of
+from captcha_helpers.serving.server import listen, server_of, url_of
 
 HOST = "127.0.0.1"
 MAX_BODY = 10_000  # bytes
+FRAME_HEIGHT = 760  # pixels, in a notebook
 
 _FILES = {"": "label.html", "label.js": "label.js", "style.css": "style.css"}
 _HEADERS = {
@@ -55,32 +61,36 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
 }
 
 Sent = Mapping[str, Any]  # the query of a GET, the JSON object of a POST
 
 
-def create_label_app(session: LabelSession, *, token: str, port: int) -> Starlette:
+def create_label_app(
+    session: LabelSession, *, token: str, port: int, framed: bool = False, proxied: bool = False
+) -> Starlette:
     """Make the page of a session.
 
     Args:
         session: The folder that is being labelled.
         token: The random part of its address.
         port: Where it is served, on this machine.
+        framed: Let another page, a notebook, show it in a frame.
+        proxied: Take requests by any name of this machine: a proxy passes them on, which gives
+            them its own.
 
     Returns:
         The application.
     """
-    hosts = (f"{HOST}:{port}", f"localhost:{port}")
+    names = None if proxied else (f"{HOST}:{port}", f"localhost:{port}")
+    headers = _HEADERS if framed else _HEADERS | {"X-Frame-Options": "DENY"}
 
     def guarded(answer: Callable[[Request], Awaitable[Response]]) -> Any:
         async def guard(request: Request) -> Response:
-            host, origin = request.headers.get("host"), request.headers.get("origin", "")
-            if host not in hosts or (origin and origin.removeprefix("http://") not in hosts):
+            if names and not _comes_from(request, names):
                 return JSONResponse({"detail": "this page is for this machine only"}, 403)
             response = await answer(request)
-            response.headers.update(_HEADERS)
+            response.headers.update(headers)
             return response
 
         return guard
@@ -123,8 +133,11 @@ def label(
     only: Sequence[str] | None = None,
     port: int = 0,
     open_browser: bool = True,
-) -> None:
+) -> LabelPage | None:
     """Show a page on which one labels the images of a folder, until Ctrl-C.
+
+    In a notebook the page is shown below the cell and stays there until it is closed; the kernel is
+    free meanwhile.
 
     Each image stands there with what the reader reads; Enter accepts, typing corrects. Each label
     is written to a CSV file at once; the images stay as they are. With 20, 50, 100, 200 ... labels
@@ -145,7 +158,10 @@ def label(
         minutes: Time of each training.
         only: Names of images to go through in this order, with a label or without.
         port: The port on this machine; 0 takes a free one.
-        open_browser: Whether to open the page.
+        open_browser: Whether to open the page, or to show it below the cell.
+
+    Returns:
+        In a notebook the page, with its ``url`` and ``close()``; else None, when it has ended.
 
     Raises:
         FileExistsError: If `out` exists.
@@ -153,7 +169,8 @@ def label(
         OSError: If the labels cannot be written, or the port is in use.
         ValueError: If there is no image, or a file of labels is something else.
     """
-    with listen(HOST, port) as listener:
+    listener = listen(HOST, port)
+    try:
         session = LabelSession(
             folder,
             labels=labels,
@@ -164,26 +181,105 @@ def label(
             minutes=minutes,
             only=only,
         )
-        try:
-            if labels_from is not None:
-                taken = take_labels(session.book, session.folder, labels_from)
-                say(
-                    f"{counted(taken.new, 'label')} taken from {os.fspath(labels_from)}; not "
-                    f"taken: {taken.kept} of images that have another label, {taken.missing} of "
-                    "images that are not there"
-                )
-            token = secrets.token_urlsafe(16)
-            url = f"{url_of(HOST, listener)}/{token}/"
+    except BaseException:
+        listener.close()
+        raise
+    page = LabelPage(session, listener)
+    try:
+        if labels_from is not None:
+            taken = take_labels(session.book, session.folder, labels_from)
             say(
-                f"{os.fspath(folder)}: {len(session.names)} images; labels go to "
-                f"{session.book.path}"
+                f"{counted(taken.new, 'label')} taken from {os.fspath(labels_from)}; not "
+                f"taken: {taken.kept} of images that have another label, {taken.missing} of "
+                "images that are not there"
             )
-            say(f"Label them at {url} (Ctrl-C ends it)")
+        say(f"{os.fspath(folder)}: {len(session.names)} images; labels go to {session.book.path}")
+        if page.framed:
+            page.start()
             if open_browser:
-                webbrowser.open(url)
-            run(create_label_app(session, token=token, port=listener.getsockname()[1]), listener)
-        finally:
-            session.close()
+                page.show()
+            return page
+        say(f"Label them at {page.url} (Ctrl-C ends it)")
+        if open_browser:
+            webbrowser.open(page.url)
+        page.run()
+    except BaseException:
+        page.close()
+        raise
+    page.close()
+    return None
+
+
+class LabelPage:
+    """The page of one folder; in a notebook a thread answers for it.
+
+    Args:
+        session: The folder that is being labelled.
+        listener: Where the page is served.
+
+    Attributes:
+        url: Where a browser on this machine finds it.
+        framed: Whether it is a notebook's.
+    """
+
+    def __init__(self, session: LabelSession, listener: socket.socket) -> None:
+        self.framed, colab = _in_notebook(), "google.colab" in sys.modules
+        self._path, self._port = f"/{secrets.token_urlsafe(16)}/", listener.getsockname()[1]
+        self._session, self._listener = session, listener
+        self.url = url_of(HOST, listener) + self._path
+        app = create_label_app(
+            session,
+            token=self._path.strip("/"),
+            port=self._port,
+            framed=self.framed,
+            proxied=self.framed and colab,
+        )
+        self._server = server_of(app)
+        self._thread = threading.Thread(target=self.run, daemon=True)
+
+    def __repr__(self) -> str:
+        return f"<page to label {self._session.folder.name!r} at {self.url}; close() ends it>"
+
+    def run(self) -> None:
+        """Answer until Ctrl-C, or `close` in another thread."""
+        self._server.run(sockets=[self._listener])
+
+    def start(self) -> None:
+        """Answer in the background, until `close` or the kernel's end."""
+        self._thread.start()
+        atexit.register(self.close)
+
+    def show(self) -> None:
+        """Show the page below the cell."""
+        if "google.colab" in sys.modules:
+            from google.colab import output
+
+            output.serve_kernel_port_as_iframe(self._port, path=self._path, height=FRAME_HEIGHT)
+            return
+        from IPython.display import IFrame, display
+
+        display(IFrame(self.url, "100%", FRAME_HEIGHT))
+
+    def close(self) -> None:
+        """End the page and the training under way; the labels are in their file already."""
+        atexit.unregister(self.close)
+        self._server.should_exit = True
+        if self._thread.is_alive():
+            self._thread.join()
+        self._listener.close()
+        self._session.close()
+
+
+def _in_notebook() -> bool:
+    """Whether this is a kernel, which shows pages; a terminal's IPython does not."""
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
+
+
+def _comes_from(request: Request, names: Sequence[str]) -> bool:
+    """Whether it was sent to this machine by these names, and by the page itself."""
+    host, origin = request.headers.get("host"), request.headers.get("origin", "")
+    return host in names and (not origin or origin.removeprefix("http://") in names)
 
 
 async def _body(request: Request) -> dict[str, Any]:

@@ -104,6 +104,18 @@ def run(app: ASGIApp, listener: socket.socket) -> None:
         app: What answers.
         listener: Where, see `listen`.
     """
+    server_of(app).run(sockets=[listener])
+
+
+def server_of(app: ASGIApp) -> PatientServer:
+    """Make the server of an application; its `run` answers, until `should_exit` is set.
+
+    Args:
+        app: What answers.
+
+    Returns:
+        The server.
+    """
     config = uvicorn.Config(
         app,
         http=ImpatientProtocol,
@@ -115,4 +127,4 @@ def run(app: ASGIApp, listener: socket.socket) -> None:
         proxy_headers=False,
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )
-    PatientServer(config).run(sockets=[listener])
+    return PatientServer(config)

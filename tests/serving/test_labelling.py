@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import httpx
 import pytest
@@ -11,7 +14,7 @@ import pytest
 from captcha_helpers import Recognizer
 from captcha_helpers.serving import labelling
 from captcha_helpers.serving.label_session import LabelSession
-from captcha_helpers.serving.labelling import create_label_app
+from captcha_helpers.serving.labelling import LabelPage, create_label_app, label
 from captcha_helpers.serving.server import listen
 from captcha_helpers.serving.slow_clients import ImpatientProtocol
 from tests.servers import SPEC, picture, read_greys, running
@@ -147,7 +150,7 @@ def test_labels_that_were_given_elsewhere_are_taken_first(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     (folder / "exported.json").write_text('{"x/1.png": "0001", "99.png": "0099"}', "utf-8")
-    monkeypatch.setattr(labelling, "run", lambda *_: None)
+    monkeypatch.setattr(LabelPage, "run", lambda _: None)
     labelling.label(
         folder,
         labels_from=folder / "exported.json",
@@ -160,3 +163,77 @@ def test_labels_that_were_given_elsewhere_are_taken_first(
     assert "1 label taken from" in said.out + said.err and "1 of images that are not" in (
         said.out + said.err
     )
+
+
+@pytest.fixture
+def kernel(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Let this process look like a notebook's kernel; gives what is shown below the cell."""
+    shown: list[Any] = []
+    ipython, display = ModuleType("IPython"), ModuleType("IPython.display")
+    monkeypatch.setattr(
+        ipython, "get_ipython", lambda: SimpleNamespace(kernel=object()), raising=False
+    )
+    monkeypatch.setattr(display, "IFrame", lambda *arguments: arguments, raising=False)
+    monkeypatch.setattr(display, "display", shown.append, raising=False)
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    return shown
+
+
+def in_notebook(folder: Path) -> LabelPage:
+    page = label(folder, model=Recognizer(read_greys, SPEC), trainings=False)
+    assert page is not None
+    return page
+
+
+def test_in_a_notebook_the_page_is_framed_and_the_kernel_is_free(kernel: list[Any], folder: Path):
+    page = in_notebook(folder)
+    try:
+        assert [frame[0] for frame in kernel] == [page.url] and page.url in repr(page)
+        with httpx.Client(base_url=page.url, verify=False) as client:
+            headers = client.get("").headers
+            assert "x-frame-options" not in headers and headers["cache-control"] == "no-store"
+            sent = {"name": "1.png", "label": "0001"}
+            assert client.post("label", json=sent).status_code == 200
+            for odd in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}):
+                assert client.post("label", json=sent, headers=odd).status_code == 403
+    finally:
+        page.close()
+    assert (folder / "labels.csv").read_text("utf-8") == "file,label\n1.png,0001\n"
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(page.url, verify=False)
+    page.close()  # once more does no harm
+
+
+def test_in_colab_the_page_comes_by_a_proxy_and_its_address_is_the_key(
+    kernel: list[Any], folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    colab, framed = ModuleType("google.colab"), []
+    monkeypatch.setattr(
+        colab,
+        "output",
+        SimpleNamespace(
+            serve_kernel_port_as_iframe=lambda port, path, height: framed.append((port, path))
+        ),
+        raising=False,
+    )
+    monkeypatch.setitem(sys.modules, "google.colab", colab)
+    page = in_notebook(folder)
+    try:
+        assert kernel == []
+        port, path = framed[0]
+        assert page.url == f"http://127.0.0.1:{port}{path}"
+        proxied = {"Host": f"{port}-m-s.colab.dev", "Origin": f"https://{port}-m-s.colab.dev"}
+        assert httpx.get(page.url, headers=proxied, verify=False).status_code == 200
+        for other in ("/", "/guess/", "/guess/state"):
+            found = httpx.get(f"http://127.0.0.1:{port}{other}", headers=proxied, verify=False)
+            assert found.status_code == 404
+    finally:
+        page.close()
+
+
+def test_a_terminals_ipython_is_no_notebook(kernel: list[Any], monkeypatch: pytest.MonkeyPatch):
+    assert labelling._in_notebook()
+    monkeypatch.setattr(sys.modules["IPython"], "get_ipython", SimpleNamespace)
+    assert not labelling._in_notebook()
+    assert kernel == []
