@@ -76,14 +76,17 @@ check: $(STAMP) lint types  ## Lint, types, unit tests and doctests only, with c
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=json:build/coverage.json
 	-@$(BIN)/python -m tools.coverage_table build/coverage.json
 
-# Two processes with half of the rooms each; two workers of one would both collect all of them.
-QUICK = $(BIN)/python -m pytest -p no:cacheprovider -m "not slow and not browser" --hypothesis-profile=quick
-HALF = captcha_helpers tools tests/core tests/data tests/learning tests/serving
+# Two processes, of which one imports TensorFlow; two workers of xdist would both, and collect all.
+QUICK = PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(BIN)/python -m pytest -p no:cacheprovider \
+  -p _hypothesis_pytestplugin -m "not slow and not browser" --hypothesis-profile=quick
+IMPORT_KERAS = captcha_helpers tools $(wildcard $(foreach room,core learning reading exporting,tests/$(room)/test_*.py) \
+  $(foreach name,augment processing random_looks web_page pretrain style_models tools package,tests/*/test_$(name).py))
 
 quick: $(STAMP) lint  ## Lint, and the tests that are neither slow nor need a browser (a minute)
 	@mkdir -p build
-	@$(QUICK) $(filter-out $(HALF),$(patsubst %/,%,$(wildcard tests/[a-z]*/))) >build/quick.log 2>&1 & half=$$!; \
-	  $(QUICK) $(HALF); first=$$?; wait $$half; second=$$?; cat build/quick.log; exit $$((first | second))
+	@$(QUICK) $(filter-out $(IMPORT_KERAS),$(wildcard tests/*/test_*.py)) >build/quick.log 2>&1 & \
+	  other=$$!; $(QUICK) $(IMPORT_KERAS); first=$$?; wait $$other; second=$$?; cat build/quick.log; \
+	  exit $$((first | second))
 
 # In environments of their own; uv brings the Python, unless it is installed or pyenv has it, where uv
 # does not look. Each takes about 3 GB.

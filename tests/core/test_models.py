@@ -73,6 +73,7 @@ def test_models_take_pixels_and_divide_by_255_themselves(name):
     assert not any(type(layer).__name__ == "Lambda" for layer in model.layers)
 
 
+@pytest.mark.slow
 def test_models_end_in_logits(name):
     """Softmax inside would make keras.losses.CTC wrong without any error."""
     logits = build(name).predict(np.full((1, 32, 64, 1), 200, "uint8"), verbose=0)
@@ -96,6 +97,7 @@ def test_saved_model_reads_the_same_in_a_fresh_process_with_keras_alone(name, tm
     np.testing.assert_allclose(np.load(tmp_path / "logits.npy"), expected, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["crnn_ctc", "cnn_ctc", "residual_ctc"])
 def test_too_narrow_for_ctc_is_an_error_and_not_a_large_loss(name):
     assert build(name, length=8, width=60).output_shape[1] == 15  # 8 characters, 7 blanks

@@ -19,6 +19,7 @@ def _drawn(name: str, number: int) -> tuple[np.ndarray, np.ndarray, str]:
     return looks._draw(looks._recipe(rng, name, False), rng, CHARSET, (1, 10), FONTS, ())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LOOKS)
 def test_every_look_draws_what_can_be_seen(name: str):
     for number in range(6):
@@ -46,6 +47,7 @@ def _contrast(image: np.ndarray, mask: np.ndarray) -> float:
     return max(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LOOKS)
 def test_the_letters_are_inside_of_the_image(name: str):
     shares = []
@@ -107,6 +109,7 @@ def test_labels_consist_of_the_charset_and_have_the_length(charset: str, length:
     assert {len(label) for label in labels} <= set(range(length[0], length[1] + 1))
 
 
+@pytest.mark.slow
 def test_labels_are_of_many_kinds():
     _, labels = draw_looks(300, height=16, width=40, seed=9)
     kinds = (str.isdigit, str.isupper, str.islower, str.isalpha, lambda label: "=" in label)

@@ -24,6 +24,7 @@ from captcha_helpers.learning.starts import HEIGHT, WIDTH, start_file
 SIZE = {"height": 48, "width": 160}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [(1, 2), (3, 8)])
 def test_every_look_can_be_drawn(length: tuple[int, int]):
     pixels = set()

@@ -125,6 +125,7 @@ def test_a_picture_that_was_replaced_is_noticed_where_the_training_goes_on():
     assert replace(split, pictures={}).changes(data) == ""
 
 
+@pytest.mark.slow
 def test_at_most_four_hundred_images_are_set_aside():
     counts = Counter(len(parts(random_strings(4000, seed))[1]) for seed in range(3))
     assert max(counts) < 430 and min(counts) > 370

@@ -109,6 +109,7 @@ def test_files_that_cannot_be_begun_with(tmp_path: Path):
         from_file(tmp_path / "plain.keras")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("build", "head", "said"),
     [

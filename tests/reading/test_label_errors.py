@@ -31,6 +31,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "stars"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reader", ["stars", "general"])
 def test_the_wrong_labels_come_first(folder: Path, reader: str):
     found = find_label_errors(folder, reader)
@@ -46,6 +47,7 @@ def test_an_image_that_cannot_be_read_is_left_out(folder: Path):
     assert len(find_label_errors(folder, load("stars"))) == 3
 
 
+@pytest.mark.slow
 def test_the_verb_lists_them_for_people_and_for_programs(folder: Path):
     said = CliRunner().invoke(main, ["check", str(folder), "--model", "stars", "--limit", "2"])
     assert said.exit_code == 0 and "4 labels not as stars reads" in said.output

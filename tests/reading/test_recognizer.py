@@ -132,6 +132,7 @@ def test_per_position_models_read_too():
     assert model.output_shape == (None, 3, 3)
 
 
+@pytest.mark.slow
 def test_a_bad_image_is_named(model_file: Path, tmp_path: Path):
     (tmp_path / "page.png").write_text("<html>")
     with pytest.raises(ImageError, match=r"page\.png.*not a PNG"):

@@ -25,6 +25,7 @@ def test_the_index_lists_every_file_and_the_tool_writes_it():
     assert tuple(weights_index.listed()) == shipped_files()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", shipped_models())
 def test_every_name_reads(name: str):
     assert load(name).read(255 - np.eye(50, 160, dtype=np.uint8)).confidence > 0

@@ -72,6 +72,7 @@ def imports(tree: ast.AST) -> set[str]:
     return names
 
 
+@pytest.mark.slow
 def test_only_training_needs_keras_at_once(root: Path):
     eager = set()
     for path in (root / "captcha_helpers").rglob("*.py"):

@@ -163,6 +163,7 @@ def test_readmes_of_the_clone_are_up_to_date(root: Path):
     assert [path.name for path in outdated(root)] == [], "run make readme"
 
 
+@pytest.mark.slow
 def test_benchmark_names_the_styles_that_are_too_slow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
