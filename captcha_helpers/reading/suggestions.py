@@ -1,9 +1,9 @@
 """Which images to label next: those whose labels teach a reader most, and a random share.
 
-Active learning: a label teaches most where the reader is unsure (Settles, *Active Learning
-Literature Survey*, 2009). Ten images with the same doubtful letter teach little more than one, so
-what was chosen already counts less. And what is chosen by doubt is no fair sample: a share is drawn
-at random, and only on that can one measure.
+Active learning: to a reader that reads most images, a label teaches most where it is unsure
+(Settles, *Active Learning Literature Survey*, 2009). Ten images with the same doubtful letter teach
+little more than one, so what was chosen already counts less. And what is chosen by doubt is no fair
+sample: a share is drawn at random, and only on that can one measure.
 """
 
 from __future__ import annotations
