@@ -18,12 +18,12 @@ _ELSEWHERE = "also runs in processes of its own, which tests/integration looks a
 REASONS: dict[str, str] = {
     "captcha_helpers/cli/errors.py": _ELSEWHERE,
     "captcha_helpers/cli/export.py": _ELSEWHERE,
+    "captcha_helpers/cli/label.py": _ELSEWHERE,
     "captcha_helpers/cli/learn.py": _ELSEWHERE,
-    "captcha_helpers/cli/main.py": _ELSEWHERE,
     "captcha_helpers/cli/serve.py": _ELSEWHERE,
     "captcha_helpers/exporting/page.py": "downloads, where there is no npm",
     "captcha_helpers/reading/safety.py": "one line for each way in which a file may be forged",
-    "captcha_helpers/serving/server.py": _ELSEWHERE,
+    "captcha_helpers/serving/labelling.py": _ELSEWHERE,
     "captcha_helpers/serving/slow_clients.py": _ELSEWHERE,
 }
 

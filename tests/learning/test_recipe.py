@@ -595,6 +595,7 @@ def test_nothing_is_overwritten_unasked(folder: Path, tmp_path: Path):
         ({"out": "model.h5"}, "end in .keras"),
         ({"resume": True}, "say which"),
         ({"pretrained": "mine.keras"}, "init='MODEL.keras'"),
+        ({"on_error": "ignore"}, "on_error must be 'raise' or 'skip'"),
     ],
 )
 def test_arguments_that_make_no_sense(folder: Path, options: dict, said: str):
