@@ -67,13 +67,16 @@ colab:  ## Make dist/captcha-helpers-colab.zip, all that the notebooks need on C
 	  captcha_helpers captcha_images docs/images notebooks results \
 	  tools/install_here.py pyproject.toml constraints.txt README.md LICENSE
 
-test: $(STAMP) check  ## Everything that CI runs: lint, unit tests, doctests, all notebooks
+TESTS = $(BIN)/python -m pytest -n 2 --dist loadfile
+
+test: $(STAMP) lint types  ## Everything that CI runs: lint, unit tests, doctests, all notebooks
+	$(TESTS)
 	rm -rf build/results
 	CAPTCHA_HELPERS_RESULTS="$(CURDIR)/build/results" $(BIN)/python -m pytest \
 	  --nbval --nbval-current-env --nbval-cell-timeout=1200 notebooks
 
 check: $(STAMP) lint types  ## Lint, types, unit tests and doctests only, with coverage (a quarter of an hour)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=json:build/coverage.json
+	$(TESTS) --cov --cov-report=json:build/coverage.json
 	-@$(BIN)/python -m tools.coverage_table build/coverage.json
 
 # Two processes, of which one imports TensorFlow; two workers of xdist would both, and collect all.
