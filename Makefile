@@ -75,7 +75,7 @@ test: $(STAMP) lint types  ## Everything that CI runs: lint, unit tests, doctest
 	CAPTCHA_HELPERS_RESULTS="$(CURDIR)/build/results" $(BIN)/python -m pytest \
 	  --nbval --nbval-current-env --nbval-cell-timeout=1200 notebooks
 
-check: $(STAMP) lint types  ## Lint, types, unit tests and doctests only, with coverage (a quarter of an hour)
+check: $(STAMP) lint types  ## Lint, types, unit tests and doctests only, with coverage (twenty minutes)
 	$(TESTS) --cov --cov-report=json:build/coverage.json
 	-@$(BIN)/python -m tools.coverage_table build/coverage.json
 
