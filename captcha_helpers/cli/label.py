@@ -185,7 +185,8 @@ def check(
     if not found:
         click.echo(f"Every label is what {judge}.")
         return
-    click.echo(f"{counted(len(found), 'label')} not as {judge}; the most doubtful first:")
+    are = "is" if len(found) == 1 else "are"
+    click.echo(f"{counted(len(found), 'label')} {are} not what {judge}; the most doubtful first:")
     for one in found[:limit]:
         click.echo(
             f"{one.path.name:<24} label {one.label!r:<12} read {one.reading.text!r:<12} "

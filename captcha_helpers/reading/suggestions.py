@@ -1,4 +1,4 @@
-"""Which images to label next: those whose labels teach a reader most, and a random share.
+"""Which images to label next: those of which a reader is least sure, and a random share.
 
 Active learning: to a reader that reads most images, a label teaches most where it is unsure
 (Settles, *Active Learning Literature Survey*, 2009). Ten images with the same doubtful letter teach
@@ -149,7 +149,7 @@ def most_doubtful(readings: Sequence[Reading], n: int) -> list[int]:
         n: How many to choose.
 
     Returns:
-        At most `n` rows, the one that teaches most first.
+        At most `n` rows, the most doubtful one first.
 
     Example:
         >>> from captcha_helpers.reading.decoder import Character

@@ -155,7 +155,7 @@ class LabelSession:
         trainings: Whether the reader is trained while labels come.
         minutes: Time of each training.
         only: Names of images to go through in this order, whether they have a label or not; by
-            default all that have none, in the order that teaches most.
+            default all that have none, every fourth by chance and the most doubtful between.
         seed: Another seed draws another random share.
 
     Raises:
@@ -257,7 +257,7 @@ class LabelSession:
         return Item(name, guess, label, problem)
 
     def next(self) -> Item | None:
-        """The image whose label teaches most now, or whose turn it is by chance.
+        """The most doubtful image now, or the one whose turn it is by chance.
 
         Returns:
             The image; None if all have a label, were skipped or set aside.

@@ -91,7 +91,7 @@ def test_the_verb_asks_readers_of_the_other_images(tmp_path: Path, monkeypatch: 
     command = ["check", str(tmp_path / "stars"), "--train", "--folds", "3", "--minutes", "0.5"]
     done = CliRunner().invoke(main, command)
     assert done.exit_code == 0 and asked == {"folds": 3, "minutes": 0.5, "progress": None}
-    assert "1 label not as readers of the other images read" in done.output
+    assert "1 label is not what readers of the other images read" in done.output
     rows = json.loads(CliRunner().invoke(main, [*command, "--json"]).output)
     assert [row["label"] for row in rows] == ["1"] and asked["progress"] is False
     refused = CliRunner().invoke(main, [*command, "--model", "stars"])

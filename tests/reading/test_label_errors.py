@@ -50,7 +50,7 @@ def test_an_image_that_cannot_be_read_is_left_out(folder: Path):
 @pytest.mark.slow
 def test_the_verb_lists_them_for_people_and_for_programs(folder: Path):
     said = CliRunner().invoke(main, ["check", str(folder), "--model", "stars", "--limit", "2"])
-    assert said.exit_code == 0 and "4 labels not as stars reads" in said.output
+    assert said.exit_code == 0 and "4 labels are not what stars reads" in said.output
     assert said.output.count("times as likely") == 2
     result = CliRunner().invoke(main, ["check", str(folder), "--model", "stars", "--json"])
     rows = json.loads(result.output)
