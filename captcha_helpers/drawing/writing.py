@@ -16,7 +16,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
 from multiprocessing import get_context, parent_process
@@ -338,7 +338,8 @@ def _remove_partial(folder: Path, names: Iterable[str]) -> None:
     for path in _entries(folder):
         match = _PARTIAL.fullmatch(path.name)
         if match and match[1] + match[2] in names:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # of a disk that takes nothing any more, which is told already
+                path.unlink()
 
 
 def _written(folder: Path, jobs: dict[str, list[_Job]]) -> list[_Job]:

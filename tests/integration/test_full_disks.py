@@ -191,15 +191,18 @@ def test_what_is_drawn_stays_on_a_disk_that_turns_read_only(disk: Disk):
     process = start(
         *("generate", "stars", "--count", 5000, "--out", disk.place / "out"), enter=disk.enter
     )
-    while not list(disk.seen.glob("out/*.png")):
+    while not (drawn := list(disk.seen.glob("out/*.png"))):
         assert process.poll() is None
         time.sleep(0.01)
+    half = drawn[0].with_name(f".{drawn[0].stem}.1.part.png")  # which can't be removed then
+    half.write_bytes(b"")
     while not disk.make_read_only():  # not while a file is open
         assert process.poll() is None
     _, said = end_of(process)
+    assert half.exists()
     assert process.returncode == 1 and said.count("\n") == 1
     assert said.startswith("Error: ") and said.endswith(f" cannot be written: {READ_ONLY}\n")
-    for path in disk.seen.glob("out/*.png"):
+    for path in image_files(disk.seen / "out"):
         load_image(path)
 
 
