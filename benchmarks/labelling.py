@@ -4,7 +4,8 @@ A person is played who types what is true into `LabelSession`, the page of ``cap
 without its page. Each image costs a look and its keystrokes: one if the guess is right, else the
 whole label and Enter. A third of the folder's strings is held out; the reader is measured on them
 before the first label and after some. Once in the order that the page proposes, once in
-random order. Without a folder, 600 images of the style `mixed` are drawn.
+random order, and once with three doubtful images of four from the first one on, however little the
+reader reads. Without a folder, 600 images of the style `mixed` are drawn.
 
 The times are those of the keystroke-level model (Card, Moran and Newell, 1980): 0.28 seconds a
 keystroke, and 1.35 seconds to look at an image and to decide.
@@ -30,7 +31,11 @@ from captcha_helpers.serving.label_session import LabelSession
 
 KEY, LOOK = 0.28, 1.35  # seconds
 HELD_OUT = 1 / 3
-RANDOM = {"proposed": label_session.is_random, "random": lambda _: True}  # whose turn it is
+RANDOM = {  # whether an image is drawn at random, by how many came before
+    "proposed": label_session.is_random,
+    "random": lambda *_: True,
+    "doubtful": lambda turn, *_: turn % 4 == 0,
+}
 MEASURED_AT = (20, 50, 80, 120)
 MOST = 120  # labels
 
@@ -115,7 +120,7 @@ def main() -> None:
         rows = [
             row
             for folder in folders
-            for order in ("proposed", "random")
+            for order in RANDOM
             for row in measure(
                 folder, order, ignore_case=options.ignore_case, minutes=options.minutes
             )

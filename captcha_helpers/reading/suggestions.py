@@ -1,9 +1,11 @@
-"""Which images to label next: those of which a reader is least sure, and a random share.
+"""Which images to label next: any at first, later those of which a reader is least sure.
 
 Active learning: to a reader that reads most images, a label teaches most where it is unsure
-(Settles, *Active Learning Literature Survey*, 2009). Ten images with the same doubtful letter teach
-little more than one, so what was chosen already counts less. And what is chosen by doubt is no fair
-sample: a share is drawn at random, and only on that can one measure.
+(Settles, *Active Learning Literature Survey*, 2009). One that reads few is unsure of everything:
+its doubts cost typing and teach no more than chance, so images come in random order until it reads
+most of them. Ten images with the same doubtful letter teach little more than one, so what was
+chosen already counts less. And what is chosen by doubt is no fair sample: a share is drawn at
+random even then, and only on that can one measure.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +26,8 @@ from captcha_helpers.data.labels import image_files
 from captcha_helpers.reading.decoder import Reading
 from captcha_helpers.reading.recognizer import Recognizer, load
 
-RANDOM_SHARE = 0.25  # of the images that are asked for
+READS_MOST = 0.75  # mean confidence of a reader whose doubts are worth typing
+RANDOM_SHARE = 0.25  # of the images that are asked for from then on
 MOST_READ = 2000  # images that are looked at; more would cost more time than they teach
 
 
@@ -38,9 +41,10 @@ def suggest(
 ) -> list[Path]:
     """Choose the images that are worth labelling next, in this order.
 
-    Every fourth is drawn at random, so that what the reader says of those is a fair sample of what
-    it says of all. The others are those of whose characters it is least sure. Of more than
-    2,000 images, so many are looked at.
+    While the reader does not read most images, by its own account, they come in random order. Then
+    three of four are those of whose characters it is least sure. Every fourth is drawn at random
+    still, so that what the reader says of those is a fair sample of what it says of all. Of more
+    than 2,000 images, so many are looked at.
 
     Args:
         folder: The images.
@@ -128,17 +132,24 @@ def _suggested(
             found.append((path, reader.read(path, strict=False)))
         except ImageError:
             continue
-    doubtful = most_doubtful([reading for _, reading in found], n)
-    chosen: list[int] = []
+    readings = [reading for _, reading in found]
+    chosen, doubtful = list[int](), most_doubtful(readings, n)
     for turn in range(min(n, len(found))):
-        places = range(len(found)) if is_random(turn) else doubtful
+        places = range(len(found)) if is_random(turn, readings) else doubtful
         chosen.append(next(place for place in places if place not in chosen))
     return [found[place] for place in chosen]
 
 
-def is_random(turn: int) -> bool:
-    """Whether the image whose turn it is, counted from 0, is one of the random share."""
-    return turn % round(1 / RANDOM_SHARE) == 0
+def is_random(turn: int, readings: Collection[Reading]) -> bool:
+    """Whether the image whose turn it is, counted from 0, is drawn at random.
+
+    Args:
+        turn: Images that were asked for before.
+        readings: Of images without a label.
+    """
+    if turn % round(1 / RANDOM_SHARE) == 0 or not readings:
+        return True
+    return sum(reading.confidence for reading in readings) < READS_MOST * len(readings)
 
 
 def most_doubtful(readings: Sequence[Reading], n: int) -> list[int]:

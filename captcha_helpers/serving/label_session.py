@@ -1,7 +1,7 @@
 """What happens while somebody labels a folder: guesses, their order, trainings, a fair measure.
 
 Nothing of HTTP is here: `labelling` shows it as a page. A training runs in a process of its own, at
-low priority. An image of the random share is a test of the reader that guessed it: the guess was
+low priority. An image that comes at random is a test of the reader that guessed it: the guess was
 made before the label was typed, by a reader that had not learned it. Those that were trained here
 before read it too, and so show what labels bring. A new reader takes over when
 it does as well on those that were typed since its training began: with few labels it may be worse
@@ -38,7 +38,7 @@ from captcha_helpers.serving.forecast import FEWEST_TESTED, Measured, forecast
 
 FIRST_TRAINING = 20  # labels; the next ones come at 50, 100, 200, 400 ...
 MINUTES = 1.0  # of a training
-FEWEST_TESTS = 5  # images of the random share on which a new reader is compared
+FEWEST_TESTS = 5  # images drawn at random on which a new reader is compared
 CONFIDENT = 0.9  # a reading that may be accepted without being looked at
 ENOUGH = 0.95  # of the images; a reader that surely reads so many may read the others
 KNOWN_AFTER = 20  # labels, from which on a character that none of them has is asked about
@@ -65,7 +65,7 @@ class Notes:
 
     Attributes:
         unreadable: Images that nobody can read.
-        tests: For each image of the random share and each reader that had not learned from it: how
+        tests: For each image drawn at random and each reader that had not learned from it: how
             many labels the reader had learned from, what it read, and what was typed.
     """
 
@@ -103,7 +103,7 @@ class Progress:
         ready: Labels that a reader has learned from which is not known to be as good yet; 0 if
             there is none.
         training_failed: What the last training said, if it failed.
-        tested: Images of the random share that the current reader guessed.
+        tested: Images drawn at random that the current reader guessed.
         right: How many of those it guessed as they were typed.
         low: Lower end of the 95 % interval of their share, 0–1.
         high: Upper end.
@@ -155,8 +155,8 @@ class LabelSession:
         trainings: Whether the reader is trained while labels come.
         minutes: Time of each training.
         only: Names of images to go through in this order, whether they have a label or not; by
-            default all that have none, every fourth by chance and the most doubtful between.
-        seed: Another seed draws another random share.
+            default all that have none, in the order of `captcha_helpers.suggest`.
+        seed: Another seed makes another random order.
 
     Raises:
         NotADirectoryError: If there is no such folder.
@@ -201,7 +201,7 @@ class LabelSession:
         self._turn = 0
         self._away: dict[str, float] = {}  # images that a page has, and since when
         self._skipped: dict[str, None] = {}
-        self._fair: dict[str, tuple[int, str]] = {}  # of the random share: who guessed, and what
+        self._fair: dict[str, tuple[int, str]] = {}  # drawn at random: who guessed, and what
         self._doubtful: list[str] = []
         self._process: subprocess.Popen[bytes] | None = None
         self._training_on, self._tried, self._failed, self._closed = 0, 0, "", False
@@ -257,7 +257,7 @@ class LabelSession:
         return Item(name, guess, label, problem)
 
     def next(self) -> Item | None:
-        """The most doubtful image now, or the one whose turn it is by chance.
+        """The image that comes now: any, or one that the reader doubts if it reads most of them.
 
         Returns:
             The image; None if all have a label, were skipped or set aside.
@@ -266,12 +266,13 @@ class LabelSession:
             if self._only is not None:
                 return self.item(self._only.pop(0)) if self._only else None
             free = self._free()
-            name = self._choose(free) or next(iter(self._skipped), None)
+            fair = bool(free) and is_random(self._turn, self._guesses.values())
+            name = self._choose(free, fair) or next(iter(self._skipped), None)
             if name is None:
                 return None
             self._skipped.pop(name, None)
             self._away[name] = time.monotonic()
-            learned_from, fair = self._learned_from, is_random(self._turn)
+            learned_from = self._learned_from
             self._turn += 1
         item = self.item(name)
         if fair and item.guess is not None:
@@ -402,7 +403,7 @@ class LabelSession:
             )
 
     def _measured(self) -> dict[int, Measured]:
-        """How well each reader reads the random share, by the labels that it has learned from."""
+        """How well each reader reads what is drawn at random, by how many labels it has learned."""
         found: dict[int, Measured] = {}
         for labels, guess, typed in self._notes.tests:
             _, tested, right = found.get(labels, (0, 0, 0))
@@ -433,9 +434,9 @@ class LabelSession:
             taken |= {*self._skipped, *(name for name, at in self._away.items() if at > since)}
         return [name for name in self._random if name not in taken]
 
-    def _choose(self, free: Sequence[str]) -> str | None:
-        """The next one by chance if it is a random one's turn, else a doubtful one."""
-        if not free or is_random(self._turn):
+    def _choose(self, free: Sequence[str], fair: bool) -> str | None:
+        """The next one by chance, or a doubtful one."""
+        if not free or fair:
             return free[0] if free else None
         there = set(free)
         self._doubtful = [name for name in self._doubtful if name in there]

@@ -1,4 +1,4 @@
-"""Which images to label next: doubtful ones that differ, and a fair share drawn at random."""
+"""Which images to label next: any, then doubtful ones that differ and a fair random share."""
 
 from __future__ import annotations
 
@@ -51,6 +51,18 @@ def test_three_of_four_are_doubtful_and_every_fourth_is_drawn_at_random(folder: 
     assert len(set(chosen)) == 8 and set(chosen) >= doubtful
     random = {int(suggest(folder, reader_of(doubtful), 1, seed=s)[0].stem) for s in range(20)}
     assert len(random) > 8  # not always the same ones
+
+
+def test_a_reader_that_doubts_most_images_gets_them_in_random_order(folder: Path):
+    """Its doubts would be no guide: 28 of 40 are wrong, as many as of those it would choose."""
+    doubtful = set(range(28))
+    chosen = {
+        seed: [int(path.stem) for path in suggest(folder, reader_of(doubtful), 20, seed=seed)]
+        for seed in range(10)
+    }
+    shares = [np.mean([number in doubtful for number in found]) for found in chosen.values()]
+    assert 0.6 < np.mean(shares) < 0.8  # 0.7 is their share; three of four and more if chosen
+    assert len(set(map(tuple, chosen.values()))) == 10
 
 
 def test_labelled_and_unreadable_images_are_not_asked_for(folder: Path):
