@@ -196,9 +196,8 @@ def check(
         from captcha_helpers.serving import labelling
 
         copy_labels(folder)
-        labelling.label(
-            folder, model=model, trainings=False, only=[one.path.name for one in found[:limit]]
-        )
+        shown = {one.path.name: one.reading for one in found[:limit]}
+        labelling.label(folder, model=model, trainings=False, only=shown)
 
 
 def find_labelled(folder: Path, labels: Path | None) -> list[str]:

@@ -15,7 +15,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from captcha_helpers.core.files import check_writable, write_bytes
-from captcha_helpers.data.label_files import Table, decoded, find_table, read_listing
+from captcha_helpers.data.label_files import (
+    Table,
+    decoded,
+    find_table,
+    is_exported,
+    read_listing,
+)
 from captcha_helpers.data.labels import Places
 
 NEW = Table([(1, ["file", "label"])], (0, 1), True, ",")
@@ -110,6 +116,11 @@ class LabelBook:
         if self._stamp is not None:
             text, self._codec = decoded(self.path)
             self._line_end = "\r\n" if "\r\n" in text else "\n"
+            if is_exported(text, self.path):
+                raise ValueError(
+                    f"{str(self.path)!r} is an export of Label Studio, which is left as it is; "
+                    "name another file with --labels, and this one with --labels-from"
+                )
             found = find_table(text, self.path) if text.strip() else NEW
             if found is None:
                 raise ValueError(

@@ -102,6 +102,20 @@ def read_listing(path: str | os.PathLike[str]) -> Listing:
     raise ValueError(f"{path}, line 1: {_no_columns([first])}")
 
 
+def is_exported(text: str, path: Path) -> bool:
+    r"""Whether a table is an export of Label Studio, which says more than images and labels.
+
+    Args:
+        text: What stands in the file.
+        path: The file, for messages.
+
+    Example:
+        >>> is_exported("file,label\na.png,7xk2\n", Path("labels.csv"))
+        False
+    """
+    return is_export(_records_of(text, path))
+
+
 class Table(NamedTuple):
     """A file of labels as it stands: lines of cells, and how they are written.
 

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -154,8 +154,9 @@ class LabelSession:
         mask: What is known of the strings.
         trainings: Whether the reader is trained while labels come.
         minutes: Time of each training.
-        only: Names of images to go through in this order, whether they have a label or not; by
-            default all that have none, in the order of `captcha_helpers.suggest`.
+        only: Names of images to go through in this order, whether they have a label or not,
+            perhaps each with what it is read as; by default all images that have no label, in the
+            order of `captcha_helpers.suggest`.
         seed: Another seed makes another random order.
 
     Raises:
@@ -176,7 +177,7 @@ class LabelSession:
         mask: Mask | None = None,
         trainings: bool = True,
         minutes: float = MINUTES,
-        only: Sequence[str] | None = None,
+        only: Sequence[str] | Mapping[str, Reading] | None = None,
         seed: int = 0,
     ) -> None:
         self.folder = Path(folder).absolute()
@@ -213,6 +214,8 @@ class LabelSession:
         if not isinstance(model, Recognizer):
             model = load(model, **_as_options(self._mask))
         self._take(model, 0)
+        if isinstance(only, Mapping):
+            self._guesses.update(only)
 
     def close(self) -> None:
         """End the training under way, and leave nothing but the labels and what was saved."""

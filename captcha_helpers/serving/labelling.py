@@ -39,6 +39,7 @@ from captcha_helpers.core.output import say
 from captcha_helpers.data.images import ImageError, load_image
 from captcha_helpers.data.label_book import take_labels
 from captcha_helpers.data.names import counted
+from captcha_helpers.reading.decoder import Reading
 from captcha_helpers.reading.mask import Mask
 from captcha_helpers.reading.recognizer import Recognizer
 from captcha_helpers.serving.label_session import (
@@ -130,7 +131,7 @@ def label(
     ignore_case: bool | None = None,
     trainings: bool = True,
     minutes: float = MINUTES,
-    only: Sequence[str] | None = None,
+    only: Sequence[str] | Mapping[str, Reading] | None = None,
     port: int = 0,
     open_browser: bool = True,
 ) -> LabelPage | None:
@@ -156,7 +157,8 @@ def label(
         ignore_case: As for `captcha_helpers.load`.
         trainings: Whether readers are trained meanwhile.
         minutes: Time of each training.
-        only: Names of images to go through in this order, with a label or without.
+        only: Names of images to go through in this order, with a label or without, perhaps each
+            with what it is read as.
         port: The port on this machine; 0 takes a free one.
         open_browser: Whether to open the page, or to show it below the cell.
 

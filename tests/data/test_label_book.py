@@ -69,12 +69,19 @@ def test_two_that_write_by_turns_lose_nothing(path: Path):
     assert one.labels == other.labels == {"1.png": "a", "2.png": "b", "3.png": "c"}
 
 
+EXPORT = (  # of Label Studio
+    "annotation_id,annotator,created_at,id,image,label,lead_time,updated_at\n"
+    "9,1,2024,3,/data/upload/1/1a2b3c4d-7.png,0053,4.3,2024\n"
+)
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
         ("labels.json", "{}", "must end in .csv"),
         ("labels.csv", "one,two,three\n1,2,3\n", "lists no images .*--labels"),
         ("labels.csv", "\xff\xfe\x00", "UTF-8"),
+        ("a.csv", EXPORT, "--labels-from"),
     ],
 )
 def test_other_files_are_refused_and_stay(tmp_path: Path, name: str, text: str, message: str):

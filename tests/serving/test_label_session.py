@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from captcha_helpers import Recognizer
+from captcha_helpers.reading.decoder import Character, Reading
 from captcha_helpers.serving import label_session
 from captcha_helpers.serving.label_session import (
     ChangedMeanwhileError,
@@ -349,3 +350,11 @@ def test_only_some_images_are_gone_through_with_their_labels(open_session):
     assert session.next() is None
     session.label("003.png", "0111", before="0007")
     assert session.book.labels == {"003.png": "0111"}
+
+
+def test_what_others_have_read_is_shown_as_the_guess(open_session):
+    """So `check --fix` shows the reading for which it doubts the label."""
+    open_session().book.write({"003.png": "0007"})
+    read = Reading("4711", 0.9, tuple(Character(char, 0.9) for char in "4711"))
+    item = open_session(only={"003.png": read}).next()
+    assert (item.name, item.label, item.guess) == ("003.png", "0007", read)
