@@ -110,6 +110,7 @@ def main() -> None:
     parser.add_argument("folders", nargs="*", type=Path)
     parser.add_argument("--ignore-case", action="store_true", help="for all of the folders")
     parser.add_argument("--minutes", type=float, default=1.0, help="time of each training")
+    parser.add_argument("--orders", nargs="+", choices=RANDOM, default=[*RANDOM])
     parser.add_argument("--json", type=Path, help="file for the figures, to which lines are added")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
@@ -120,7 +121,7 @@ def main() -> None:
         rows = [
             row
             for folder in folders
-            for order in RANDOM
+            for order in options.orders
             for row in measure(
                 folder, order, ignore_case=options.ignore_case, minutes=options.minutes
             )

@@ -29,11 +29,11 @@ FULL, READ_ONLY = "No space left on device", "Read-only file system"
 
 
 class Disk:
-    """A disk of 300 kB, which only commands after `enter` see."""
+    """A small disk, which only commands after `enter` see."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, size: str) -> None:
         self.place = place
-        mount = 'mount -t tmpfs -o size=300k tmpfs "$1" && echo made && exec cat'
+        mount = f'mount -t tmpfs -o size={size} tmpfs "$1" && echo made && exec cat'
         self.holder = subprocess.Popen(
             ["unshare", "--map-root-user", "--mount", "sh", "-c", mount, "sh", str(place)],
             stdin=subprocess.PIPE,
@@ -67,12 +67,12 @@ class Disk:
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Disk]:
+def disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Disk]:
     if shutil.which("unshare") is None or shutil.which("nsenter") is None:
         pytest.skip("there is no program to make a small disk with")
     place = tmp_path / "disk"
     place.mkdir()
-    disk = Disk(place)
+    disk = Disk(place, getattr(request, "param", "300k"))
     yield disk
     disk.close()
 
@@ -187,9 +187,10 @@ def test_generate_goes_on_when_there_is_room_again(disk: Disk):
     assert not list(disk.seen.rglob(".*"))
 
 
+@pytest.mark.parametrize("disk", ["500m"], indirect=True, ids=["large"])  # it must not be full
 def test_what_is_drawn_stays_on_a_disk_that_turns_read_only(disk: Disk):
     process = start(
-        *("generate", "stars", "--count", 5000, "--out", disk.place / "out"), enter=disk.enter
+        *("generate", "stars", "--count", 100_000, "--out", disk.place / "out"), enter=disk.enter
     )
     while not (drawn := list(disk.seen.glob("out/*.png"))):
         assert process.poll() is None
@@ -209,7 +210,7 @@ def test_what_is_drawn_stays_on_a_disk_that_turns_read_only(disk: Disk):
 def test_a_training_on_a_disk_that_turns_read_only_keeps_the_old_file(disk: Disk, images: Path):
     make_old(disk.seen)
     before, out = contents(disk.seen), disk.place / "old.keras"
-    arguments = (images, "--from-scratch", "--epochs", 1, "--out", out, "--overwrite")
+    arguments = (images, "--from-scratch", "--epochs", 10, "--out", out, "--overwrite")
     process = start("train", *arguments, enter=disk.enter, more={"PYTHONUNBUFFERED": "1"})
     while "until" not in process.stdout.readline():
         assert process.poll() is None
