@@ -144,18 +144,23 @@ def markdown_cells(notebook: NotebookNode) -> list[NotebookNode]:
     return [cell for cell in notebook.cells if cell.cell_type == "markdown"]
 
 
-def refresh(cells: dict[str, str], entries: dict[str, Entry]) -> list[Entry]:
+def refresh(
+    cells: dict[str, str], entries: dict[str, Entry], elsewhere: Iterable[Entry] = ()
+) -> list[Entry]:
     """Bring a catalogue up to date.
 
     Args:
         cells: What `read_cells` returned.
         entries: The catalogue as it is.
+        elsewhere: Entries of other catalogues.
 
     Returns:
         An entry for each cell, in their order. A translation is found again by the cell's id, or
-        by its text if it has another id now. Those of cells that are gone are left out.
+        by its text if it stands under another id or elsewhere, so that none is written twice.
+        Those of cells that are gone are left out.
     """
-    by_hash = {entry.sha256: entry for entry in entries.values()}
+    there = (*elsewhere, *entries.values())
+    by_hash = {entry.sha256: entry for entry in there if entry.translation}
     new = []
     for cell, english in cells.items():
         sha256 = digest(english)
@@ -261,7 +266,11 @@ def refresh_files(root: Path, language: Language, beginnings: Iterable[str]) -> 
             raise FileNotFoundError(f"no notebook {beginning!r} in {ENGLISH.notebooks}")
         for name in (path.stem for path in found):
             before = read_catalogue(root, language, name)
-            after = refresh(read_cells(root, name), before)
+            others = (
+                read_catalogue(root, language, one) for one in translated_names(root, language)
+            )
+            elsewhere = [entry for one in others for entry in one.values()]
+            after = refresh(read_cells(root, name), before, elsewhere)
             kept = {entry.translation for entry in after}
             gone = (
                 one for one in before.values() if one.translation and one.translation not in kept

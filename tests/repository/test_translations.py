@@ -245,6 +245,13 @@ def test_refreshing_keeps_translations_and_marks_what_changed():
     assert [one.stale for one in refresh(cells, marked)] == [False, False, True, False]
 
 
+def test_what_is_translated_elsewhere_is_not_translated_again():
+    known = Entry("x", digest("Two"), "Two", "二")
+    empty = refresh({"a": "One", "b": "Two"}, {})
+    found = refresh({"a": "One", "b": "Two"}, {one.cell: one for one in empty}, [known])
+    assert [(one.cell, one.translation) for one in found] == [("a", ""), ("b", "二")]
+
+
 # A small project.
 
 
