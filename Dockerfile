@@ -24,10 +24,11 @@ ENV MALLOC_MMAP_THRESHOLD_=4294967296 \
 RUN pip install -c constraints.txt -e '.[lab]'
 COPY captcha_images captcha_images
 COPY notebooks notebooks
+COPY notebooks_zh-CN notebooks_zh-CN
 COPY docs/images docs/images
 COPY results results
 COPY tools/ipython_kernel_config.json /usr/local/etc/ipython/
-RUN chown -R learner notebooks results
+RUN chown -R learner notebooks notebooks_zh-CN results
 USER learner
 EXPOSE 8888
 CMD ["jupyter", "lab", "--ip=0.0.0.0", "--port=8888", "--no-browser", "--LabApp.default_url=/lab/tree/notebooks"]

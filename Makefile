@@ -24,10 +24,10 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install notebooks record exercises lab colab test check quick lowest newest lint types docs samples fonts picture pretrained models readme benchmark wheel constraints repository soak clean
+.PHONY: help install notebooks record exercises translate translate-status lab colab test check quick lowest newest lint types docs samples fonts picture pretrained models readme benchmark wheel constraints repository soak clean
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
 
 install: $(STAMP)  ## Create .venv with the pinned packages (the commands below do it themselves)
 
@@ -49,11 +49,18 @@ notebooks: $(STAMP)  ## Execute every notebook in order, into executed/; print t
 
 record: $(STAMP)  ## Execute them in place, to publish what they show and measure; update the tables
 	$(BIN)/python -m tools.run_notebooks "" solutions/
+	@$(BIN)/python -m tools.translate
 	@$(BIN)/python -m tools.update_readme
 	@$(BIN)/python -m captcha_helpers.results
 
 exercises: $(STAMP)  ## Put the exercises of notebooks/solutions into the notebooks
 	$(BIN)/python -m tools.exercises
+
+translate: $(STAMP)  ## Write the notebooks in other languages (RELEASE=1 refuses what is stale)
+	@$(BIN)/python -m tools.translate $(if $(RELEASE),--release)
+
+translate-status: $(STAMP)  ## Say what of them is translated, stale or wrong
+	@$(BIN)/python -m tools.translate --status
 
 lab: $(STAMP)  ## Open JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=. --LabApp.default_url=/lab/tree/notebooks
@@ -64,7 +71,7 @@ COLAB ?= dist/captcha-helpers-colab.zip
 colab:  ## Make dist/captcha-helpers-colab.zip, all that the notebooks need on Colab
 	mkdir -p "$(dir $(COLAB))"
 	git archive --format=zip --prefix=captcha-helpers/ --output="$(COLAB)" HEAD \
-	  captcha_helpers captcha_images docs/images notebooks results \
+	  captcha_helpers captcha_images docs/images notebooks notebooks_zh-CN results \
 	  tools/install_here.py pyproject.toml constraints.txt README.md LICENSE
 
 TESTS = $(BIN)/python -m pytest -n 2 --dist loadfile
@@ -165,6 +172,7 @@ constraints:  ## Pin what is not pinned; all anew with UPGRADE=--upgrade (needs 
 
 repository: $(STAMP)  ## Set the public address everywhere: make repository REPO=owner/name
 	$(BIN)/python -m tools.set_repository "$(REPO)"
+	$(BIN)/python -m tools.translate
 
 clean:  ## Remove everything that the commands above made, but no notebook and no result
 	rm -rf $(VENV) .venv-docs .venv-lowest .venv-newest .cache executed build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info

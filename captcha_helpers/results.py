@@ -40,13 +40,13 @@ def results_folder() -> Path:
 
     Returns:
         The folder named by the environment variable ``CAPTCHA_HELPERS_RESULTS``; without it, the
-        ``results`` folder of the clone if you are in its root or in its ``notebooks`` folder; else
-        ``results`` in the current folder.
+        ``results`` folder of the clone if you are in its root or in its ``notebooks`` folder (or
+        the one of another language); else ``results`` in the current folder.
     """
     if chosen := os.environ.get("CAPTCHA_HELPERS_RESULTS"):
         return Path(chosen)
     here = Path.cwd()
-    root = here.parent if here.name == "notebooks" else here
+    root = here.parent if here.name.startswith("notebooks") else here
     is_clone = (root / "captcha_helpers").is_dir() and (root / "pyproject.toml").is_file()
     return (root if is_clone else here) / "results"
 

@@ -18,7 +18,7 @@ from mkdocs.structure.pages import Page
 
 from tools.set_repository import get_repository
 
-PAGES = ("*.md", "docs/**/*.md", "docs/images/*", "notebooks/**/*.ipynb")
+PAGES = ("*.md", "docs/**/*.md", "docs/images/*", "notebooks*/**/*.ipynb")
 COPIED = (
     *("Makefile", "Dockerfile", "LICENSE", "CITATION.cff"),
     *("pyproject.toml", "constraints.txt", "mkdocs.yml"),

@@ -1,4 +1,4 @@
-"""The languages of the READMEs, and all that is said in them by a program."""
+"""The languages of the READMEs and of the notebooks, and all that a program says in them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ from captcha_helpers.results import HEADINGS
 
 
 class Language(NamedTuple):
-    """What the tools write into the README and the pages of one language.
+    """What the tools write into the README, the pages and the notebooks of one language.
 
     Attributes:
+        code: The language, as browsers name it. ``i18n/zh-CN`` has the catalogues of zh-CN.
+        name: The language in its own words.
+        notebooks: The folder of its notebooks.
+        not_translated: What stands above a cell that is in English still.
         pages: The folder of the pages that the README leads to.
         percent: What stands behind a number of per cent.
         results: Headings of the table of results, by the name of the column.
@@ -18,6 +22,10 @@ class Language(NamedTuple):
         no_address: How to open the notebooks on Colab while the repository has no address.
     """
 
+    code: str
+    name: str
+    notebooks: str
+    not_translated: str
     pages: str
     percent: str
     results: dict[str, str]
@@ -27,6 +35,10 @@ class Language(NamedTuple):
 
 READMES = {
     "README.md": Language(
+        code="en",
+        name="English",
+        notebooks="notebooks",
+        not_translated="",
         pages="docs",
         percent=" %",
         results=HEADINGS,
@@ -44,6 +56,10 @@ READMES = {
         "no environment). Open a notebook and run its first code cell; it asks for that file.",
     ),
     "README_zh-CN.md": Language(
+        code="zh-CN",
+        name="简体中文",
+        notebooks="notebooks_zh-CN",
+        not_translated="本节待更新",
         pages="docs/zh-CN",
         percent="%",
         results={
@@ -72,3 +88,4 @@ READMES = {
         "（只需要 git，不需要虚拟环境）。打开笔记本并运行第一个代码单元，它会请你上传这个文件。",
     ),
 }
+ENGLISH, *TRANSLATIONS = READMES.values()

@@ -19,7 +19,7 @@ from tools.markers import fill
 from tools.setup_cell import FIRST_WORDS, METADATA, setup_cell
 
 _ADDRESS = re.compile(r'^repository = "(.*)"$', re.MULTILINE)
-_BADGE = re.compile(r"\n\n\[!\[Open in Colab\]\([^)]*\)\]\([^)]*\)")
+BADGE = re.compile(r"\n\n\[!\[Open in Colab\]\([^)]*\)\]\([^)]*\)")
 
 
 def get_repository(root: Path) -> str:
@@ -82,7 +82,7 @@ def _notebook(path: Path, repository: str) -> str:
     setup[0].source = setup_cell(repository)
     setup[0].metadata.update(METADATA)
     opening = notebook.cells[0]
-    title, line_break, rest = _BADGE.sub("", opening.source).partition("\n")
+    title, line_break, rest = BADGE.sub("", opening.source).partition("\n")
     badge = f"\n\n{_badge(path, repository)}" if repository else ""
     opening.source = title + badge + line_break + rest
     return f"{nbformat.writes(notebook)}\n"

@@ -59,6 +59,6 @@ def sources() -> list[Path]:
 def test_the_site_shows_every_page_and_notebook():
     config = yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))
     shown = str(config["nav"])
-    notebooks = (ROOT / "notebooks").rglob("*.ipynb")
+    notebooks = (path for folder in ROOT.glob("notebooks*") for path in folder.rglob("*.ipynb"))
     for path in (*PAGES, *notebooks):
         assert f"'{path.relative_to(ROOT).as_posix()}'" in shown, path

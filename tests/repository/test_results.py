@@ -110,13 +110,16 @@ def test_environment_variable_names_the_folder(tmp_path: Path, monkeypatch: pyte
     [
         ("clone", "clone/results"),
         ("clone/notebooks", "clone/results"),
+        ("clone/notebooks_zh-CN", "clone/results"),
         ("clone/docs", "clone/docs/results"),
         ("notebooks", "notebooks/results"),
     ],
 )
 def test_default_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: str, expected: str):
-    for folder in ("clone/captcha_helpers", "clone/notebooks", "clone/docs", "notebooks"):
-        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "clone" / "captcha_helpers").mkdir(parents=True)
+    for folder in ("notebooks", "notebooks_zh-CN", "docs"):
+        (tmp_path / "clone" / folder).mkdir()
+    (tmp_path / "notebooks").mkdir()
     (tmp_path / "clone" / "pyproject.toml").touch()
     monkeypatch.delenv("CAPTCHA_HELPERS_RESULTS", raising=False)
     monkeypatch.chdir(tmp_path / here)
