@@ -62,7 +62,8 @@ class Demand(NamedTuple):
     """What a file must keep of the Keras model.
 
     Attributes:
-        difference: Largest difference of a logit.
+        difference: Largest difference of a logit, as a share of the largest logit, or of 10 if
+            none is that large.
         same_text: Least share of the images that are read as the same string. A file of which not
             all is demanded is left out if it falls short; another one is an error.
     """
@@ -70,13 +71,18 @@ class Demand(NamedTuple):
     difference: float
     same_text: float
 
+    def allowed(self, logits: NDArray[np.floating]) -> float:
+        """The largest difference from these logits."""
+        return self.difference * max(10.0, float(np.abs(logits).max()))
 
-# The same sums in another order; the logits of a reader in colour differ by up to 0.01 by that.
-EXACT = Demand(difference=2e-2, same_text=1.0)
+
+# The same sums in another order. A pale image is divided by its small contrast, which onnxruntime
+# sums up with an error of 0.04 %; that error is then in all logits.
+EXACT = Demand(difference=2e-3, same_text=1.0)
 SHRUNK = Demand(difference=np.inf, same_text=0.9)
 LITERT = {
     "float32": EXACT,
-    "float16": Demand(difference=0.5, same_text=0.97),
+    "float16": Demand(difference=2e-2, same_text=0.97),
     "dynamic_int8": SHRUNK,
     "int8": Demand(difference=np.inf, same_text=0.7),
 }
@@ -221,15 +227,15 @@ def _texts(spec: ModelSpec, logits: NDArray[np.floating]) -> list[str]:
 def _compare(path: Path, seen: _Seen, demand: Demand) -> Parity:
     spec, (images, expected) = read_spec(path), seen
     received = open_model(path)(images)
-    difference = float(np.abs(received - expected).max())
+    difference, allowed = float(np.abs(received - expected).max()), demand.allowed(expected)
     texts = [_texts(spec, logits) for logits in (expected, received)]
     same = np.array([a == b for a, b in zip(*texts, strict=True)])
     if np.isfinite(demand.difference):
         second, first = np.moveaxis(np.sort(expected, axis=-1)[..., -2:], -1, 0)  # (B, T) each
-        same |= (first - second).min(axis=-1) < 2 * demand.difference
+        same |= (first - second).min(axis=-1) < 2 * allowed
     reasons = []
-    if not difference <= demand.difference:
-        reasons.append(f"its logits differ by up to {difference:.4g}, not {demand.difference:.4g}")
+    if not difference <= allowed:
+        reasons.append(f"its logits differ by up to {difference:.4g}, not {allowed:.4g}")
     if same.mean() < demand.same_text:
         reasons.append(f"it reads {same.mean():.1%} as Keras does, not {demand.same_text:.0%}")
     size = sum(file.stat().st_size for file in [path, *path.rglob("*")] if file.is_file())
@@ -407,7 +413,7 @@ def _write_onnx(model: keras.Model, spec: ModelSpec, folder: Path) -> Written:
         unchanged = replace(spec, processing=Processing())  # which the graph leaves to others
         expected = model.predict_on_batch(unchanged.prepare(image)[None])
         received = session.run(["logits"], {"image": image[None]})[0]
-        if not np.allclose(received, expected, atol=EXACT.difference):
+        if not np.allclose(received, expected, atol=EXACT.allowed(expected)):
             raise ParityError(
                 f"{path.name} prepares an image of {width}x{height} pixels in another way than "
                 "captcha_helpers.prepare; is this version of onnxruntime at fault? Try another"
