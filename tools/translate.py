@@ -146,11 +146,7 @@ def out_of_date(root: Path) -> dict[Path, str]:
         ValueError: If a catalogue is broken.
     """
     names = sorted(path.stem for path in (root / ENGLISH.notebooks).glob("*.ipynb"))
-    new = {
-        path: linked(root, path)
-        for name in names
-        for path in english_files(root, name)
-    }
+    new = {path: linked(root, path) for name in names for path in english_files(root, name)}
     for language in TRANSLATIONS:
         for name in translated_names(root, language):
             for path in english_files(root, name):

@@ -190,7 +190,7 @@ def test_a_file_of_another_model_is_found_out(spec: ModelSpec, model_file: Path,
 
 
 def test_what_may_differ_grows_with_the_logits():
-    """A reader that is very sure has logits near 100, and all of them carry the same small error."""
+    """A reader that is very sure has logits near 100, which all carry the same small error."""
     assert formats.EXACT.allowed(np.array([-100.0, 5.0])) == pytest.approx(0.2)
     assert formats.EXACT.allowed(np.array([1.0])) == formats.EXACT.allowed(np.array([10.0]))
 

@@ -640,13 +640,16 @@ def test_a_signal_keeps_what_was_learned_and_names_resume(
     model = tmp_path / "m.keras"
     arguments = ["train", folder, "--minutes", "30", "--out", model]
     command = [sys.executable, "-u", "-m", "captcha_helpers", *map(str, arguments)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None and process.stderr is not None
-        while b"until" not in process.stdout.readline():
-            pass
-        time.sleep(1)
-        process.send_signal(getattr(signal, end))
-        said, told = process.stdout.read().decode(), process.stderr.read().decode()
+    for wait in (1, 8, 64):  # until something was learned; a busy machine needs longer
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stdout is not None and process.stderr is not None
+            while b"until" not in process.stdout.readline():
+                pass
+            time.sleep(wait)
+            process.send_signal(getattr(signal, end))
+            said, told = process.stdout.read().decode(), process.stderr.read().decode()
+        if "what was being written is as it was before" not in told:
+            break
     assert process.returncode == code and model.exists(), told
     assert "--resume (resume=True) continues" in told
     assert f"captcha-helpers train {folder} --out {model} --resume" in said
