@@ -77,7 +77,7 @@ class Demand(NamedTuple):
 
 
 # The same sums in another order. A pale image is divided by its small contrast, which onnxruntime
-# sums up with an error of up to 0.04 %, as measured; it is then in all logits.
+# sums up less exactly than Keras; that error is then in all logits, in proportion to their size.
 EXACT = Demand(difference=2e-3, same_text=1.0)
 SHRUNK = Demand(difference=np.inf, same_text=0.9)
 LITERT = {

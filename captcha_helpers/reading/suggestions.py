@@ -27,7 +27,7 @@ from captcha_helpers.reading.decoder import Reading
 from captcha_helpers.reading.recognizer import Recognizer, load
 
 READS_MOST = 0.75  # mean confidence of a reader whose doubts are worth typing
-RANDOM_SHARE = 0.25  # of the images that are asked for from then on
+RANDOM_EVERY = 4  # from then on, one of so many images is drawn at random
 MOST_READ = 2000  # images that are looked at; more would cost more time than they teach
 
 
@@ -133,9 +133,10 @@ def _suggested(
         except ImageError:
             continue
     readings = [reading for _, reading in found]
-    chosen, doubtful = list[int](), most_doubtful(readings, n)
+    chosen, at_random = list[int](), range(len(found))
+    doubtful = most_doubtful(readings, n) if reads_most(readings) else at_random
     for turn in range(min(n, len(found))):
-        places = range(len(found)) if is_random(turn, readings) else doubtful
+        places = at_random if turn % RANDOM_EVERY == 0 else doubtful
         chosen.append(next(place for place in places if place not in chosen))
     return [found[place] for place in chosen]
 
@@ -147,9 +148,13 @@ def is_random(turn: int, readings: Collection[Reading]) -> bool:
         turn: Images that were asked for before.
         readings: Of images without a label.
     """
-    if turn % round(1 / RANDOM_SHARE) == 0 or not readings:
-        return True
-    return sum(reading.confidence for reading in readings) < READS_MOST * len(readings)
+    return turn % RANDOM_EVERY == 0 or not reads_most(readings)
+
+
+def reads_most(readings: Collection[Reading]) -> bool:
+    """Whether a reader, by its own account, reads so many images that its doubts are a guide."""
+    sure = sum(reading.confidence for reading in readings)
+    return bool(readings) and sure >= READS_MOST * len(readings)
 
 
 def most_doubtful(readings: Sequence[Reading], n: int) -> list[int]:
