@@ -74,6 +74,7 @@ LAYOUTS: dict[str, Layout] = {
     "small": Layout(margin=((0.3, 2.5), (0.4, 1.1))),
     "jumping": Layout(rise=0.25, rotation=15, size_jitter=0.15, mixed_fonts=0.2),
     "rotated": Layout(gap=(0.05, 0.3), rise=0.08, rotation=38, size_jitter=0.1, mixed_fonts=0.2),
+    "thrown": Layout(gap=(-0.15, 0.15), rise=0.2, rotation=70, size_jitter=0.1, mixed_fonts=0.2),
     "slanted": Layout(gap=(-0.03, 0.1), shear=25, tilted=True),
     "touching": Layout(gap=(-0.07, 0.01), rotation=8, rise=0.06),
     "overlapping": Layout(gap=(-0.14, -0.04), rotation=14, rise=0.1, size_jitter=0.1),
@@ -110,7 +111,7 @@ def roughened(layout: Layout, rng: Rng) -> Layout:
     room = (between(rng, 0.3, 1.2), between(rng, 0.3, 1.2)) if chance(rng, 0.25) else (0.0, 0.0)
     return replace(
         layout,
-        rotation=max(layout.rotation, between(rng, 10, 45) if chance(rng, 0.6) else 0.0),
+        rotation=max(layout.rotation, between(rng, 10, 65) if chance(rng, 0.6) else 0.0),
         pull=max(layout.pull, between(rng, 0.1, 0.4) if chance(rng, 0.5) else 0.0),
         rise=max(layout.rise, between(rng, 0.05, 0.35) if chance(rng, 0.4) else 0.0),
         shear=max(layout.shear, between(rng, 5, 25) if chance(rng, 0.3) else 0.0),
@@ -637,6 +638,19 @@ def _tile(size: float, colours: Palette, rng: Rng) -> Effect:
     return Effect(under)
 
 
+def _strips(size: float, colours: Palette, rng: Rng) -> Effect:
+    """All that is behind a letter, from top to bottom, in a colour of its own."""
+    tints = rng.integers(0, 256, (10, 3)).tolist()
+
+    def under(
+        sheet: np.ndarray, letter: Letter, ink: np.ndarray, colour: Colour, index: int
+    ) -> None:
+        left = max(0, round(float(letter.quad[:, 0].min()) - 0.05 * size)) if index else 0
+        sheet[:, left:] = (*tints[index % len(tints)], 255)
+
+    return Effect(under)
+
+
 def _box(size: float, colours: Palette, rng: Rng) -> Effect:
     """A line around each letter's box."""
     thick = max(1, round(between(rng, 0.02, 0.05) * size))
@@ -692,6 +706,7 @@ EFFECTS: dict[str, Callable[[float, Palette, Rng], Effect]] = {
     "glow": _glow,
     "bevel": _bevel,
     "tile": _tile,
+    "strips": _strips,
     "box": _box,
     "two_coloured": _two_coloured,
     "echo": _echo,

@@ -65,7 +65,7 @@ _LOSSY = (
     "mosaic",
 )
 _FINE = ("lines", "specks", "dots", "long_lines", "curves", "words", "first_line", "second_line")
-_BOXED = 0.06  # share of the images with empty space added
+_BOXED = 0.1  # share of the images with empty space added
 _ROUGH = 0.4  # share of the images whose letters stand worse than their look has it
 _SAFE_FONT = "DejaVuSans"  # has all of ASCII
 
@@ -240,6 +240,11 @@ _ALL = (
          background=("photo", "clouds", "blobs", "patches"), effect=("rim", "glow")),
     Look("tiles", 2, colours=("dark_on_white", "each", "dark_on_pale"), layout=("rotated", "spaced",
          "jumping"), effect=("tile",)),
+    Look("strips", 2.5, colours=("each_any", "saturated", "each"), layout=("rotated", "scattered",
+         "far_apart", "mixed"), ink=("solid", "bold", "thin"), effect=("strips",), over=("lines",
+         "long_lines", "lines+dots", "none", "long_lines+dots")),
+    Look("thrown", 2.5, colours=("each", "dark_on_white", "each_any"), layout=("thrown",),
+         ink=("solid", "bold"), over=("none", "lines", "lines+dots", "curves")),
     Look("boxes", held_out=True, layout=("rotated", "spaced"), effect=("box",), over=("none",
          "lines", "dots")),
     Look("two_coloured", 1.5, background=_ANY_PAPER, ink=("bold",), effect=("two_coloured",)),
