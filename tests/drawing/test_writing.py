@@ -66,6 +66,7 @@ def test_the_images_are_those_of_generate(tmp_path: Path, name: str):
     assert load_folder(tmp_path, height=48, width=144).labels == [label for _, label in listed]
 
 
+@pytest.mark.slow
 def test_an_epoch_has_every_string_once(tmp_path: Path):
     about = write_dataset(classic(2), tmp_path, epochs=2)
     assert about["count"] == 200 and about["complete"]

@@ -68,6 +68,7 @@ def test_readings_do_not_depend_on_the_size_of_the_batch():
     assert alone == predict_labels(model, images, DIGITS, head="per_position", batch_size=7)
 
 
+@pytest.mark.slow
 def test_a_length_that_is_known_is_kept():
     model = cnn_ctc(DIGITS, length=6, height=16, width=48)
     images = np.random.default_rng(3).integers(0, 256, (5, 16, 48, 1), np.uint8)
@@ -88,6 +89,7 @@ def test_images_and_charsets_of_another_model_are_refused(images, charset, said:
         predict_labels(tiny(), images, charset, head="per_position")
 
 
+@pytest.mark.slow
 def test_the_figures_of_an_epoch_are_those_of_the_readings():
     model, labels = tiny(), ["12", "34", "5", ""]
     watch = ExactMatch(blank_images(), labels, DIGITS, head="per_position")

@@ -127,6 +127,7 @@ def test_ci_runs_what_a_person_runs(root: Path):
     assert commands[0].startswith("if ! command -v chromedriver") and commands[2:-2] == ["fi"]
 
 
+@pytest.mark.slow
 def test_no_tracked_file_names_a_registry_or_a_local_path(
     tracked: list[Path], root: Path, local_path: re.Pattern[str]
 ):

@@ -56,11 +56,13 @@ def read(path: Path) -> NotebookNode:
     return nbformat.read(path, as_version=4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("language", "name"), CATALOGUES, ids=[name for _, name in CATALOGUES])
 def test_every_cell_is_translated_and_says_the_same(language: Language, name: str):
     assert problems(ROOT, language, name) == []
 
 
+@pytest.mark.slow
 def test_notebooks_are_what_the_catalogues_give():
     assert [path.name for path in out_of_date(ROOT)] == [], "run: make translate"
     for language in TRANSLATIONS:
@@ -68,6 +70,7 @@ def test_notebooks_are_what_the_catalogues_give():
         assert sorted(there) == sorted(path for _, path in pairs(ROOT, language))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("english", "translated"), PAIRS, ids=IDS)
 def test_only_markdown_differs(english: Path, translated: Path):
     ours, theirs = read(english), read(translated)
