@@ -2,8 +2,9 @@
 
 Takes ``benchmarks/pretraining/round_*.json``, the histories that `tools.pretrain` wrote, and writes
 ``docs/images/pretraining.png``. All rounds are measured on 512 drawn images in looks and fonts that
-none of them saw. The second round's test images are harder: by then letters were roughened. What the
-first round's weights read of these, ``before_round_2.json`` holds: the same command after one step.
+none of them saw. The second round's test images are harder: by then letters were roughened. What
+the first round's weights read of these, ``before_round_2.json`` holds: the same command after one
+step.
 """
 
 from __future__ import annotations
