@@ -15,34 +15,46 @@ from __future__ import annotations
 
 import math
 import os
-import tempfile
+import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from captcha_helpers.core.charset import Charset
-from captcha_helpers.core.files import refuse_existing
+from captcha_helpers.core.files import check_writable, refuse_existing
+from captcha_helpers.core.output import say
 from captcha_helpers.data.augment import augment_batch
-from captcha_helpers.data.folders import image_files
-from captcha_helpers.data.images import ImageError, ImageSource
-from captcha_helpers.learning.recipe import train
-from captcha_helpers.learning.starts import STARTS, pretrained_start
+from captcha_helpers.data.folders import LabeledImages
+from captcha_helpers.data.images import ImageError, ImageSource, load_image
+from captcha_helpers.data.labels import image_files
+from captcha_helpers.data.names import counted
+from captcha_helpers.learning.plan import Plan, TrainingSettings
+from captcha_helpers.learning.recipe import earlier_trainings, first_state
+from captcha_helpers.learning.run import Material, Run
+from captcha_helpers.learning.starts import Start, from_file
 from captcha_helpers.reading.decoder import Reading
-from captcha_helpers.reading.mask import Mask
+from captcha_helpers.reading.mask import Mask, fit
 from captcha_helpers.reading.model_file import ModelSpec
 from captcha_helpers.reading.recognizer import Recognizer, from_keras, load, save_model
-from captcha_helpers.reading.shipped import model_path
 
 CHECKED = 0.25  # share of the images that nothing is learned from
 MOST_CHECKED = 200
-CHANGES = 4  # times that each of them is changed a little
+COPIES = 4  # of each image, changed a little
 EXPECTED_RIGHT = 0.95  # mean confidence of what is learned from
 LEAST = 32  # confident readings that are worth a training
 REPEATED = 0.9  # least share of the old reader's confident readings that the new one repeats
+ROUNDS = 2  # after the first, the new reader reads what the next one learns
+MEASURED = 0.15  # share of what a round learns from that its training measures with
+DRAWN = 0  # images of a batch that are drawn, where the weights have learned from drawn ones
+CLEAR = 1.0  # standard errors by which a gain must be above zero
+SEVERAL = 0.1  # share of the images that makes a shape a kind of its own
+AT_ONCE = 64  # images that go through a model together
 
 
 @dataclass(frozen=True)
@@ -50,27 +62,29 @@ class Adaptation:
     """What became of a reader that looked at images without labels.
 
     Attributes:
-        reader: The reader that is the better one as far as can be told: the new one or the old.
+        reader: The better one of the new reader and the old, as far as can be told.
         adapted: Whether that is the new one.
-        reason: Why, in a sentence.
+        reason: Why, in a sentence or two.
         images: How many images there were.
-        taught: How many confident readings were learned from.
-        checked: How many images were kept for the check.
+        learned: How many confident readings the last training learned from.
+        checked: How many images were kept for the check; 0 if there was nothing to check.
         before: Share of slightly changed copies of these that the old reader reads as it reads the
             image itself, 0–1.
         after: The same of the new reader.
         gain: ``after - before``, with its standard error.
+        new: The new reader, if there is one, taken or not.
     """
 
     reader: Recognizer
     adapted: bool
     reason: str
-    images: int
-    taught: int = 0
+    images: int = 0
+    learned: int = 0
     checked: int = 0
-    before: float = math.nan
-    after: float = math.nan
-    gain: tuple[float, float] = (math.nan, math.nan)
+    before: float | None = None
+    after: float | None = None
+    gain: tuple[float, float] | None = None
+    new: Recognizer | None = None
 
 
 def adapt(
@@ -91,8 +105,8 @@ def adapt(
     Args:
         images: A folder, or images as paths, bytes, Pillow images or arrays: some hundred of one
             kind. Their names mean nothing.
-        model: The reader to begin with: a start that ships, such as ``"general"``, or the
-            ``.keras`` file of a reader.
+        model: The reader to begin with: the name of pre-trained weights, such as ``"general"``, or
+            the ``.keras`` file of a reader.
         charset: The only characters that occur, if that is known. It helps much.
         length: Fewest and most characters of a string, if that is known. So does this.
         ignore_case: Whether a letter and its other case count as one.
@@ -100,53 +114,86 @@ def adapt(
         out: Where to write the new reader, a ``.keras`` file; it is written only if it is better.
         overwrite: Replace the file `out`.
         seed: Another seed makes another split and other batches.
-        progress: As for `captcha_helpers.train`.
+        progress: Show what is done and a progress bar; by default the bar appears in a terminal
+            only.
 
     Returns:
-        What became of it, with the better reader.
+        What became of it, with the better reader. Ctrl-C ends the training early, and what it has
+        learned is judged.
 
     Raises:
         FileExistsError: If `out` exists and `overwrite` is not set.
-        ValueError: If there are too few images, or the model is none that can be trained.
+        FileNotFoundError: If there is no such model.
+        NotADirectoryError: If there is no such folder.
+        ValueError: If there are too few images, the model is none that can be trained, or an
+            argument makes no sense.
     """
-    if out is not None:
-        refuse_existing(Path(out), overwrite=overwrite)
+    _check_arguments(minutes, out, overwrite=overwrite)
+    start = from_file(model)
     old = load(model, charset=charset, length=length, ignore_case=ignore_case)
-    pictures, prepared, odd = _prepare(images, old.spec)
-    if len(pictures) < 4 * LEAST:
+    prepared, odd = _prepare(images, old.spec)
+    if len(prepared) < 4 * LEAST:
         raise ValueError(
-            f"there are {len(pictures)} images that can be read; to get used to a kind of image "
+            f"there are {len(prepared)} images that can be read; to get used to a kind of image "
             f"takes {4 * LEAST} or more"
         )
-    order = np.random.default_rng(seed).permutation(len(pictures))
-    checked = order[: min(MOST_CHECKED, round(CHECKED * len(order)))]
-    learned = np.sort(order[len(checked) :])
-    readings = old.read_prepared(prepared)
-    chosen = [row for row in confident([readings[row].confidence for row in learned])]
-    rows = [int(learned[row]) for row in chosen]
-    if len(rows) < LEAST:
-        reason = (
-            f"Nothing was changed: the reader is confident of {len(rows)} of {len(learned)} "
-            f"images only, and {LEAST} are needed. Say which characters occur and how many, or "
-            "label some images"
-        )
-        return Adaptation(old, False, reason + odd, len(pictures))
-    with tempfile.TemporaryDirectory() as folder:
-        new = train(
-            [pictures[row] for row in rows],
-            [readings[row].text for row in rows],
-            init=_trainable(model, old.spec, Path(folder)),
-            minutes=minutes,
-            seed=seed,
-            progress=progress,
-        )
-    network = new.keras_model
-    new = from_keras(network, replace(new.spec, mask=old.spec.mask))
-    result = _compare(old, new, prepared[checked], [readings[row] for row in checked], seed)
-    result = replace(result, reason=result.reason + odd, images=len(pictures), taught=len(rows))
-    if out is not None and result.adapted:
-        save_model(network, new.spec, out)
+    order = np.random.default_rng(seed).permutation(len(prepared))
+    checked, learned = np.split(order, [min(MOST_CHECKED, round(CHECKED * len(order)))])
+    new, number = _learn(start, old, prepared[learned], minutes, seed, progress)
+    if new is old:
+        result = Adaptation(old, False, _too_few(number, len(learned)))
+    else:
+        result = _compare(old, new, prepared[checked], seed)
+    reason = ". ".join([result.reason, *odd])
+    result = replace(result, reason=reason, images=len(prepared), learned=number)
+    if result.adapted:
+        new.spec = replace(new.spec, training=_record(result, old.spec, model, minutes, seed))
+        if out is not None:
+            save_model(new.keras_model, new.spec, out)
     return result
+
+
+def _learn(
+    start: Start,
+    old: Recognizer,
+    images: NDArray[np.uint8],
+    minutes: float,
+    seed: int,
+    progress: bool | None,
+) -> tuple[Recognizer, int]:
+    """Read and learn in turns; gives the new reader and how many readings it learned from last."""
+    end = time.perf_counter() + 60 * minutes
+    reader, number = old, 0
+    for part in range(ROUNDS):
+        data = _choose(reader, images, seed + part)
+        number = max(number, len(data))
+        if len(data) < LEAST:
+            break
+        if progress is not False:
+            say(
+                f"training {part + 1} of {ROUNDS}: it learns from its own readings of {len(data)} "
+                f"of {len(images)} images, of which it is confident"
+            )
+        seconds = (end - time.perf_counter()) / (ROUNDS - part)
+        reader, complete = _train(start, reader, data, seconds, seed + part, progress)
+        if not complete:
+            break
+    return reader, number
+
+
+def _record(
+    result: Adaptation, old: ModelSpec, model: str | os.PathLike[str], minutes: float, seed: int
+) -> dict[str, Any]:
+    """How the reader came about; for people."""
+    name = Path(model).name
+    return {
+        "command": f"captcha_helpers.adapt(images, {name!r}, minutes={minutes}, seed={seed})",
+        "date": f"{datetime.now(timezone.utc):%Y-%m-%d}",
+        "images": result.learned,
+        "labels": f"readings of {name}, which nobody has checked",
+        "checked": result.reason,
+        "earlier": earlier_trainings(old),
+    }
 
 
 def confident(confidences: Sequence[float], right: float = EXPECTED_RIGHT) -> list[int]:
@@ -168,79 +215,143 @@ def confident(confidences: Sequence[float], right: float = EXPECTED_RIGHT) -> li
     return sorted(order[: int((means >= right).sum())].tolist())
 
 
+def _check_arguments(
+    minutes: float, out: str | os.PathLike[str] | None, *, overwrite: bool
+) -> None:
+    if not minutes > 0:
+        raise ValueError(f"need minutes > 0, received {minutes}")
+    if out is None:
+        return
+    if Path(out).suffix != ".keras":
+        raise ValueError(f"the name of the model must end in .keras, received {str(out)!r}")
+    check_writable(out)
+    refuse_existing(out, overwrite=overwrite)
+
+
 def _prepare(
     images: str | os.PathLike[str] | Iterable[ImageSource], spec: ModelSpec
-) -> tuple[list[ImageSource], NDArray[np.uint8], str]:
-    """Prepare all images that can be read, and say what is odd about them."""
+) -> tuple[NDArray[np.uint8], list[str]]:
+    """Prepare all images that can be read, ``(B, H, W, C)``, and say what is odd about them."""
     listed = image_files(images) if isinstance(images, (str, os.PathLike)) else list(images)
-    pictures: list[ImageSource] = []
-    prepared = []
+    prepared, shapes = [], Counter[float]()
     for image in listed:
         try:
-            prepared.append(spec.prepare(image))
+            pixels = load_image(image, frame=spec.processing.frame)
+            prepared.append(spec.prepare(pixels))
         except ImageError:
             continue
-        pictures.append(image)
-    odd = _kinds(pictures) if isinstance(images, (str, os.PathLike)) else ""
-    if len(pictures) < len(listed):
-        odd += f". {len(listed) - len(pictures)} images cannot be read"
-    return pictures, np.stack(prepared) if prepared else np.empty((0, 1, 1, 1), np.uint8), odd
+        shapes[round(4 * math.log2(pixels.shape[1] / pixels.shape[0]))] += 1
+    odd = list(_kinds(shapes))
+    if len(prepared) < len(listed):
+        odd.append(f"{counted(len(listed) - len(prepared), 'image')} cannot be read")
+    return np.stack(prepared) if prepared else np.empty((0, 1, 1, 1), np.uint8), odd
 
 
-def _kinds(files: Sequence[ImageSource]) -> str:
-    """Say if the images of a folder are of clearly different shapes, and so of several kinds."""
-    from PIL import Image
+def _kinds(shapes: Counter[int]) -> Iterator[str]:
+    """Say if the images are of clearly different shapes, and so of several kinds."""
+    many = [count for count in shapes.values() if count >= SEVERAL * shapes.total()]
+    if len(many) > 1:
+        yield (
+            f"The images have {len(many)} different shapes and may be of several kinds: a folder "
+            "for each kind teaches more"
+        )
 
-    shapes: Counter[float] = Counter()
-    for file in files:
-        with Image.open(file) as image:  # type: ignore[arg-type]
-            shapes[round(4 * math.log2(image.width / image.height)) / 4] += 1
-    many = [count for _, count in shapes.most_common() if count >= 0.1 * len(files)]
-    if len(many) < 2:
-        return ""
+
+def _read(reader: Recognizer, images: NDArray[np.uint8]) -> list[Reading]:
+    parts = np.array_split(images, math.ceil(len(images) / AT_ONCE))
+    return [reading for part in parts for reading in reader.read_prepared(part)]
+
+
+def _choose(reader: Recognizer, images: NDArray[np.uint8], seed: int) -> LabeledImages:
+    """Read images, and choose readings of which the reader is confident enough, as labels.
+
+    The confidence is the mean of those of the image and of slightly changed copies of it, where
+    they are read the same. Where case does not count, the label has the case that the model sees.
+    """
+    rng = np.random.default_rng([seed, 2])
+    mask = Mask(_with_case(reader.spec), reader.spec.mask.length)
+    as_it_sees = Recognizer(reader.run, replace(reader.spec, mask=mask))
+    texts = [one.text for one in _read(as_it_sees, images)]
+    plain = [reader.decoder.as_written(text) for text in texts]
+    confidences = np.zeros(len(images))
+    for copy in range(1 + COPIES):
+        changed = augment_batch(images, rng) if copy else images
+        for row, one in enumerate(_read(reader, changed)):
+            confidences[row] += (one.text == plain[row]) * one.confidence / (1 + COPIES)
+    rows = confident(confidences.tolist())
+    return LabeledImages(images[rows], [texts[row] for row in rows], [str(row) for row in rows])
+
+
+def _with_case(spec: ModelSpec) -> str:
+    """The characters that a mask leaves, with both cases of letters where case does not count."""
+    alphabet = fit(spec.mask, spec.charset)
+    indices = sorted(index for group in alphabet.classes[1:] for index in group)
+    return "".join(spec.charset[index - 1] for index in indices)
+
+
+def _train(
+    start: Start,
+    reader: Recognizer,
+    data: LabeledImages,
+    seconds: float,
+    seed: int,
+    progress: bool | None,
+) -> tuple[Recognizer, bool]:
+    """Let a copy of the reader learn from what was read; False if Ctrl-C ended it."""
+    begun = time.perf_counter()
+    length = reader.spec.mask.length or reader.spec.length
+    spec = replace(reader.spec, charset=_with_case(reader.spec), length=length)
+    settings = TrainingSettings()
+    plan = Plan(
+        start.name,
+        error=0.0,
+        seconds=settings.time_share * seconds,
+        steps=None,
+        drawn=DRAWN if start.draw is not None else 0,
+        peak=settings.rehearsal_rate,
+        seed=seed,
+        settings=settings,
+    )
+    done = first_state(start, spec, plan)
+    if reader.keras_model is not None:  # from the round before
+        done.model.set_weights(reader.keras_model.get_weights())
+        done.kept = done.first = done.model.get_weights()
+    rows = np.random.default_rng(seed).permutation(len(data))
+    measured = round(MEASURED * len(data))
+    material = Material(
+        spec, data.subset(rows[measured:]), data.subset(rows[:measured]), start.draw
+    )
+    run = Run(plan, material, done, show=progress)
+    complete = run.go(begun)
+    run.go_back()
+    model = start.build(Charset(spec.charset), spec.length[1], 0.0)
+    model.set_weights(done.kept)  # without the optimizer and the dropout
+    return from_keras(model, spec), complete
+
+
+def _too_few(number: int, images: int) -> str:
     return (
-        f". The images have {len(many)} different shapes and may be of several kinds: a folder for "
-        "each kind teaches more"
+        f"Nothing was changed: the reader is confident of {number} of {images} images only, and "
+        f"{LEAST} are needed. Say which characters occur and how many, or label some images"
     )
 
 
-def _trainable(model: str | os.PathLike[str], spec: ModelSpec, folder: Path) -> Path:
-    """Give the ``.keras`` file of a reader; of a start, one for these characters and lengths."""
-    if os.fspath(model) not in STARTS:
-        return model_path(model)
-    characters = spec.mask.charset or spec.charset
-    known = "".join(char for char in characters if char in spec.charset)
-    length = spec.mask.length or spec.length
-    network = pretrained_start(Charset(known), length=length[1], start=os.fspath(model))
-    narrowed = replace(spec, charset=known, length=length, mask=Mask())
-    save_model(network, narrowed, folder / "start.keras")
-    return folder / "start.keras"
-
-
-def _compare(
-    old: Recognizer, new: Recognizer, images: NDArray[np.uint8], readings: list[Reading], seed: int
-) -> Adaptation:
+def _compare(old: Recognizer, new: Recognizer, images: NDArray[np.uint8], seed: int) -> Adaptation:
     """See without labels which of two readers reads these images better."""
-    rng = np.random.default_rng(seed)
-    changed = [augment_batch(images, rng) for _ in range(CHANGES)]
-    steady = {}
-    for name, reader in (("old", old), ("new", new)):
-        texts = [one.text for one in reader.read_prepared(images)]
-        again = [[one.text for one in reader.read_prepared(copies)] for copies in changed]
-        same = [[a == b for a, b in zip(texts, copy, strict=True)] for copy in again]
-        steady[name] = np.mean(same, axis=0)  # (B,), 0-1
-        if name == "new":
-            sure = confident([one.confidence for one in readings])
-            repeated = sum(texts[row] == readings[row].text for row in sure) / max(1, len(sure))
-    difference = steady["new"] - steady["old"]
-    gain = float(difference.mean()), float(difference.std(ddof=1) / math.sqrt(len(difference)))
-    before, after = float(steady["old"].mean()), float(steady["new"].mean())
+    rng = np.random.default_rng([seed, 3])
+    copies = [augment_batch(images, rng) for _ in range(COPIES)]
+    first, second = _read(old, images), _read(new, images)
+    was, now = _steady(old, first, copies), _steady(new, second, copies)
+    before, after = float(was.mean()), float(now.mean())
+    gain = after - before, float((now - was).std(ddof=1) / math.sqrt(len(images)))
+    sure = confident([one.confidence for one in first])
+    repeated = np.mean([first[row].text == second[row].text for row in sure] or [1.0])
     figures = (
-        f"of {CHANGES} slightly changed copies of each of {len(images)} images that nothing was "
+        f"of {COPIES} slightly changed copies of each of {len(images)} images that nothing was "
         f"learned from, {after:.1%} are read as the image itself, {before:.1%} before "
         f"(a gain of {100 * gain[0]:+.1f} ± {100 * gain[1]:.1f} points)"
     )
-    adapted = bool(gain[0] > gain[1] and repeated >= REPEATED)
+    adapted = bool(gain[0] > CLEAR * gain[1] and repeated >= REPEATED)
     if adapted:
         reason = f"The new reader is taken: {figures}"
     elif repeated < REPEATED:
@@ -251,4 +362,13 @@ def _compare(
     else:
         reason = f"Nothing was changed, since no clear gain can be seen: {figures}"
     reader = new if adapted else old
-    return Adaptation(reader, adapted, reason, 0, 0, len(images), before, after, gain)
+    return Adaptation(reader, adapted, reason, 0, 0, len(images), before, after, gain, new)
+
+
+def _steady(
+    reader: Recognizer, readings: list[Reading], copies: list[NDArray[np.uint8]]
+) -> NDArray[np.float64]:
+    """Share of the copies of each image that is read as the image itself, ``(B,)``, 0–1."""
+    texts = [one.text for one in readings]
+    again = [[one.text for one in _read(reader, copy)] for copy in copies]
+    return np.mean([[a == b for a, b in zip(texts, copy, strict=True)] for copy in again], axis=0)
