@@ -327,7 +327,6 @@ def test_styles_and_models_are_listed():
             1,
             "there is no model file 'none.keras'",
         ),
-        (["adapt", "general", ".", "--out", "m.keras"], 1, "there are 0 images that can be read"),
         (["export", "none.keras", "--out", "x"], 1, "there is no model file 'none.keras'"),
         (["fly"], 2, "No such command 'fly' (see captcha-helpers --help)"),
         (["--fly"], 2, "No such option '--fly'"),
