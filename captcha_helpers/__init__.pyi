@@ -84,6 +84,8 @@ from .exporting.formats import ParityError as ParityError
 from .exporting.formats import compare as compare
 from .exporting.formats import export as export
 from .learning import recipe as recipe
+from .learning.adapt import Adaptation as Adaptation
+from .learning.adapt import adapt as adapt
 from .learning.batches import ArrayBatches as ArrayBatches
 from .learning.batches import GeneratedBatches as GeneratedBatches
 from .learning.batches import augmented_batch as augmented_batch

@@ -1,18 +1,27 @@
-"""Learn from images: train."""
+"""Learn from images, with labels and without: train, adapt."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import click
 
 import captcha_helpers
-from captcha_helpers.cli.loading import import_keras
-from captcha_helpers.cli.options import ModelName, Verb, json_option, overwrite_option, path_type
+from captcha_helpers.cli.loading import import_keras, import_runtime
+from captcha_helpers.cli.options import (
+    ModelName,
+    Verb,
+    json_option,
+    known_strings,
+    overwrite_option,
+    path_type,
+)
 from captcha_helpers.core.files import check_writable, refuse_existing
 from captcha_helpers.data.labels import find_labels
+from captcha_helpers.data.names import counted
 
 
 @click.command(
@@ -123,6 +132,64 @@ def train(
     else:
         again = f"captcha-helpers train {_typed(folder)} --out {_typed(out)} --resume"
         click.echo(f"Continue with the same options and --resume: {again}")
+
+
+@click.command(
+    cls=Verb,
+    epilog="captcha-helpers adapt general my_images --out my_reader.keras\n"
+    "captcha-helpers adapt general my_images --charset digits --length 4-6 --out my_reader.keras\n"
+    "captcha-helpers adapt my_reader.keras new_images --minutes 1 --out newer.keras",
+)
+@click.argument("model", type=ModelName(), metavar="MODEL")
+@click.argument("folder", type=path_type)
+@click.option("--out", required=True, type=path_type, help="Model file to write, .keras.")
+@known_strings
+@click.option("--minutes", default=3.0, show_default=True, help="Time limit.")
+@click.option("--seed", default=0, show_default=True, help="Another seed keeps other images back.")
+@overwrite_option("the model file")
+@json_option
+def adapt(
+    model: str,
+    folder: Path,
+    out: Path,
+    minutes: float,
+    seed: int,
+    overwrite: bool,
+    as_json: bool,
+    **known: Any,
+) -> None:
+    """Let MODEL get used to the images in FOLDER, without a label.
+
+    FOLDER holds some hundred images of one kind. MODEL learns from those of its readings of which
+    it is confident. Whether that helped is seen without labels: of a quarter of the images nothing
+    is learned, and the new model must read them more steadily than MODEL does if they are moved and
+    bent a little. Only then is the file of --out written. --charset and --length help much.
+    """
+    # What is wrong with a path is told before TensorFlow is loaded, and so is that it has begun.
+    images = captcha_helpers.image_files(folder)
+    check_writable(out)
+    refuse_existing(out, overwrite=overwrite)
+    import_runtime(model)
+    if not as_json:
+        click.echo(f"{counted(len(images), 'image')} in {folder}; loading TensorFlow ...")
+    import_keras()
+    result = captcha_helpers.adapt(
+        folder,
+        model,
+        minutes=minutes,
+        out=out,
+        overwrite=overwrite,
+        seed=seed,
+        progress=False if as_json else None,
+        **known,
+    )
+    if as_json:
+        names = [one.name for one in fields(result) if one.name not in ("reader", "new")]
+        click.echo(json.dumps({name: getattr(result, name) for name in names}))
+        return
+    click.echo(f"{result.reason}.")
+    if result.adapted:
+        click.echo(f"{out} is written: captcha-helpers predict {_typed(out)} {_typed(folder)}")
 
 
 def _typed(path: Path) -> str:

@@ -74,6 +74,7 @@ for _verb in (
     label.label,
     label.check,
     learn.train,
+    learn.adapt,
     read.evaluate,
     read.predict,
     export.export,

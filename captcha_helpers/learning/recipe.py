@@ -185,7 +185,7 @@ def train(
     else:
         _say("trying which weights to begin with ..." if len(starts) > 1 else "", progress)
         job, start = _decide(order, starts, data, settings or TrainingSettings(), processing, init)
-        done = _first_state(start, job)
+        done = first_state(start, job.spec, job.plan)
         _warn_of_forgetting(start, job)
     training, validation = job.split.parts(data[start.shape])
     used = time.perf_counter() - begun + done.state.seconds
@@ -203,7 +203,9 @@ def train(
         "date": f"{datetime.now(timezone.utc):%Y-%m-%d}",
         "complete": complete,
         "from_start": from_start,
-        "earlier": [] if init is None or start.weights is None else _earlier(start.weights.spec),
+        "earlier": []
+        if init is None or start.weights is None
+        else earlier_trainings(start.weights.spec),
         **_record(job, material, done),
     }
     facts["warnings"] = reasons(data[start.shape], job.spec, facts)
@@ -429,11 +431,11 @@ def _error(
     return metrics.cer(some.labels, charset.decode(indices))
 
 
-def _first_state(start: Start, job: Job) -> Progress:
-    """The network to train, before the first step."""
-    charset, length = Charset(job.spec.charset), job.spec.length[1]
-    keras.utils.set_random_seed(job.plan.seed)
-    model = start.build(charset, length, job.plan.settings.dropout)
+def first_state(start: Start, spec: ModelSpec, plan: Plan) -> Progress:
+    """Build the network to train, as it is before the first step."""
+    charset, length = Charset(spec.charset), spec.length[1]
+    keras.utils.set_random_seed(plan.seed)
+    model = start.build(charset, length, plan.settings.dropout)
     check_model(model, charset, length, start.head)
     compile_model(model, head=start.head, steps=None)  # nobody knows yet how many there will be
     model.optimizer.build(model.trainable_variables)  # else a state of step 0 is not whole
@@ -464,8 +466,8 @@ def _warn_of_forgetting(start: Start, job: Job) -> None:
         )
 
 
-def _earlier(spec: ModelSpec) -> list[Mapping[str, Any]]:
-    """The trainings of the reader to begin with, the first one first, in a few words each."""
+def earlier_trainings(spec: ModelSpec) -> list[Mapping[str, Any]]:
+    """List the trainings that a reader comes from, the first one first, in a few words each."""
     facts = spec.training
     before = facts.get("earlier")
     last = {name: facts[name] for name in EARLIER if name in facts}

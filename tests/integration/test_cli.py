@@ -321,6 +321,12 @@ def test_styles_and_models_are_listed():
         (["train", "nowhere", "--out", "m.keras"], 1, "there is no folder 'nowhere'"),
         (["evaluate", "none.keras", "nowhere"], 1, "there is no model file 'none.keras'"),
         (["train", "nowhere"], 2, "--out"),
+        (["adapt", "general", "nowhere", "--out", "m.keras"], 1, "there is no folder 'nowhere'"),
+        (
+            ["adapt", "none.keras", ".", "--out", "m.keras"],
+            1,
+            "there is no model file 'none.keras'",
+        ),
         (["export", "none.keras", "--out", "x"], 1, "there is no model file 'none.keras'"),
         (["fly"], 2, "No such command 'fly' (see captcha-helpers --help)"),
         (["--fly"], 2, "No such option '--fly'"),
@@ -478,7 +484,7 @@ def completions(*words: str) -> list[str]:
 
 def test_every_shipped_name_completes():
     names = list(shipped_models())
-    for verb in ("evaluate", "predict", "serve", "export"):
+    for verb in ("adapt", "evaluate", "predict", "serve", "export"):
         assert completions(verb, "") == names
     assert completions("train", "x", "--init", "gen") == ["general"]
     for verb in ("generate", "preview"):
