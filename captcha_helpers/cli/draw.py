@@ -88,9 +88,7 @@ if TYPE_CHECKING:
     help="Images in a tar file.",
 )
 @json_option
-@click.pass_context
 def generate(
-    ctx: click.Context,
     style: str,
     out: str,
     count: int | None,
@@ -121,10 +119,10 @@ def generate(
     their checksums. Finished tar files are not drawn again.
     """
     if ray is None:
-        refuse_together(ctx, "needs --ray", ["--shard-size"])
+        refuse_together("needs --ray", ["--shard-size"])
     else:
         not_there = ["--epochs", "--test-ratio", "--workers", "--overwrite"]
-        refuse_together(ctx, "cannot be used with --ray", not_there)
+        refuse_together("cannot be used with --ray", not_there)
     if count is None and epochs is None:
         raise click.UsageError("Give --count, or --epochs to draw every string.")
     if charset is not None and (digits or lower or upper):

@@ -166,12 +166,13 @@ def ray_option(more: str) -> Callable[[Callable[..., None]], Callable[..., None]
     )
 
 
-def refuse_together(ctx: click.Context, option: str, others: Iterable[str]) -> None:
-    """Say which options that were given have no meaning beside, or without, another."""
+def refuse_together(why: str, options: Iterable[str]) -> None:
+    """Refuse those of these options that were given, as they have no effect here."""
+    ctx = click.get_current_context()
     for param in ctx.command.params:
         source = ctx.get_parameter_source(param.name or "")
-        if param.opts[0] in others and source is not click.core.ParameterSource.DEFAULT:
-            raise click.UsageError(f"{param.opts[0]} {option}.")
+        if param.opts[0] in options and source is not click.core.ParameterSource.DEFAULT:
+            raise click.UsageError(f"{param.opts[0]} {why}.")
 
 
 def span(length: tuple[int, int]) -> str:

@@ -137,9 +137,7 @@ def evaluate(
 )
 @overwrite_option("the CSV or Parquet file and the saved steps")
 @json_option
-@click.pass_context
 def predict(
-    ctx: click.Context,
     what: tuple[str, ...],
     min_confidence: float | None,
     limit: int | None,
@@ -174,13 +172,12 @@ def predict(
     text, confidence and error.
     """
     if ray is not None:
-        refuse_together(
-            ctx, "cannot be used with --ray", ["--csv", "--save-debug", "--min-confidence"]
-        )
+        not_there = ["--csv", "--save-debug", "--min-confidence"]
+        refuse_together("cannot be used with --ray", not_there)
         changes = _changes(no_auto_crop, invert, strong)
         _read_on_cluster(what, ray, out, limit, overwrite, as_json, changes, known)
         return
-    refuse_together(ctx, "needs --ray", ["--out"])
+    refuse_together("needs --ray", ["--out"])
     if table is not None:
         check_writable(table)
         refuse_existing(table, overwrite=overwrite)

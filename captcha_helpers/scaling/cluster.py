@@ -60,6 +60,7 @@ def connected(address: str) -> Iterator[Any]:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     if host in _LOOPBACK:  # or it would take this machine's address in the network
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its C++ code writes to stderr
     os.environ.setdefault("RAY_gcs_rpc_server_connect_timeout_s", str(_PATIENCE))
     import ray
     import ray.exceptions

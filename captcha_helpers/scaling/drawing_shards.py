@@ -40,11 +40,11 @@ _PARTIAL = re.compile(r"\.(\d{6,}|index)\.\d+\.part\.(tar|json)")  # what write_
 
 
 class _Shard(NamedTuple):
-    """Images `first` to `first + count - 1` of the data set."""
+    """Images `first` to `first + images - 1` of the data set."""
 
     name: str
     first: int
-    count: int
+    images: int
 
 
 def draw_shards(
@@ -123,13 +123,13 @@ def draw_shards(
         missing = [shard for shard in shards if shard.name not in records]
         task = engine.remote(max_retries=_RETRIES)(_draw_shard)
         place = files.unstrip_protocol(root)
-        there = sum(shard.count for shard in shards if shard.name in records)
+        there = sum(shard.images for shard in shards if shard.name in records)
         hidden = None if progress is None else not progress  # None: tqdm looks for a terminal
         with tqdm(total=count, initial=there, unit="image", delay=1, disable=hidden) as bar:
             drawn = in_order(engine, lambda shard: task.remote(style, seed, shard, place), missing)
             for shard, reference in drawn:
                 records[shard.name] = result_of(engine, reference)
-                bar.update(shard.count)
+                bar.update(shard.images)
     _remove_partials(files, root)
     about |= {"complete": True, "shards": [records[shard.name] for shard in shards]}
     _put(files, f"{root}/{INDEX_FILE}", _as_json(about))
@@ -140,11 +140,11 @@ def _draw_shard(style: Style, seed: int, shard: _Shard, place: str) -> dict[str,
     """Draw and write a shard, on a worker; gives what the index says of it."""
     import fsspec
 
-    data = shard_bytes(style, seed, shard.first, shard.count)
+    data = shard_bytes(style, seed, shard.first, shard.images)
     record = {
         "file": f"{shard.name}.tar",
         "first": shard.first,
-        "count": shard.count,
+        "count": shard.images,
         "bytes": len(data),
         "sha256": hashlib.sha256(data).hexdigest(),
     }

@@ -98,7 +98,7 @@ def read_files(
     check_installed()
     out = os.fspath(out)
     _check_out(out, overwrite)
-    options = {
+    options: dict[str, Any] = {
         "charset": charset,
         "length": length,
         "ignore_case": ignore_case,
