@@ -60,7 +60,6 @@ def connected(address: str) -> Iterator[Any]:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     if host in _LOOPBACK:  # or it would take this machine's address in the network
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its C++ code writes to stderr
     os.environ.setdefault("RAY_gcs_rpc_server_connect_timeout_s", str(_PATIENCE))
     import ray
     import ray.exceptions
@@ -138,7 +137,7 @@ def in_order(
     """Have pieces of work done side by side, and give them back in their order.
 
     Ray places and repeats them. A few for each core are in its queue at a time, so that memory does
-    not grow with the work; what is left when the generator is closed is cancelled.
+    not grow with the work; what is left when the generator is closed is cancelled. So close it.
 
     Args:
         ray: What `connected` gave.
@@ -157,7 +156,7 @@ def in_order(
         while waiting:
             yield waiting.popleft()
     finally:
-        for _, reference in waiting:
+        for _, reference in waiting if ray.is_initialized() else ():  # cancel would start one
             with suppress(Exception):  # of a cluster that is gone
                 ray.cancel(reference, force=True)
 

@@ -14,7 +14,7 @@ import os
 import re
 import tarfile
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -123,10 +123,16 @@ def draw_shards(
         missing = [shard for shard in shards if shard.name not in records]
         task = engine.remote(max_retries=_RETRIES)(_draw_shard)
         place = files.unstrip_protocol(root)
+
+        def start(shard: _Shard) -> Any:
+            return task.remote(style, seed, shard, place)
+
         there = sum(shard.images for shard in shards if shard.name in records)
         hidden = None if progress is None else not progress  # None: tqdm looks for a terminal
-        with tqdm(total=count, initial=there, unit="image", delay=1, disable=hidden) as bar:
-            drawn = in_order(engine, lambda shard: task.remote(style, seed, shard, place), missing)
+        with (
+            tqdm(total=count, initial=there, unit="image", delay=1, disable=hidden) as bar,
+            closing(in_order(engine, start, missing)) as drawn,
+        ):
             for shard, reference in drawn:
                 records[shard.name] = result_of(engine, reference)
                 bar.update(shard.images)

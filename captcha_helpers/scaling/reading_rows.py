@@ -12,7 +12,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -112,8 +112,9 @@ def read_files(
         connected(ray) as engine,
         _table(out) as write,
         tqdm(total=len(names), unit="image", delay=1, disable=hidden) as bar,
+        closing(_read(engine, _packed(model, options), names)) as chunks,
     ):
-        for rows in _read(engine, _packed(model, options), names):
+        for rows in chunks:
             write(rows)
             errors += sum(error is not None for *_, error in rows)
             bar.update(len(rows))
@@ -190,20 +191,23 @@ def _read(ray: Any, packed: _Packed, names: Sequence[str]) -> Iterator[list[Row]
         ray.exceptions.OutOfMemoryError,
         ray.exceptions.NodeDiedError,
     )
-    for chunk, reference in in_order(ray, start, chunks):
-        try:
-            rows: list[Row] = result_of(ray, reference)
-        except lost:
-            # It was killed again and again: by an image in it, or by chance. Each is read alone to
-            # find out; then all again without those, since a batch of others has other last bits.
-            fatal = {}
-            for (name,), alone in in_order(ray, start, [[name] for name in chunk]):
-                try:
-                    result_of(ray, alone)
-                except lost:
-                    fatal[name] = f"the process that read it was killed {_RETRIES + 1} times"
-            rows = result_of(ray, start(chunk, fatal))
-        yield rows
+    with closing(in_order(ray, start, chunks)) as results:
+        for chunk, reference in results:
+            try:
+                yield result_of(ray, reference)
+            except lost:
+                # It was killed again and again: by an image in it, or by chance. Each is read alone
+                # to find out; then the others again together, as last bits hang on who is in a
+                # batch.
+                fatal = {}
+                with closing(in_order(ray, start, [[name] for name in chunk])) as alone:
+                    for (name,), one in alone:
+                        try:
+                            result_of(ray, one)
+                        except lost:
+                            times = _RETRIES + 1
+                            fatal[name] = f"the process that read it was killed {times} times"
+                yield result_of(ray, start(chunk, fatal))
 
 
 def _read_chunk(packed: _Packed, names: Sequence[str], fatal: Mapping[str, str]) -> list[Row]:
