@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from typing import Any, TypeVar
@@ -133,7 +133,7 @@ def _line(error: Exception) -> str:
 
 def in_order(
     ray: Any, start: Callable[[Item], Any], items: Iterable[Item]
-) -> Iterator[tuple[Item, Any]]:
+) -> Generator[tuple[Item, Any], None, None]:
     """Have pieces of work done side by side, and give them back in their order.
 
     Ray places and repeats them. A few for each core are in its queue at a time, so that memory does

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from glob import glob
 from pathlib import Path
@@ -178,7 +178,7 @@ def _packed(model: str | os.PathLike[str], options: dict[str, Any]) -> _Packed:
     return _Packed(key, name, contents, options)
 
 
-def _read(ray: Any, packed: _Packed, names: Sequence[str]) -> Iterator[list[Row]]:
+def _read(ray: Any, packed: _Packed, names: Sequence[str]) -> Generator[list[Row], None, None]:
     """Read all in chunks, in order."""
     task, reader = ray.remote(max_retries=_RETRIES)(_read_chunk), ray.put(packed)
     chunks = [names[start : start + CHUNK] for start in range(0, len(names), CHUNK)]
