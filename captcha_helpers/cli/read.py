@@ -175,7 +175,10 @@ def predict(
         not_there = ["--csv", "--save-debug", "--min-confidence"]
         refuse_together("cannot be used with --ray", not_there)
         changes = _changes(no_auto_crop, invert, strong)
-        _read_on_cluster(what, ray, out, limit, overwrite, as_json, changes, known)
+        try:
+            _read_on_cluster(what, ray, out, limit, overwrite, as_json, changes, known)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("the same command continues") from None
         return
     refuse_together("needs --ray", ["--out"])
     if table is not None:

@@ -8,5 +8,5 @@ here is only what must hold whatever it does: the same bytes, every image once. 
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(
-    __name__, submodules=["cluster", "drawing_shards", "reading_rows"]
+    __name__, submodules=["cluster", "drawing_shards", "places", "reading_rows", "table_parts"]
 )

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from importlib.util import find_spec
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -41,7 +42,8 @@ def check_installed() -> None:
 def connected(address: str) -> Iterator[Any]:
     """Use a cluster. Nothing is sent to anybody but it: Ray's usage statistics are off.
 
-    If this process has a connection already (`ray.init`), that one is used, and stays.
+    If this process has a connection already (`ray.init`), that one is used, and stays. What is
+    printed in the block goes to stderr.
 
     Args:
         address: ``"local"`` starts a cluster of all cores on this machine's loopback interface and
@@ -65,15 +67,18 @@ def connected(address: str) -> Iterator[Any]:
     import ray.exceptions
 
     mine = not ray.is_initialized()
-    if mine:
-        _start(ray, address)
-    try:
-        yield ray
-    except ray.exceptions.RayError as error:
-        raise ConnectionError(f"the cluster at {address!r} broke down: {_line(error)}") from error
-    finally:
+    with redirect_stdout(sys.stderr):  # where Ray prints that it repeats a task
         if mine:
-            ray.shutdown()
+            _start(ray, address)
+        try:
+            yield ray
+        except ray.exceptions.RayError as error:
+            raise ConnectionError(
+                f"the cluster at {address!r} broke down: {_line(error)}"
+            ) from error
+        finally:
+            if mine:
+                ray.shutdown()
 
 
 def _probe(address: str) -> str:

@@ -23,11 +23,11 @@ import numpy as np
 from tqdm import tqdm
 
 import captcha_helpers
-from captcha_helpers.core.files import write_bytes
 from captcha_helpers.drawing.painter import check_fonts, draw, sample_label
 from captcha_helpers.drawing.styles import Style, get_style
 from captcha_helpers.drawing.writing import image_bytes
 from captcha_helpers.scaling.cluster import LOCAL, check_installed, connected, in_order, result_of
+from captcha_helpers.scaling.places import listed, on_disk, put
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -36,7 +36,7 @@ INDEX_FILE = "index.json"
 MADE_BY = "captcha_helpers.draw_shards"
 SHARD_SIZE = 10_000
 _RETRIES = 10  # of a shard whose process was killed
-_PARTIAL = re.compile(r"\.(\d{6,}|index)\.\d+\.part\.(tar|json)")  # what write_bytes leaves if so
+_PARTIAL = re.compile(r"\.(\d{6,}|index)\.\d+\.part\.(tar|json)")  # what `put` leaves if so
 
 
 class _Shard(NamedTuple):
@@ -138,7 +138,7 @@ def draw_shards(
                 bar.update(shard.images)
     _remove_partials(files, root)
     about |= {"complete": True, "shards": [records[shard.name] for shard in shards]}
-    _put(files, f"{root}/{INDEX_FILE}", _as_json(about))
+    put(files, f"{root}/{INDEX_FILE}", _as_json(about))
     return about | {"drawn": count - there}
 
 
@@ -155,8 +155,8 @@ def _draw_shard(style: Style, seed: int, shard: _Shard, place: str) -> dict[str,
         "sha256": hashlib.sha256(data).hexdigest(),
     }
     files, root = fsspec.url_to_fs(place)
-    _put(files, f"{root}/{shard.name}.tar", data)
-    _put(files, f"{root}/{shard.name}.json", _as_json(record))
+    put(files, f"{root}/{shard.name}.tar", data)
+    put(files, f"{root}/{shard.name}.json", _as_json(record))
     return record
 
 
@@ -194,7 +194,7 @@ def shard_bytes(style: Style, seed: int, first: int, count: int) -> bytes:
 
 def _claim(files: AbstractFileSystem, root: str, about: dict[str, Any]) -> None:
     """Make sure that the place is ours to write to, and say in it what it will hold."""
-    there = _listed(files, root)
+    there = listed(files, root)
     if INDEX_FILE in there:
         try:
             old = json.loads(files.cat_file(f"{root}/{INDEX_FILE}"))
@@ -219,7 +219,7 @@ def _claim(files: AbstractFileSystem, root: str, about: dict[str, Any]) -> None:
                 f"{root!r} is not empty and holds no shards of ours ({foreign[0]} is in it), so "
                 "nothing is written there; choose another place"
             )
-        _put(files, f"{root}/{INDEX_FILE}", _as_json(about))
+        put(files, f"{root}/{INDEX_FILE}", _as_json(about))
     _remove_partials(files, root)
 
 
@@ -227,7 +227,7 @@ def _written(
     files: AbstractFileSystem, root: str, shards: Iterable[_Shard]
 ) -> dict[str, dict[str, Any]]:
     """What is said of the shards that are there and as long as they should be, by their names."""
-    sizes = _listed(files, root)
+    sizes = listed(files, root)
     names = [
         shard.name for shard in shards if {f"{shard.name}.tar", f"{shard.name}.json"} <= {*sizes}
     ]
@@ -243,27 +243,9 @@ def _written(
     return records
 
 
-def _listed(files: AbstractFileSystem, root: str) -> dict[str, int]:
-    """The names in a place, and how long each file is."""
-    files.invalidate_cache()
-    try:
-        listed = files.ls(root, detail=True)
-    except FileNotFoundError:
-        return {}
-    return {one["name"].rstrip("/").rpartition("/")[2]: one["size"] for one in listed}
-
-
-def _put(files: AbstractFileSystem, path: str, data: bytes) -> None:
-    """Write a file in one step: an object store does so itself, a disk by a rename."""
-    if "file" in files.protocol:
-        write_bytes(path, data)
-    else:
-        files.pipe_file(path, data)
-
-
 def _remove_partials(files: AbstractFileSystem, root: str) -> None:
     """Remove what is left on a disk of files that were being written when a worker was killed."""
-    if "file" not in files.protocol:
+    if not on_disk(files):
         return
     for path in Path(root).iterdir():
         if _PARTIAL.fullmatch(path.name):

@@ -11,16 +11,17 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import closing, suppress
 from glob import glob
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
-from captcha_helpers.core.files import check_writable, refuse_existing, replacing
+import captcha_helpers
+from captcha_helpers.core.files import check_writable, refuse_existing
 from captcha_helpers.data.decoding import ImageError
 from captcha_helpers.data.labels import image_files
 from captcha_helpers.data.names import IMAGE_SUFFIXES
@@ -29,16 +30,12 @@ from captcha_helpers.reading.recognizer import Recognizer, load
 from captcha_helpers.reading.runtimes import SIDECAR
 from captcha_helpers.reading.shipped import model_path, shipped_models
 from captcha_helpers.scaling.cluster import LOCAL, check_installed, connected, in_order, result_of
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from captcha_helpers.scaling.table_parts import Parts, Row
 
 CHUNK = 256  # images that a worker reads at a time
 _BATCH = 64  # and that go through the model together, as in `predict`, so that bits are the same
 _RETRIES = 2  # of a chunk or an image whose process was killed
-_ROWS = 65_536  # in a row group of the table
-
-Row = tuple[str, str | None, float | None, str | None]  # file, text, confidence, error
+BLOCK = 64 * CHUNK  # images whose rows are kept when the rest is stopped
 
 
 class _Packed(NamedTuple):
@@ -68,7 +65,10 @@ def read_files(
 
     Each image has one row, and the rows are in the order of the files' names. An image that cannot
     be read has an error instead of a text, also one that kills the process which reads it. The rows
-    are the same, however many workers read and whichever of them are killed meanwhile.
+    are the same, however many workers read and whichever of them are killed meanwhile. If the call
+    itself is stopped, the same call goes on: the rows of each `BLOCK` images are kept in a hidden
+    folder beside `out` until the table is complete, and belong to these files (of this size and
+    date, if they are on a disk) and to this model.
 
     Args:
         model: A model file, or the name of a model that ships. The workers are sent what they need.
@@ -86,7 +86,7 @@ def read_files(
         progress: Whether to show a progress bar. By default in a terminal, after the first second.
 
     Returns:
-        The number of `images`, and of `errors` among them.
+        The number of `images`, of `errors` among them, and how many this call has `read`.
 
     Raises:
         ConnectionError: If there is no cluster, or it broke down.
@@ -106,19 +106,26 @@ def read_files(
     }
     load(model, **options)  # what is wrong with it is told here
     names = sorted({name for one in _listed(files) for name in _expanded(os.fspath(one))})[:limit]
+    packed, parts = _packed(model, options), Parts(out)
+    blocks, there = _blocks(names, packed), parts.names()
+    missing = {key: block for key, block in blocks.items() if key not in there}
+    left = sum(map(len, missing.values()))
     hidden = None if progress is None else not progress  # None: tqdm looks for a terminal
-    errors = 0
     with (
         connected(ray) as engine,
-        _table(out) as write,
-        tqdm(total=len(names), unit="image", delay=1, disable=hidden) as bar,
-        closing(_read(engine, _packed(model, options), names)) as chunks,
+        tqdm(
+            total=len(names), initial=len(names) - left, unit="image", delay=1, disable=hidden
+        ) as bar,
+        closing(_read(engine, packed, missing.values())) as chunks,
     ):
-        for rows in chunks:
-            write(rows)
-            errors += sum(error is not None for *_, error in rows)
-            bar.update(len(rows))
-    return {"images": len(names), "errors": errors}
+        for key, block in missing.items():
+            rows: list[Row] = []
+            while len(rows) < len(block):
+                read = next(chunks)
+                rows += read
+                bar.update(len(read))
+            parts.keep(key, rows)
+    return {"images": len(names), "errors": parts.join(blocks), "read": left}
 
 
 def _listed(files: Any) -> Sequence[str | os.PathLike[str]]:
@@ -164,24 +171,51 @@ def _check_out(out: str, overwrite: bool) -> None:
 
 def _packed(model: str | os.PathLike[str], options: dict[str, Any]) -> _Packed:
     """Take a model along, unless each worker has it; a folder or a file, and what is beside it."""
+    path = model_path(model)
+    inside = sorted(one for one in path.rglob("*") if one.is_file())
+    if path.is_file():
+        inside = [path]
+    beside = path.with_name(SIDECAR)
+    if beside.exists():
+        inside.append(beside)
+    contents = {os.fspath(one.relative_to(path.parent)): one.read_bytes() for one in inside}
+    key = hashlib.sha256(repr((captcha_helpers.__version__, CHUNK, path.name, options)).encode())
+    for file, data in contents.items():
+        key.update(repr((file, len(data))).encode() + data)
     if os.fspath(model) in shipped_models():
-        name, contents = os.fspath(model), {}
-    else:
-        path = model_path(model)
-        name, inside = path.name, [one for one in path.rglob("*") if one.is_file()]
-        if path.is_file():
-            inside = [one for one in (path, path.with_name(SIDECAR)) if one.exists()]
-        elif path.with_name(SIDECAR).exists():
-            inside.append(path.with_name(SIDECAR))
-        contents = {os.fspath(one.relative_to(path.parent)): one.read_bytes() for one in inside}
-    key = hashlib.sha256(repr((name, contents, options)).encode()).hexdigest()
-    return _Packed(key, name, contents, options)
+        return _Packed(key.hexdigest(), os.fspath(model), {}, options)
+    return _Packed(key.hexdigest(), path.name, contents, options)
 
 
-def _read(ray: Any, packed: _Packed, names: Sequence[str]) -> Generator[list[Row], None, None]:
-    """Read all in chunks, in order."""
+def _blocks(names: Sequence[str], packed: _Packed) -> dict[str, Sequence[str]]:
+    """What is kept together, each under a name that stands for its files and for the reader."""
+    blocks = {}
+    for start in range(0, len(names), BLOCK):
+        block = names[start : start + BLOCK]
+        key = hashlib.sha256(packed.key.encode())
+        for name in block:
+            key.update(repr((name, _version(name))).encode())
+        blocks[key.hexdigest()] = block
+    return blocks
+
+
+def _version(name: str) -> tuple[int, ...]:
+    """What changes if somebody writes a file again; of a store, nobody is asked."""
+    if "://" not in name:
+        with suppress(OSError):
+            about = os.stat(name)
+            return about.st_size, about.st_mtime_ns
+    return ()
+
+
+def _read(
+    ray: Any, packed: _Packed, blocks: Iterable[Sequence[str]]
+) -> Generator[list[Row], None, None]:
+    """Read all blocks in chunks, in order."""
     task, reader = ray.remote(max_retries=_RETRIES)(_read_chunk), ray.put(packed)
-    chunks = [names[start : start + CHUNK] for start in range(0, len(names), CHUNK)]
+    chunks = [
+        block[start : start + CHUNK] for block in blocks for start in range(0, len(block), CHUNK)
+    ]
 
     def start(chunk: Sequence[str], fatal: Mapping[str, str] | None = None) -> Any:
         return task.remote(reader, chunk, fatal or {})
@@ -261,54 +295,3 @@ def _reader(packed: _Packed) -> Recognizer:
             where = Path(folder, packed.name) if packed.contents else packed.name
             _readers[packed.key] = load(where, **packed.options)
     return _readers[packed.key]
-
-
-@contextmanager
-def _table(out: str) -> Iterator[Any]:
-    """Write a table under another name; gives what takes rows."""
-    if "://" not in out:
-        with replacing(out) as partial, _parquet(partial) as write:
-            yield write
-        return
-    import fsspec
-
-    files, path = fsspec.url_to_fs(out)
-    with tempfile.TemporaryDirectory() as folder:
-        whole = Path(folder, "readings.parquet")
-        with _parquet(whole) as write:
-            yield write
-        files.put_file(os.fspath(whole), path)
-
-
-@contextmanager
-def _parquet(path: Path) -> Iterator[Any]:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    schema = pa.schema(
-        [
-            pa.field("file", pa.string(), nullable=False),
-            pa.field("text", pa.string()),
-            pa.field("confidence", pa.float64()),
-            pa.field("error", pa.string()),
-        ]
-    )
-    kept: list[Row] = []
-    with parquet.ParquetWriter(path, schema) as file:
-
-        def write(rows: Iterable[Row], *, least: int = _ROWS) -> None:
-            kept.extend(rows)
-            while len(kept) >= least:
-                file.write_table(_as_table(kept[:_ROWS], schema))
-                del kept[:_ROWS]
-
-        yield write
-        write([], least=1)
-
-
-def _as_table(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
-    import pyarrow as pa
-
-    files, *columns = zip(*rows, strict=True)
-    names = [name.encode(errors="backslashreplace").decode() for name in files]
-    return pa.table([names, *map(list, columns)], schema=schema)
