@@ -43,9 +43,9 @@ STARTS = 10  # of a cluster; on a busy machine it takes longer than Ray waits, w
 NOT_STARTED = "no cluster could be used at 'local'"
 
 
-@pytest.fixture(autouse=True)
-def no_endless_wait() -> Iterator[None]:
-    """Interrupt a test that waits for Ray in this process and would do so for ever."""
+@contextmanager
+def not_for_ever() -> Iterator[None]:
+    """Interrupt a block that waits for Ray in this process and would do so for ever."""
     if not hasattr(signal, "SIGALRM"):
         yield
         return
@@ -60,6 +60,13 @@ def no_endless_wait() -> Iterator[None]:
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture(autouse=True)
+def bounded() -> Iterator[None]:
+    """No test waits for ever."""
+    with not_for_ever():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -88,23 +95,25 @@ def cluster(environment: dict[str, str]) -> Iterator[str]:
             patch.setenv(name, value)
         import ray
 
-        for left in reversed(range(STARTS)):
-            try:
-                context = ray.init(
-                    "local",
-                    num_cpus=2,
-                    include_dashboard=False,
-                    object_store_memory=100_000_000,
-                    log_to_driver=False,
-                    logging_level="ERROR",
-                )
-                break
-            except Exception:
-                ray.shutdown()
-                if not left:
-                    raise
+        with not_for_ever():
+            for left in reversed(range(STARTS)):
+                try:
+                    context = ray.init(
+                        "local",
+                        num_cpus=2,
+                        include_dashboard=False,
+                        object_store_memory=100_000_000,
+                        log_to_driver=False,
+                        logging_level="ERROR",
+                    )
+                    break
+                except Exception:
+                    ray.shutdown()
+                    if not left:
+                        raise
         yield context.address_info["gcs_address"]
-        ray.shutdown()
+        with not_for_ever():
+            ray.shutdown()
 
 
 def start(
@@ -164,7 +173,8 @@ def rows_of(table: Path) -> list[dict[str, Any]]:
 def shards(cluster: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What is drawn if nothing is killed."""
     place = tmp_path_factory.mktemp("shards") / "calm"
-    about = draw_shards("stars", place, COUNT, ray=cluster, shard_size=SHARD, progress=False)
+    with not_for_ever():
+        about = draw_shards("stars", place, COUNT, ray=cluster, shard_size=SHARD, progress=False)
     assert about["drawn"] == COUNT
     return place
 
@@ -194,7 +204,8 @@ def table(
 ) -> Path:
     """What is read if nothing is killed."""
     out = tmp_path_factory.mktemp("table") / "calm.parquet"
-    counts = read_files("stars", f"{pictures}/*.png", out, ray=cluster, progress=False)
+    with not_for_ever():
+        counts = read_files("stars", f"{pictures}/*.png", out, ray=cluster, progress=False)
     assert counts == {"images": 90, "errors": 10, "read": 90}
     return out
 
