@@ -122,6 +122,8 @@ from .reading.suggestions import suggest as suggest
 from .reading.suggestions import write_tasks as write_tasks
 from .results import load_results as load_results
 from .results import save_result as save_result
+from .scaling.drawing_shards import draw_shards as draw_shards
+from .scaling.reading_rows import read_files as read_files
 from .serving.labelling import label as label
 
 __version__: str

@@ -1,9 +1,9 @@
-"""Put ``results/*.json`` and three benchmarks into the tables of the READMEs and of their pages.
+"""Put ``results/*.json`` and four benchmarks into the tables of the READMEs and of their pages.
 
 ``make readme`` writes each between two comments, ``<!-- results:start -->`` and
 ``<!-- results:end -->`` for example: ``best`` and ``comparison`` into a README; ``results``,
 ``zero_labels``, ``readers`` and ``more_labels``, from which those are taken, into the page of
-results.
+results; ``scale`` and ``more_cores`` into the English page on work on more than one machine.
 ``python -m tools.update_readme --check`` only says whether they are up to date.
 """
 
@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import mean, median
-from typing import Any
+from typing import Any, NamedTuple
 
 from captcha_helpers.results import format_table, load_results
 from tools.languages import READMES
@@ -23,10 +23,27 @@ from tools.markers import fill
 ZERO_LABELS = Path("benchmarks", "zero_labels.json")
 READERS = Path("benchmarks", "readers.json")
 MORE_LABELS = Path("benchmarks", "more_labels.json")
+SCALE = Path("benchmarks", "scale.json")
+SCALE_PAGE = Path("docs", "scale.md")
 
 SHORT = ("notebook", "style", "exact_match", "exact_match_ci95", "n")
 COMPARED = ("reader", "labels", "seconds", "exact_match", "exact_match_ci95", "n")
 REAL, ALWAYS = "captcha_v2", ("ours", "ddddocr")
+
+LARGE_JOBS = {"draw": 100_000_000, "read": 50_000_000}  # images
+SCALE_HEADINGS = {
+    "job": "Job",
+    "command": "Command",
+    "hourly": "Million images an hour",
+    "note": "Compared",
+    "cpu": "CPU-seconds for 1,000",
+    "load": "Load before",
+}
+CORES_HEADINGS = {
+    "cores": "Cores",
+    "draw": "Minutes to draw 100 million",
+    "read": "Minutes to read 50 million",
+}
 
 Row = Mapping[str, Any]
 Figure = Callable[[list[dict[str, Any]]], str]
@@ -79,6 +96,67 @@ def with_more_labels(root: Path) -> list[dict[str, str]]:
         share = f"{100 * row['exact_match']:.1f} %"
         line[f"{round(row['cpu'], -1):.0f} s"] = share
     return [table[place] for place in sorted(table)]
+
+
+class OnCluster(NamedTuple):
+    """Images an hour in the best round of `SCALE`, by the number of workers; 0 is without Ray."""
+
+    hourly: dict[int, float]
+    cpu: dict[int, float]  # seconds for 1,000 images
+    load: dict[int, float]
+
+    @property
+    def efficiency(self) -> float:
+        """What each of two workers does, as a share of what one does alone."""
+        return self.hourly[2] / (2 * self.hourly[1])
+
+
+def on_a_cluster(root: Path) -> dict[str, OnCluster]:
+    """The figures of `SCALE`, of each job."""
+    report = json.loads((root / SCALE).read_text(encoding="utf-8"))
+    jobs = {job: OnCluster({}, {}, {}) for job in LARGE_JOBS}
+    timed = [row for row in report["rows"] if row["job"] in jobs]
+    for row in sorted(timed, key=lambda row: row["images"] / row["seconds"]):
+        jobs[row["job"]].hourly[row["workers"]] = 3600 * row["images"] / row["seconds"]
+        jobs[row["job"]].cpu[row["workers"]] = 1000 * row["cpu"] / row["images"]
+        jobs[row["job"]].load[row["workers"]] = row["load"]
+    return jobs
+
+
+def scale_table(jobs: Mapping[str, OnCluster]) -> list[dict[str, str]]:
+    """What was measured: a row for each job and number of workers."""
+    table = []
+    for job, found in jobs.items():
+        more = found.hourly[0] / found.hourly[1] - 1
+        said = {
+            "plain": "",
+            "Ray, 1 worker": f"{100 * more:+.0f} % time against plain",
+            "Ray, 2 workers": f"efficiency {found.efficiency:.2f} against 1 worker",
+        }
+        for workers, (command, note) in enumerate(said.items()):
+            table.append(
+                {
+                    "job": job,
+                    "command": command,
+                    "hourly": f"{found.hourly[workers] / 1e6:.2f}",
+                    "note": note,
+                    "cpu": f"{found.cpu[workers]:.2f}",
+                    "load": f"{found.load[workers]:.1f}",
+                }
+            )
+    return table
+
+
+def more_cores(jobs: Mapping[str, OnCluster]) -> list[dict[str, str]]:
+    """What is calculated from it: minutes for `LARGE_JOBS`, a row for each number of cores."""
+    rows = []
+    for cores in (10, 100, 1000):
+        row = {"cores": f"{cores:,}"}
+        for job, images in LARGE_JOBS.items():
+            hourly = jobs[job].hourly[1] * cores * min(1, jobs[job].efficiency)
+            row[job] = f"{float(f'{60 * images / hourly:.2g}'):g}"  # two digits
+        rows.append(row)
+    return rows
 
 
 def best_of_each(rows: Sequence[Row]) -> list[Row]:
@@ -139,7 +217,21 @@ def outdated(root: Path) -> dict[Path, str]:
                 new = fill(new, marker, table.replace(" %", language.percent), file)
             if new != text:
                 stale[root / file] = new
-    return stale
+    return stale | _outdated_scale(root)
+
+
+def _outdated_scale(root: Path) -> dict[Path, str]:
+    """The same for the page on more than one machine, which there is in English only."""
+    jobs, file = on_a_cluster(root), root / SCALE_PAGE
+    new = text = file.read_text(encoding="utf-8")
+    contents = {
+        "scale": (scale_table(jobs), SCALE_HEADINGS),
+        "more_cores": (more_cores(jobs), CORES_HEADINGS),
+    }
+    for marker, (rows, headings) in contents.items():
+        table = format_table(rows, markdown=True, headings=headings)
+        new = fill(new, marker, table, SCALE_PAGE.as_posix())
+    return {file: new} if new != text else {}
 
 
 def main() -> None:

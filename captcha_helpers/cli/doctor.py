@@ -20,7 +20,7 @@ from captcha_helpers.cli.loading import import_runtime
 from captcha_helpers.cli.options import Verb, json_option
 from captcha_helpers.core.extras import NAME, installed_from, packages, pip_line
 
-EXTRAS = ("predict", "train", "serve", "export")
+EXTRAS = ("predict", "train", "serve", "export", "scale")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "chromedriver")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,11 +21,16 @@ from captcha_helpers.cli.options import (
     json_option,
     overwrite_option,
     path_type,
+    ray_option,
+    refuse_together,
     span,
 )
 from captcha_helpers.core.files import refuse_existing, write_bytes
 from captcha_helpers.data.labels import find_labels
 from captcha_helpers.data.names import counted
+
+if TYPE_CHECKING:
+    from captcha_helpers.drawing.styles import Style
 
 
 @click.command(
@@ -34,10 +39,16 @@ from captcha_helpers.data.names import counted
     "captcha-helpers generate classic --length 4 --epochs 2 --test-ratio 0.2 --out digits\n"
     "captcha-helpers generate mixed --length 4-6 --lower --digits --count 5000 --out letters\n"
     "captcha-helpers generate slanted --width 160 --height 60 --count 100 --out small\n"
-    "captcha-helpers generate stars --charset 2345 --count 90000 --workers 4 --out many",
+    "captcha-helpers generate stars --charset 2345 --count 90000 --workers 4 --out many\n"
+    "captcha-helpers generate mixed --count 100_000_000 --out s3://bucket/x --ray 10.0.0.1:6379",
 )
 @click.argument("style", type=StyleName())
-@click.option("--out", required=True, type=path_type, help="Folder to write the images to.")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(),
+    help="Folder to write the images to; with --ray, also a URL, as s3://bucket/folder.",
+)
 @click.option(
     "--count", type=click.IntRange(1), help="Number of images; with --epochs, the maximum."
 )
@@ -68,10 +79,18 @@ from captcha_helpers.data.names import counted
     "--workers", default=1, show_default=True, type=click.IntRange(1), help="Number of processes."
 )
 @overwrite_option("another data set of this command")
+@ray_option("Images are written to tar files, as WebDataset reads them.")
+@click.option(
+    "--shard-size",
+    default=10_000,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Images in a tar file.",
+)
 @json_option
 def generate(
     style: str,
-    out: Path,
+    out: str,
     count: int | None,
     epochs: int | None,
     length: tuple[int, int] | None,
@@ -85,6 +104,8 @@ def generate(
     test_ratio: float,
     workers: int,
     overwrite: bool,
+    ray: str | None,
+    shard_size: int,
     as_json: bool,
 ) -> None:
     """Draw a labelled data set in the style STYLE.
@@ -93,7 +114,15 @@ def generate(
     captcha-helpers styles lists them. No string is in both the training and the test part. If a run
     was interrupted, the same command continues it. --overwrite removes the files that the
     labels.csv of an earlier data set lists, and no others.
+
+    With --ray, the images are drawn on a cluster, into tar files, and index.json lists these with
+    their checksums. Finished tar files are not drawn again.
     """
+    if ray is None:
+        refuse_together("needs --ray", ["--shard-size"])
+    else:
+        not_there = ["--epochs", "--test-ratio", "--workers", "--overwrite"]
+        refuse_together("cannot be used with --ray", not_there)
     if count is None and epochs is None:
         raise click.UsageError("Give --count, or --epochs to draw every string.")
     if charset is not None and (digits or lower or upper):
@@ -107,19 +136,26 @@ def generate(
         style, charset=charset or kinds or None, length=length, width=width, height=height
     )
     try:
-        about = captcha_helpers.write_dataset(
-            look,
-            out,
-            count,
-            epochs=epochs,
-            seed=seed,
-            test_ratio=test_ratio,
-            workers=workers,
-            overwrite=overwrite,
-            progress=False if as_json else None,
-        )
+        if ray is not None:
+            _draw_on_cluster(look, out, count or 0, seed, ray, shard_size, as_json)
+        else:
+            about = captcha_helpers.write_dataset(
+                look,
+                out,
+                count,
+                epochs=epochs,
+                seed=seed,
+                test_ratio=test_ratio,
+                workers=workers,
+                overwrite=overwrite,
+                progress=False if as_json else None,
+            )
+            _tell_images(about, Path(out), as_json)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("the same command continues") from None
+
+
+def _tell_images(about: dict[str, Any], out: Path, as_json: bool) -> None:
     if as_json:
         del about["look"]
         click.echo(json.dumps({"folder": os.fspath(out), **about}))
@@ -127,9 +163,33 @@ def generate(
     if not about["drawn"]:
         click.echo(f"{out}: the data set is complete already; nothing was drawn")
     for part, images in about["parts"].items():
-        click.echo(
-            f"{out / part}: {counted(images, 'image')} of {look.width} x {look.height} pixels"
-        )
+        size = f"{about['width']} x {about['height']} pixels"
+        click.echo(f"{out / part}: {counted(images, 'image')} of {size}")
+
+
+def _draw_on_cluster(
+    look: Style, out: str, count: int, seed: int, ray: str, shard_size: int, as_json: bool
+) -> None:
+    about = captcha_helpers.draw_shards(
+        look,
+        out,
+        count,
+        seed=seed,
+        ray=ray,
+        shard_size=shard_size,
+        progress=False if as_json else None,
+    )
+    shards = about.pop("shards")
+    if as_json:
+        del about["look"]
+        click.echo(json.dumps({"place": out, "shards": len(shards), **about}))
+        return
+    if not about["drawn"]:
+        click.echo(f"{out}: the data set is complete already; nothing was drawn")
+    click.echo(
+        f"{out}: {counted(count, 'image')} of {look.width} x {look.height} pixels in "
+        f"{counted(len(shards), 'tar file')}"
+    )
 
 
 @click.command(

@@ -156,6 +156,25 @@ def overwrite_option(what: str) -> Callable[[Callable[..., None]], Callable[...,
     return click.option("--overwrite", is_flag=True, help=f"Replace {what}.")
 
 
+def ray_option(more: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a verb the option that has its work done on a cluster."""
+    return click.option(
+        "--ray",
+        metavar="ADDRESS",
+        help="Work on this Ray cluster: host:port, ray://host:port, or local for one that is "
+        f"started on this machine. {more}",
+    )
+
+
+def refuse_together(why: str, options: Iterable[str]) -> None:
+    """Refuse those of these options that were given, as they have no effect here."""
+    ctx = click.get_current_context()
+    for param in ctx.command.params:
+        source = ctx.get_parameter_source(param.name or "")
+        if param.opts[0] in options and source is not click.core.ParameterSource.DEFAULT:
+            raise click.UsageError(f"{param.opts[0]} {why}.")
+
+
 def span(length: tuple[int, int]) -> str:
     """Write a length as `Length` reads it: 4, or 4-6."""
     low, high = length

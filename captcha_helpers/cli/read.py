@@ -25,6 +25,8 @@ from captcha_helpers.cli.options import (
     known_strings,
     overwrite_option,
     path_type,
+    ray_option,
+    refuse_together,
     span,
 )
 from captcha_helpers.cli.readings import Table, as_row, summary, tell_line, write_csv
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from captcha_helpers.data.images import ImageError, ImageSource
+    from captcha_helpers.data.processing import Processing
     from captcha_helpers.reading.decoder import Reading
     from captcha_helpers.reading.recognizer import Recognizer
 
@@ -108,7 +111,8 @@ def evaluate(
     "captcha-helpers predict my_reader.keras other_images --min-confidence 0.9\n"
     "captcha-helpers predict exported/model.onnx other_images --limit 10 --json\n"
     "captcha-helpers predict stars - < one.png\n"
-    "captcha-helpers predict stars dark.png --invert --save-debug steps",
+    "captcha-helpers predict stars dark.png --invert --save-debug steps\n"
+    "captcha-helpers predict stars 'gs://bucket/*.png' --ray 10.0.0.1:6379 --out read.parquet",
 )
 @click.argument("what", nargs=-1, required=True, type=ModelOrImage(), metavar="[MODEL] IMAGES...")
 @known_strings
@@ -125,7 +129,13 @@ def evaluate(
     "--save-debug", type=path_type, help="Save each processing step of every image in this folder."
 )
 @click.option("--csv", "table", type=path_type, help="Write the readings to a CSV file.")
-@overwrite_option("the CSV file and the saved steps")
+@ray_option("The readings go to --out.")
+@click.option(
+    "--out",
+    type=click.Path(),
+    help="With --ray, write the readings to this Parquet file, or URL of one.",
+)
+@overwrite_option("the CSV or Parquet file and the saved steps")
 @json_option
 def predict(
     what: tuple[str, ...],
@@ -136,6 +146,8 @@ def predict(
     strong: bool,
     save_debug: Path | None,
     table: Path | None,
+    ray: str | None,
+    out: str | None,
     overwrite: bool,
     as_json: bool,
     **known: Any,
@@ -154,7 +166,21 @@ def predict(
     if there are any, as 0/O. An image that cannot be read is named on stderr, the others are read,
     and the exit code is 1. Images are prepared as in the model's training, unless --no-auto-crop,
     --invert or --strong say otherwise.
+
+    With --ray, the images are read on a cluster, and IMAGES may be URLs and patterns, as
+    'gs://bucket/*.png'. The file has a row for each image, in the order of their names, with file,
+    text, confidence and error.
     """
+    if ray is not None:
+        not_there = ["--csv", "--save-debug", "--min-confidence"]
+        refuse_together("cannot be used with --ray", not_there)
+        changes = _changes(no_auto_crop, invert, strong)
+        try:
+            _read_on_cluster(what, ray, out, limit, overwrite, as_json, changes, known)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("the same command continues") from None
+        return
+    refuse_together("needs --ray", ["--out"])
     if table is not None:
         check_writable(table)
         refuse_existing(table, overwrite=overwrite)
@@ -173,6 +199,42 @@ def predict(
         click.echo(f"{table}: {counted(len(rows), 'image')}")
     _tell_doubts(rows, model, min_confidence, known)
     if any("error" in row for row in rows):
+        sys.exit(1)
+
+
+def _read_on_cluster(
+    what: Sequence[str],
+    ray: str,
+    out: str | None,
+    limit: int | None,
+    overwrite: bool,
+    as_json: bool,
+    changes: dict[str, Any],
+    known: dict[str, Any],
+) -> None:
+    """Have images read elsewhere, and say how many there were."""
+    if out is None:
+        raise click.UsageError("--ray needs --out, the Parquet file for the readings.")
+    model, images = _model_and_images(what)
+    if STDIN in images:
+        raise click.UsageError("- cannot be used with --ray.")
+    counts = captcha_helpers.read_files(
+        model,
+        images,
+        out,
+        ray=ray,
+        processing=_processing(model, changes),
+        limit=limit,
+        overwrite=overwrite,
+        progress=False if as_json else None,
+        **known,
+    )
+    if as_json:
+        click.echo(json.dumps({"file": out, **counts}))
+    else:
+        failed = f"; {counts['errors']} could not be read" if counts["errors"] else ""
+        click.echo(f"{out}: {counted(counts['images'], 'image')}{failed}")
+    if counts["errors"]:
         sys.exit(1)
 
 
@@ -197,6 +259,8 @@ def _may_be_model(name: str) -> bool:
         return True
     if path.suffix in (".keras", ".h5", ".onnx", ".tflite"):
         return True
+    if "://" in name or "*" in name:
+        return False
     return name != STDIN and not path.exists() and path.suffix.lower() not in IMAGE_SUFFIXES
 
 
@@ -228,11 +292,15 @@ def _changes(no_auto_crop: bool, invert: bool, strong: bool) -> dict[str, Any]:
 
 def _load(model: str, changes: dict[str, Any], known: dict[str, Any]) -> Recognizer:
     """The reader, which prepares images as in its training but for these changes."""
+    return captcha_helpers.load(model, processing=_processing(model, changes), **known)
+
+
+def _processing(model: str, changes: dict[str, Any]) -> Processing:
+    """What is done to images, once what the model needs is imported."""
     from captcha_helpers.reading.shipped import model_path
 
     import_runtime(model)
-    processing = replace(captcha_helpers.read_spec(model_path(model)).processing, **changes)
-    return captcha_helpers.load(model, processing=processing, **known)
+    return replace(captcha_helpers.read_spec(model_path(model)).processing, **changes)
 
 
 def _sources(images: Sequence[str]) -> list[Source]:

@@ -267,6 +267,8 @@ def _open_onnx(path: Path) -> Run:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
+    # onnxruntime does not look at it; Ray tells each worker so how many cores it has.
+    options.intra_op_num_threads = _threads_allowed()
     # Threads that wait for work in a loop take the processor's time from those that have some.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     data = read_limited(path)
@@ -285,6 +287,12 @@ def _open_onnx(path: Path) -> Run:
         return np.concatenate([session.run(["logits"], {"image": part})[0] for part in parts])
 
     return run
+
+
+def _threads_allowed() -> int:
+    """What OMP_NUM_THREADS says; 0, which is as many as there are cores, if it says nothing."""
+    said = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(said) if said.isdecimal() else 0
 
 
 def _open_litert(path: Path) -> Run:

@@ -57,7 +57,14 @@ class Disk:
 
     def make_read_only(self) -> bool:
         """Whether it could be made so; not while a file is being written."""
-        remount = [*self.enter, "mount", "-o", "remount,ro", str(self.place)]
+        return self._remounted("ro")
+
+    def grow(self, size: str) -> None:
+        """Make it larger."""
+        assert self._remounted(f"size={size}")
+
+    def _remounted(self, option: str) -> bool:
+        remount = [*self.enter, "mount", "-o", f"remount,{option}", str(self.place)]
         return not subprocess.run(remount, stderr=subprocess.DEVNULL, check=False).returncode
 
     def close(self) -> None:

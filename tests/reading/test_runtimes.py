@@ -35,6 +35,17 @@ def test_loading_an_onnx_file_opens_it_once(onnx_file: Path, monkeypatch: pytest
     assert len(opened) == 1
 
 
+@pytest.mark.parametrize(("said", "threads"), [("1", 1), ("3", 3), ("2,1", 2)])
+def test_a_reader_uses_as_many_threads_as_it_may(
+    onnx_file: Path, monkeypatch: pytest.MonkeyPatch, said: str, threads: int
+):
+    process = pytest.importorskip("psutil").Process()
+    monkeypatch.setenv("OMP_NUM_THREADS", said)
+    before = process.num_threads()
+    reader = load(onnx_file)  # whose threads end with it
+    assert process.num_threads() - before == threads - 1, reader
+
+
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
 def test_a_cut_off_onnx_file_is_told(onnx_file: Path, tmp_path: Path, share: float):
     data = onnx_file.read_bytes()

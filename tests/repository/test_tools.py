@@ -18,7 +18,7 @@ from tools.markers import fill
 from tools.run_notebooks import execute, find_notebooks
 from tools.set_repository import get_repository, set_repository
 from tools.setup_cell import setup_cell
-from tools.update_readme import MORE_LABELS, READERS, ZERO_LABELS, outdated
+from tools.update_readme import MORE_LABELS, READERS, SCALE, SCALE_PAGE, ZERO_LABELS, outdated
 
 STYLES_TIMED = ["slanted", "stars", "stars3"]
 FILLED = {
@@ -41,6 +41,12 @@ def sources(path: Path) -> list[str]:
     return [cell.source for cell in nbformat.read(path, as_version=4).cells]
 
 
+def page_with(*markers: str) -> str:
+    """A page on which a tool fills what is between these markers."""
+    lines = (f"<!-- {one}:start -->\n<!-- {one}:end -->\n" for one in markers)
+    return f"# Title\n{''.join(lines)}end\n"
+
+
 @pytest.fixture
 def clone(root: Path, tmp_path: Path) -> Path:
     """A small copy of the project that a test may change."""
@@ -52,10 +58,10 @@ def clone(root: Path, tmp_path: Path) -> Path:
         for page, filled in FILLED.items():
             path = tmp_path / (name if page == "README" else f"{language.pages}/{page}")
             path.parent.mkdir(parents=True, exist_ok=True)
-            markers = "".join(f"<!-- {one}:start -->\n<!-- {one}:end -->\n" for one in filled)
-            path.write_text(f"# Title\n{markers}end\n", encoding="utf-8")
+            path.write_text(page_with(*filled), encoding="utf-8")
     (tmp_path / "benchmarks").mkdir()
-    for file in (ZERO_LABELS, READERS, MORE_LABELS):
+    (tmp_path / SCALE_PAGE).write_text(page_with("scale", "more_cores"), encoding="utf-8")
+    for file in (ZERO_LABELS, READERS, MORE_LABELS, SCALE):
         shutil.copy(root / file, tmp_path / "benchmarks")
     set_repository(tmp_path, "")
     return tmp_path
@@ -149,10 +155,12 @@ def test_readme_tables_follow_the_results(clone: Path):
     save_result("02_cnn", row, clone / "results")
     stale = outdated(clone)
     pages = {f"{language.pages}/results.md" for language in READMES.values()}
-    assert {path.relative_to(clone).as_posix() for path in stale} == {*READMES, *pages}
+    changed = {path.relative_to(clone).as_posix() for path in stale}
+    assert changed == {*READMES, *pages, SCALE_PAGE.as_posix()}
     for path, text in stale.items():
         path.write_text(text, encoding="utf-8")
     assert outdated(clone) == {}
+    assert "| Ray, 2 workers |" in (clone / SCALE_PAGE).read_text("utf-8")
     assert "| 95.0 % |" in " ".join((clone / "README.md").read_text("utf-8").split())
     assert READMES["README_zh-CN.md"].results["exact_match"] in (
         clone / "README_zh-CN.md"

@@ -1,0 +1,194 @@
+"""The jobs of a cluster done in this process: where data lies, and what goes on after a stop."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from captcha_helpers import draw_shards, image_files, read_files, write_dataset
+from captcha_helpers.drawing.styles import get_style
+from captcha_helpers.scaling import cluster, drawing_shards, reading_rows
+from captcha_helpers.scaling.drawing_shards import shard_bytes
+
+if not all(map(find_spec, ("ray", "fsspec", "pyarrow"))):
+    pytest.skip("the extra scale is not installed", allow_module_level=True)
+
+
+class Here:
+    """As much of the module `ray` as the jobs use: each task is done at once, in this process."""
+
+    class Lost(Exception):
+        """What none of the tasks here raises."""
+
+    exceptions = SimpleNamespace(
+        **dict.fromkeys(("OutOfMemoryError", "NodeDiedError", "WorkerCrashedError"), Lost),
+        RayTaskError=Lost,
+    )
+
+    def __init__(self) -> None:
+        self.done = 0
+        self.stop_after = 1_000_000  # tasks
+
+    def remote(self, **_: Any) -> Callable[[Callable[..., Any]], Any]:
+        return lambda function: SimpleNamespace(remote=lambda *given: self._do(function, *given))
+
+    def _do(self, function: Callable[..., Any], *given: Any) -> Any:
+        if self.done == self.stop_after:
+            raise KeyboardInterrupt
+        self.done += 1
+        return function(*given)
+
+    def put(self, value: Any) -> Any:
+        return value
+
+    get = put
+
+    def cluster_resources(self) -> dict[str, float]:
+        return {"CPU": 1}
+
+    def is_initialized(self) -> bool:
+        return False
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> Here:
+    """What does the work instead of a cluster."""
+    engine = Here()
+
+    @contextmanager
+    def connected(_: str) -> Iterator[Here]:
+        yield engine
+
+    for module in (drawing_shards, reading_rows):
+        monkeypatch.setattr(module, "connected", connected)
+    monkeypatch.setattr(cluster, "_AHEAD", 1)
+    monkeypatch.setattr(reading_rows, "CHUNK", 2)
+    monkeypatch.setattr(reading_rows, "BLOCK", 4)
+    return engine
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Eleven images, of which the third is none."""
+    folder = tmp_path / "pictures"
+    write_dataset("stars", folder, 11, progress=False)
+    image_files(folder)[2].write_bytes(b"nothing")
+    return folder
+
+
+@pytest.fixture
+def store() -> Iterator[Any]:
+    import fsspec
+
+    files = fsspec.filesystem("memory")
+    yield files
+    if files.exists("/bucket"):
+        files.rm("/bucket", recursive=True)
+
+
+def rows_of(data: Any) -> list[dict[str, Any]]:
+    from pyarrow import parquet
+
+    rows: list[dict[str, Any]] = parquet.read_table(data).to_pylist()
+    return rows
+
+
+def test_shards_go_to_a_store_and_only_missing_ones_go_there_again(here: Here, store: Any):
+    place = "memory://bucket/stars"
+    about = draw_shards("stars", place, 7, shard_size=3)
+    assert [shard["count"] for shard in about["shards"]] == [3, 3, 1]
+    for shard in about["shards"]:
+        data = store.cat_file(f"/bucket/stars/{shard['file']}")
+        assert data == shard_bytes(get_style("stars"), 0, shard["first"], shard["count"])
+        assert hashlib.sha256(data).hexdigest() == shard["sha256"]
+    store.rm("/bucket/stars/000001.tar")
+    assert draw_shards("stars", place, 7, shard_size=3)["drawn"] == 3
+    assert json.loads(store.cat_file("/bucket/stars/index.json"))["shards"] == about["shards"]
+    with pytest.raises(FileExistsError, match="seed 0, now 1"):
+        draw_shards("stars", place, 7, seed=1, shard_size=3)
+
+
+def test_shards_at_a_file_url_are_those_in_the_folder(here: Here, tmp_path: Path):
+    draw_shards("stars", tmp_path / "folder", 5, shard_size=3)
+    draw_shards("stars", (tmp_path / "url").as_uri(), 5, shard_size=3)
+    both = [
+        {one.name: one.read_bytes() for one in (tmp_path / name).iterdir()}
+        for name in ("folder", "url")
+    ]
+    assert both[0] == both[1] and len(both[0]) == 5
+
+
+def test_a_store_of_images_is_read_into_a_table_in_it(here: Here, store: Any, pictures: Path):
+    on_disk = pictures.with_name("disk.parquet")
+    assert read_files("stars", pictures, on_disk) == {"images": 11, "errors": 1, "read": 11}
+    store.put(str(pictures), "/bucket/in", recursive=True)
+    for images in ("memory://bucket/in/*.png", "memory://bucket/in"):
+        out = "memory://bucket/out/a.parquet"
+        assert read_files("stars", images, out, overwrite=True)["errors"] == 1
+        with store.open("/bucket/out/a.parquet") as file:
+            found = rows_of(file)
+        assert [row.pop("file") for row in found] == [
+            f"memory:///bucket/in/{path.name}" for path in image_files(pictures)
+        ]
+        expected = rows_of(on_disk)
+        assert found == [{key: row[key] for key in found[0]} for row in expected]
+        assert [one["name"] for one in store.ls("/bucket/out")] == ["/bucket/out/a.parquet"]
+    with pytest.raises(FileExistsError, match="exists; choose another name"):
+        read_files("stars", images, out)
+
+
+def test_images_and_tables_at_file_urls_are_those_in_the_folder(
+    here: Here, pictures: Path, tmp_path: Path
+):
+    read_files("stars", pictures, tmp_path / "a.parquet")
+    read_files("stars", f"{pictures.as_uri()}/*.png", (tmp_path / "b.parquet").as_uri())
+    first, second = rows_of(tmp_path / "a.parquet"), rows_of(tmp_path / "b.parquet")
+    assert [row.pop("file") for row in second] == [f"file://{row.pop('file')}" for row in first]
+    assert first == second
+
+
+def test_a_reading_that_was_stopped_goes_on_and_gives_the_same_table(
+    here: Here, pictures: Path, tmp_path: Path
+):
+    calm, out = tmp_path / "calm.parquet", tmp_path / "out" / "a.parquet"
+    read_files("stars", pictures, calm)
+    here.stop_after = here.done + 5  # of six tasks, two for each block
+    with pytest.raises(KeyboardInterrupt):
+        read_files("stars", pictures, out)
+    (parts,) = out.parent.iterdir()
+    assert parts.name == ".a.parquet.parts" and len(list(parts.iterdir())) == 2
+    here.stop_after = 1_000_000
+    assert read_files("stars", pictures, out) == {"images": 11, "errors": 1, "read": 3}
+    assert out.read_bytes() == calm.read_bytes() and list(out.parent.iterdir()) == [out]
+
+
+@pytest.mark.parametrize(
+    ("change", "read"), [("nothing", 3), ("an image", 7), ("the model", 11), ("an option", 11)]
+)
+def test_what_is_kept_belongs_to_the_images_and_to_the_reader(
+    here: Here, pictures: Path, tmp_path: Path, onnx_file: Path, change: str, read: int
+):
+    model, options = tmp_path / "a.onnx", {"length": (4, 6)}
+    shutil.copy(onnx_file, model)
+    here.stop_after = 5
+    with pytest.raises(KeyboardInterrupt):
+        read_files(model, pictures, tmp_path / "a.parquet", **options)
+    here.stop_after = 1_000_000
+    if change == "an image":
+        path = image_files(pictures)[2]
+        path.write_bytes(image_files(pictures)[0].read_bytes())
+    elif change == "the model":
+        model.write_bytes(onnx_file.read_bytes() + b"\x0a\x00")  # another producer: none
+    elif change == "an option":
+        options = {"length": (4, 5)}
+    counts = read_files(model, pictures, tmp_path / "a.parquet", **options)
+    assert counts["read"] == read and counts["errors"] == (change != "an image")
