@@ -14,7 +14,7 @@ from captcha_helpers.reading.model_file import read_spec
 from tools import pretrain, pretrain_draw
 from tools.augment_ops import augment
 from tools.pretrain_draw import CHARSET, LONGEST, SHORT, Drawings, draw
-from tools.pretrain_learn import make_learner
+from tools.pretrain_learn import Vote, make_learner
 
 
 @pytest.fixture(autouse=True)
@@ -118,7 +118,8 @@ def test_a_learner_learns_and_its_average_reads():
     for half in (0, 8):
         learner.put(half, images[half : half + 8], labels[half : half + 8])
     rows = np.arange(16, dtype=np.int32)
-    losses = [learner.step(rows, 3e-2, number) for number in range(80)]
+    vote = Vote(rate=3e-2, ending=0, chunks=2)
+    losses = [learner.step(rows, vote, number)[0] for number in range(80)]
     assert np.mean(losses[-5:]) < 0.2 * losses[0]
     logits = learner.logits(learner.average(), images)
     assert logits.shape == (16, 12, CHARSET.num_classes)
