@@ -339,9 +339,7 @@ def _train(options: argparse.Namespace) -> None:
         )
         devices = options.processes * learner.parts
         if options.batch_size % devices or options.chunk % devices:
-            raise SystemExit(
-                f"--batch-size and --chunk must be multiples of {devices}: the devices"
-            )
+            raise SystemExit(f"--batch-size and --chunk must be multiples of the {devices} devices")
         report = Reporter(model, learner, options) if options.process == 0 else ignore
         learn(learner, drawings, options, report, lambda: bool(stop))
 

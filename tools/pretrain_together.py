@@ -2,6 +2,9 @@
 
 They meet at an address of process 0, by `jax.distributed`. A process that ends by itself waits for
 the others; one that fails, or is killed, takes all others with it, since a step needs them all.
+
+JAX then ends a process from its C++ code, with a page on the standard error. So this file is also a
+program, through which a process sends its standard error: it makes a line of the page.
 """
 
 from __future__ import annotations
@@ -14,13 +17,14 @@ import socket
 import subprocess
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 
 HEARTBEAT = 30  # seconds without a sign of life until a process counts as dead
 TO_BEGIN = 300  # seconds until all must have been started
+FATAL = b"the JAX distributed service detected fatal errors"  # what its C++ code says
 OWN = ("begin", "deadline", "out", "process")  # options that differ between processes
 
 
@@ -56,14 +60,15 @@ def together(options: argparse.Namespace, command: Sequence[str]) -> Iterator[No
     if keras.backend.backend() != "jax":
         raise SystemExit("--processes needs Keras on JAX: install jax, and set KERAS_BACKEND=jax")
     others = [] if options.coordinator else _start_others(options, command)
-    try:
-        _join(options)
-        yield
-        _leave()
-    except BaseException as error:
-        # No farewell: it would wait for processes which wait for this one.
-        _explain(error, options)
-        os._exit(1)
+    with _short_stderr(f"process {options.process} of {options.processes}"):
+        try:
+            _join(options)
+            yield
+            _leave()
+        except BaseException as error:
+            # No farewell: it would wait for processes which wait for this one.
+            _explain(error)
+            os._exit(1)
     for other in others:
         other.wait()
 
@@ -103,16 +108,59 @@ def _leave() -> None:
     jax.distributed.shutdown()
 
 
-def _explain(error: BaseException, options: argparse.Namespace) -> None:
+def _explain(error: BaseException) -> None:
     import jax
 
-    who = f"process {options.process} of {options.processes}"
     if isinstance(error, jax.errors.JaxRuntimeError):
-        last = str(error).splitlines()[0][-200:]
-        print(f"{who} ends, probably since another one has ended: ...{last}", file=sys.stderr)
-    elif isinstance(error, SystemExit | KeyboardInterrupt):
-        print(f"{who} ends: {error!r}", file=sys.stderr)
+        print(f"{FATAL.decode()}: {' '.join(str(error).split())[-200:]}", file=sys.stderr)
+    elif isinstance(error, SystemExit):
+        print(error, file=sys.stderr)
     else:
         traceback.print_exception(error)
     sys.stdout.flush()
     sys.stderr.flush()
+
+
+@contextmanager
+def _short_stderr(name: str) -> Iterator[None]:
+    """Send the standard error of this process, its C++ code included, through `_shorten`."""
+    with subprocess.Popen([sys.executable, __file__, name], stdin=subprocess.PIPE) as program:
+        assert program.stdin is not None
+        before = os.dup(2)
+        os.dup2(program.stdin.fileno(), 2)
+        yield
+        os.dup2(before, 2)
+        os.close(before)
+
+
+def _shorten(lines: Iterable[bytes], name: str) -> Iterator[bytes]:
+    r"""Make one line of all that JAX says when another process has ended.
+
+    Example:
+        >>> said = [b"a\n", b"E1127 coordination_service_agent.cc:289] Polled an error\n", b"b\n"]
+        >>> b"".join(_shorten(said, "process 1 of 2")).decode().splitlines()
+        ['a', 'process 1 of 2 ends, since another one has ended or cannot be reached']
+    """
+    for line in lines:
+        if b"coordination_service" in line or FATAL in line:
+            reason = line.partition(FATAL + b":")[
+                2
+            ].strip()  # after a full stop only advice follows
+            end = f"{name} ends, since another one has ended or cannot be reached".encode()
+            yield end + b": " * bool(reason) + reason + b"\n"
+            return
+        yield line
+
+
+def _main() -> None:
+    """Be the program that shortens the standard error of a process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for line in _shorten(sys.stdin.buffer, sys.argv[1]):
+        sys.stderr.buffer.write(line)
+        sys.stderr.flush()
+    for _ in sys.stdin.buffer:
+        pass  # whoever writes should not fail
+
+
+if __name__ == "__main__":
+    _main()
