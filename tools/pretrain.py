@@ -165,7 +165,8 @@ def learn(
     drawn = seen = steps = 0  # by this process; the reports are on all of them
     begin: float | None = None
     agreed = Vote(0, 0, 0)
-    reported, losses = time.monotonic(), []
+    losses: list[float] = []
+    reported = time.monotonic()
 
     def report_now() -> None:
         chunks = round(agreed.chunks * options.processes)

@@ -73,12 +73,17 @@ def together(options: argparse.Namespace, command: Sequence[str]) -> Iterator[No
         other.wait()
 
 
+def free_address() -> str:
+    """Find a free port of this machine."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        return f"localhost:{free.getsockname()[1]}"
+
+
 def _start_others(
     options: argparse.Namespace, command: Sequence[str]
 ) -> list[subprocess.Popen[bytes]]:
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        options.coordinator = f"localhost:{free.getsockname()[1]}"
+    options.coordinator = free_address()
     line = [sys.executable, *command, "--coordinator", options.coordinator, "--process"]
     return [subprocess.Popen([*line, str(number)]) for number in range(1, options.processes)]
 

@@ -6,7 +6,6 @@ import importlib.util
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +17,7 @@ from pretrain_program import small_model
 
 from captcha_helpers.reading.weights import load_weights
 from tools import pretrain
+from tools.pretrain_together import free_address
 
 pytestmark = [
     pytest.mark.slow,
@@ -70,9 +70,7 @@ def python(*arguments: str, devices: int = 1) -> subprocess.Popen[str]:
 
 def begin_two(out: Path, *arguments: str, second: tuple[str, ...] = ()) -> list[subprocess.Popen]:
     """Start two processes as one does on two machines."""
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        where = ("--processes", "2", "--coordinator", f"localhost:{free.getsockname()[1]}")
+    where = ("--processes", "2", "--coordinator", free_address())
     both = [("--process", "0"), ("--process", "1", *second)]
     return [begin(out, *where, *which, *arguments) for which in both]
 
