@@ -13,7 +13,7 @@ Two things are measured, with Keras on JAX (which must be installed) on a CPU:
   Nothing is drawn and nothing augmented meanwhile. Processor time is given as well, of all
   processes together: other programs on the machine change it less.
 
-Whether what two processes wrote loads in TensorFlow bit for bit is not measured but tested, by
+Interrupted, it goes on where it was. Whether what two processes wrote loads in TensorFlow bit for bit is not measured but tested, by
 `tests/repository/test_pretrain_together.py`.
 """
 
@@ -131,22 +131,21 @@ def run(part: str, processes: int, cores: Sequence[Sequence[int]], *more: str) -
     return found
 
 
-def measure(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Let everything be trained that is compared; gives what is known so far."""
+def measure(options: argparse.Namespace, found: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Let everything be trained that is compared; gives what is known so far, `found` included."""
     every = sorted(os.sched_getaffinity(0))[:2]
-    learned, fast = [], []
-    for seed in range(options.seeds):
-        for processes in (1, 2):
-            steps = ("--steps", str(options.steps), "--seed", str(seed))
-            found = run("learn", processes, [every] * 2, *steps)
-            learned.append({"processes": processes, "seed": seed, **found})
-            yield {"learned": learned}
+    learned, fast = found.get("learned", []), found.get("fast", [])
+    seeds_and_processes = [(seed, count) for seed in range(options.seeds) for count in (1, 2)]
+    for seed, processes in seeds_and_processes[len(learned) :]:
+        steps = ("--steps", str(options.steps), "--seed", str(seed))
+        measured = run("learn", processes, [every] * 2, *steps)
+        learned.append({"processes": processes, "seed": seed, **measured})
+        yield {"learned": learned, "fast": fast}
     kinds = ((1, [every[:1]]), (2, [every[:1], every[1:]]), (1, [every]))
-    for _ in range(options.rounds):
-        for processes, cores in kinds:
-            found = run("speed", processes, cores, "--steps", str(options.speed_steps))
-            fast.append({"processes": processes, "cores_of_each": len(cores[0]), **found})
-            yield {"learned": learned, "fast": fast}
+    for processes, cores in (options.rounds * kinds)[len(fast) :]:
+        measured = run("speed", processes, cores, "--steps", str(options.speed_steps))
+        fast.append({"processes": processes, "cores_of_each": len(cores[0]), **measured})
+        yield {"learned": learned, "fast": fast}
 
 
 def main() -> None:
@@ -170,7 +169,8 @@ def main() -> None:
             "batch_size": options.batch_size,
             "python": platform.python_version(),
         }
-        for found in measure(options):
+        known = options.json and options.json.exists()
+        for found in measure(options, json.loads(options.json.read_text()) if known else {}):
             write(about | found, options)
         return
     vars(options).update(chunk=256, pool=8192, peak_rate=4e-3, deadline=0.0, report_every=1.0)
