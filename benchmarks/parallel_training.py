@@ -13,8 +13,8 @@ Two things are measured, with Keras on JAX (which must be installed) on a CPU:
   Nothing is drawn and nothing augmented meanwhile. Processor time is given as well, of all
   processes together: other programs on the machine change it less.
 
-Interrupted, it goes on where it was. Whether what two processes wrote loads in TensorFlow bit for bit is not measured but tested, by
-`tests/repository/test_pretrain_together.py`.
+Interrupted, it goes on where it was. Whether what two processes wrote loads in TensorFlow bit for
+bit is not measured but tested, by `tests/repository/test_pretrain_together.py`.
 """
 
 from __future__ import annotations

@@ -129,13 +129,15 @@ def _explain(error: BaseException) -> None:
 @contextmanager
 def _short_stderr(name: str) -> Iterator[None]:
     """Send the standard error of this process, its C++ code included, through `_shorten`."""
-    with subprocess.Popen([sys.executable, __file__, name], stdin=subprocess.PIPE) as program:
-        assert program.stdin is not None
-        before = os.dup(2)
-        os.dup2(program.stdin.fileno(), 2)
-        yield
-        os.dup2(before, 2)
-        os.close(before)
+    program = subprocess.Popen([sys.executable, __file__, name], stdin=subprocess.PIPE)
+    assert program.stdin is not None
+    before = os.dup(2)
+    os.dup2(program.stdin.fileno(), 2)
+    program.stdin.close()
+    yield
+    # Not waited for: it goes on as long as anything that was started meanwhile can say something.
+    os.dup2(before, 2)
+    os.close(before)
 
 
 def _shorten(lines: Iterable[bytes], name: str) -> Iterator[bytes]:

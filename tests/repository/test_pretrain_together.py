@@ -52,7 +52,7 @@ print(learner.parts, loss)
 def begin(out: Path, *arguments: str, devices: int = 1) -> subprocess.Popen[str]:
     out.mkdir(exist_ok=True)
     return python(
-        str(TESTS / "pretrain_program.py"), *arguments, *COMMON, "--out", str(out), devices=devices
+        str(TESTS / "pretrain_program.py"), *COMMON, *arguments, "--out", str(out), devices=devices
     )
 
 
@@ -96,7 +96,7 @@ def arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def test_two_processes_learn_one_and_the_same(tmp_path):
-    ended_well(begin(tmp_path, *QUICKLY, "--processes", "2"))
+    ended_well(begin(tmp_path, *QUICKLY, "--processes", "2", "--workers", "1"))
     first, second = (arrays(tmp_path / f"process_{number}.npz") for number in (0, 1))
     assert all(np.array_equal(first[name], second[name]) for name in first)
     history = json.loads((tmp_path / pretrain.HISTORY).read_text())
