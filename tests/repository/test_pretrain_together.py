@@ -110,9 +110,8 @@ def test_two_processes_learn_one_and_the_same(tmp_path):
         assert np.array_equal(value, first[one.path])
 
 
-def test_the_reader_that_two_processes_write_is_read_bit_for_bit(tmp_path):
-    options = ("--real", "--steps", "2", "--strength", "0", "--processes", "2")
-    ended_well(begin(tmp_path, *options))
+def test_the_reader_that_two_devices_write_is_read_bit_for_bit(tmp_path):
+    ended_well(begin(tmp_path, "--real", "--steps", "2", "--strength", "0", devices=2))
     written = arrays(tmp_path / pretrain.WEIGHTS)
     model = load_weights(tmp_path / pretrain.WEIGHTS)
     for one, value in zip(model.weights, model.get_weights(), strict=True):
