@@ -146,14 +146,12 @@ def _shorten(lines: Iterable[bytes], name: str) -> Iterator[bytes]:
     Example:
         >>> said = [b"a\n", b"E1127 coordination_service_agent.cc:289] Polled an error\n", b"b\n"]
         >>> b"".join(_shorten(said, "process 1 of 2")).decode().splitlines()
-        ['a', 'process 1 of 2 ends, since another one has ended or cannot be reached']
+        ['a', 'process 1 of 2 ends, probably since another one has ended']
     """
     for line in lines:
         if b"coordination_service" in line or FATAL in line:
-            reason = line.partition(FATAL + b":")[
-                2
-            ].strip()  # after a full stop only advice follows
-            end = f"{name} ends, since another one has ended or cannot be reached".encode()
+            reason = line.partition(FATAL + b":")[2].strip()
+            end = f"{name} ends, probably since another one has ended".encode()
             yield end + b": " * bool(reason) + reason + b"\n"
             return
         yield line

@@ -136,11 +136,10 @@ def test_two_devices_learn_from_a_batch_what_one_learns_from_it(tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no signals like these")
-@pytest.mark.parametrize("which", [0, 1])
-def test_whoever_is_interrupted_ends_all_with_what_was_learned(tmp_path, which: int):
+def test_whoever_is_interrupted_ends_all_with_what_was_learned(tmp_path):
     both = begin_two(tmp_path, "--minutes", "600", "--report-every", "0.5")
     until_they_learn(both, tmp_path)
-    both[which].send_signal(signal.SIGINT)
+    both[1].send_signal(signal.SIGINT)
     for process in both:
         ended_well(process)
     first, second = (arrays(tmp_path / f"process_{number}.npz") for number in (0, 1))
@@ -151,7 +150,7 @@ def test_whoever_is_interrupted_ends_all_with_what_was_learned(tmp_path, which: 
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no signals like these")
-@pytest.mark.parametrize(("which", "how"), [(0, "SIGKILL"), (1, "SIGKILL"), (1, "SIGSTOP")])
+@pytest.mark.parametrize(("which", "how"), [(0, "SIGKILL"), (1, "SIGSTOP")])
 def test_a_process_that_dies_or_stands_still_ends_the_others(tmp_path, which: int, how: str):
     both = begin_two(tmp_path, "--minutes", "600", "--report-every", "0.5")
     until_they_learn(both, tmp_path)
@@ -161,7 +160,10 @@ def test_a_process_that_dies_or_stands_still_ends_the_others(tmp_path, which: in
     finally:
         both[which].kill()
     assert both[1 - which].returncode != 0
-    assert f"process {1 - which} of 2 ends, since another one has ended" in errors.splitlines()[-1]
+    assert (
+        f"process {1 - which} of 2 ends, probably since another one has ended"
+        in errors.splitlines()[-1]
+    )
     assert np.load(tmp_path / pretrain.WEIGHTS).files
 
 
