@@ -105,9 +105,9 @@ def rate_at(share: float, peak_rate: float) -> float:
 
 
 def share_over(options: argparse.Namespace, begin: float, steps: int) -> float:
-    """Say how much of the plan is over: from 0 to 1, or more."""
-    if options.steps:
-        return float(steps / options.steps)
+    """Say how much of the plan is over: from 0 to 1, or more; the first step is always made."""
+    if options.steps or not steps:
+        return float(steps / (options.steps or 1))
     return float((time.monotonic() - begin) / max(1e-9, options.deadline - begin))
 
 
@@ -163,10 +163,9 @@ def learn(
     rng = np.random.default_rng([options.seed, options.process])
     alone, batch_size = options.processes == 1, options.batch_size // options.processes
     drawn = seen = steps = 0  # by this process; the reports are on all of them
-    begin: float | None = None
     agreed = Vote(0, 0, 0)
     losses: list[float] = []
-    reported = time.monotonic()
+    begin = reported = time.monotonic()
 
     def report_now() -> None:
         chunks = round(agreed.chunks * options.processes)
@@ -182,7 +181,6 @@ def learn(
                 learner.put(drawn % options.pool, *chunk)
                 drawn += len(chunk[0])
                 continue
-        begin = time.monotonic() if begin is None else begin
         share = share_over(options, begin, steps)
         if share >= 1 and (alone or options.steps):
             break
