@@ -6,6 +6,10 @@ learning rate rises over the first twentieth of ``--minutes`` and falls to zero 
 fast the machine (Smith and Topin, *Super-Convergence*, 2018). With Keras on JAX everything but the
 drawing happens on the GPU; with TensorFlow the same program runs on a CPU, only slower.
 
+``--processes 2`` trains with as many processes on this machine, each with the images that it draws
+itself; on several machines give each the same command, with ``--coordinator HOST:PORT`` and
+``--process 0``, ``1`` and so on (`docs/pretraining.md`). Each uses all of its GPUs.
+
 Interrupted or ended early, it leaves what it has learned so far; ``--init`` goes on from there in a
 new round, whose rate rises and falls once more (Loshchilov and Hutter, *SGDR: Stochastic Gradient
 Descent with Warm Restarts*, 2017).
@@ -42,6 +46,7 @@ from tools.pretrain_draw import (
     Drawings,
     draw_test,
 )
+from tools.pretrain_together import add_options, together
 
 # Keras is imported where it is first used: each process that draws imports this module again.
 if TYPE_CHECKING:
@@ -99,6 +104,13 @@ def rate_at(share: float, peak_rate: float) -> float:
     return peak_rate * (1 + math.cos(math.pi * fallen)) / 2
 
 
+def share_over(options: argparse.Namespace, begin: float, steps: int) -> float:
+    """Say how much of the plan is over: from 0 to 1, or more; the first step is always made."""
+    if options.steps or not steps:
+        return float(steps / (options.steps or 1))
+    return float((time.monotonic() - begin) / max(1e-9, options.deadline - begin))
+
+
 def build_model(precision: str) -> keras.Model:
     """Build the general reader, to be computed with ``"float32"`` or ``"mixed_bfloat16"``."""
     import keras
@@ -146,35 +158,48 @@ def learn(
         report: Called with (steps, seen, drawn, losses) about once a minute and at the end.
         stopped: Says when to end early.
     """
-    rng = np.random.default_rng(options.seed)
-    drawn = seen = steps = 0
-    begin: float | None = None
-    reported, losses = time.monotonic(), []
-    while not stopped():
+    from tools.pretrain_learn import Vote
+
+    rng = np.random.default_rng([options.seed, options.process])
+    alone, batch_size = options.processes == 1, options.batch_size // options.processes
+    drawn = seen = steps = 0  # by this process; the reports are on all of them
+    agreed = Vote(0, 0, 0)
+    losses: list[float] = []
+    begin = reported = time.monotonic()
+
+    def report_now() -> None:
+        chunks = round(agreed.chunks * options.processes)
+        report(steps, steps * options.batch_size, chunks * options.chunk, losses)
+
+    while not (agreed.ending or (alone and stopped())):
         # A new chunk when the images so far were shown often enough; never wait for one but at the
         # beginning, when the pool must hold a few batches.
-        few = drawn < min(4 * options.batch_size, options.pool)
+        few = drawn < min(4 * batch_size, options.pool)
         if few or seen >= options.views * drawn:
             chunk = drawings.take(wait=few)
             if chunk is not None:
                 learner.put(drawn % options.pool, *chunk)
                 drawn += len(chunk[0])
                 continue
-        now = time.monotonic()
-        begin = now if begin is None else begin
-        share = (now - begin) / max(1e-9, options.deadline - begin)
-        if share >= 1:
+        share = share_over(options, begin, steps)
+        if share >= 1 and (alone or options.steps):
             break
-        rows = rng.integers(0, min(drawn, options.pool), options.batch_size, dtype=np.int32)
-        losses.append(learner.step(rows, rate_at(share, options.peak_rate), steps))
-        steps, seen = steps + 1, seen + options.batch_size
+        rows = rng.integers(0, min(drawn, options.pool), batch_size, dtype=np.int32)
+        rate, ending = rate_at(share, options.peak_rate), share >= 1 or stopped()
+        loss, agreed = learner.step(rows, Vote(rate, ending, drawn // options.chunk), steps)
+        losses.append(loss)
+        steps, seen = steps + 1, seen + batch_size
         if steps == 1:  # the step is compiled: the plan of the time begins after it
             begin = reported = time.monotonic()
         if time.monotonic() - reported > options.report_every:
-            report(steps, seen, drawn, losses)
+            report_now()
             reported, losses = time.monotonic(), []
     if losses:
-        report(steps, seen, drawn, losses)
+        report_now()
+
+
+def ignore(steps: int, seen: int, drawn: int, losses: Sequence[float]) -> None:
+    """Report nothing: what the processes do whose number is not 0."""
 
 
 class Reporter:
@@ -245,6 +270,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--out", type=Path, default=Path("build/pretrain"), help="folder for weights and figures")
     add("--init", type=Path, help=f"a {WEIGHTS} to go on from")
     add("--minutes", type=float, default=60.0, help="from the start of the program to its end")
+    add("--steps", type=int, help="so many batches, however long it takes, instead of --minutes")
     add("--seed", type=int, default=0, help="another one draws other images, in a next round say")
     add("--workers", type=int, default=1, help="processes that draw")
     add("--batch-size", type=int, default=64)
@@ -257,6 +283,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--short", type=int, help="so many short labels at first (default: 50,000, or 0 with init)")
     add("--test-images", type=int, default=1000)
     add("--report-every", type=float, default=60.0, help="seconds")
+    add_options(parser)
     options = parser.parse_args(arguments)
     if options.pool % options.chunk:
         parser.error(f"--pool must be a multiple of --chunk, {options.chunk}")
@@ -265,16 +292,34 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command."""
+def main(
+    arguments: Sequence[str] | None = None, command: Sequence[str] = ("-m", "tools.pretrain")
+) -> None:
+    """Run the command.
+
+    Args:
+        arguments: Those of the command line, unless others are given.
+        command: What starts it: arguments of Python.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
     options = _options(arguments)
     options.begin = time.monotonic()
     options.deadline = options.begin + 60 * options.minutes
+    with together(options, [*command, *arguments]):
+        _train(options)
+
+
+def _train(options: argparse.Namespace) -> None:
     stop: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: stop.append(number))
     with Drawings(
-        options.seed, workers=options.workers, short=options.short, chunk=options.chunk
+        options.seed,
+        workers=options.workers,
+        short=options.short,
+        chunk=options.chunk,
+        start=options.process * options.chunk,
+        every=options.processes,
     ) as drawings:
         import keras
 
@@ -291,7 +336,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             seed=options.seed,
             strength=options.strength,
         )
-        learn(learner, drawings, options, Reporter(model, learner, options), lambda: bool(stop))
+        devices = options.processes * learner.parts
+        if options.batch_size % devices or options.chunk % devices:
+            raise SystemExit(f"--batch-size and --chunk must be multiples of the {devices} devices")
+        report = Reporter(model, learner, options) if options.process == 0 else ignore
+        learn(learner, drawings, options, report, lambda: bool(stop))
 
 
 if __name__ == "__main__":

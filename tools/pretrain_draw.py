@@ -107,6 +107,7 @@ class Drawings:
         short: So many images at the beginning have labels of `SHORT` lengths.
         chunk: Images of a chunk.
         start: Number of the first image.
+        every: Take one chunk of so many, as the processes do that train together.
         function: What draws; `draw` unless a test says otherwise.
     """
 
@@ -118,9 +119,11 @@ class Drawings:
         short: int = 0,
         chunk: int = CHUNK,
         start: int = 0,
+        every: int = 1,
         function: Draw = draw,
     ) -> None:
         self.seed, self.short, self.chunk, self.next = seed, short, chunk, start
+        self.stride = every * chunk
         self.function, self.workers = function, workers
         self._waiting: deque[tuple[int, multiprocessing.pool.AsyncResult[None]]] = deque()
 
@@ -151,7 +154,7 @@ class Drawings:
         """Return the next chunk; None if it is not drawn yet and `wait` is false."""
         if not self.workers:
             chunk = self.function(self.seed, self.next, self.chunk, self._length())
-            self.next += self.chunk
+            self.next += self.stride
             return chunk
         slot, result = self._waiting[0]
         if not wait and not result.ready():
@@ -169,7 +172,7 @@ class Drawings:
         where = (self._folder, SLOTS * self.workers, self.chunk, slot)
         what = (self.function, self.seed, self.next, self._length())
         self._waiting.append((slot, self._pool.apply_async(_draw_into, (where, what))))
-        self.next += self.chunk
+        self.next += self.stride
 
 
 def _in_memory(images: int) -> str | None:

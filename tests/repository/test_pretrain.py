@@ -8,13 +8,14 @@ import keras
 import numpy as np
 import pytest
 from drawers import in_any_look
+from pretrain_program import small_model, stripes
 
 from captcha_helpers.drawing.looks import FONTS, Font
 from captcha_helpers.reading.model_file import read_spec
 from tools import pretrain, pretrain_draw
 from tools.augment_ops import augment
 from tools.pretrain_draw import CHARSET, LONGEST, SHORT, Drawings, draw
-from tools.pretrain_learn import make_learner
+from tools.pretrain_learn import Vote, make_learner
 
 
 @pytest.fixture(autouse=True)
@@ -22,16 +23,6 @@ def installed_fonts(monkeypatch: pytest.MonkeyPatch) -> None:
     """The fonts of `make fonts` are not there when tests run; those of the package are."""
     fonts = tuple(map(Font, FONTS))
     monkeypatch.setattr(pretrain_draw, "_fonts", lambda role: fonts)
-
-
-def stripes(seed: int, start: int, count: int, length: tuple[int, int]):
-    """Stand in for `draw`: quick, and image n depends on its number alone."""
-    rng = np.random.default_rng(seed)
-    looks = rng.integers(0, 256, (4, 48, 192, 3), dtype=np.uint8)
-    kinds = np.arange(start, start + count) % 4
-    labels = np.zeros((count, LONGEST), np.int32)
-    labels[:, 0], labels[:, 1] = kinds + 1, length[1]
-    return looks[kinds], labels
 
 
 def changed(images: np.ndarray, seed: int, **kwargs) -> np.ndarray:
@@ -78,6 +69,28 @@ def test_an_image_depends_on_its_number_alone(workers: int, chunk: int):
     assert np.array_equal(images, expected_images) and np.array_equal(labels, expected_labels)
 
 
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_processes_draw_the_same_images_together_and_none_twice(processes: int):
+    shares = [
+        Drawings(
+            7, workers=0, chunk=2, short=6, start=2 * number, every=processes, function=stripes
+        )
+        for number in range(processes)
+    ]
+    chunks = [shares[number % processes].take() for number in range(6)]
+    images, labels = (np.concatenate(parts) for parts in zip(*chunks, strict=True))
+    short, long = stripes(7, 0, 6, SHORT), stripes(7, 6, 6, (1, LONGEST))
+    assert np.array_equal(images, np.concatenate([short[0], long[0]]))
+    assert np.array_equal(labels, np.concatenate([short[1], long[1]]))
+
+
+def test_several_processes_need_jax():
+    if keras.backend.backend() == "jax":
+        pytest.skip("this is Keras on JAX")
+    with pytest.raises(SystemExit, match="KERAS_BACKEND=jax"):
+        pretrain.main(["--processes", "2"])
+
+
 def test_labels_are_short_at_first():
     with Drawings(0, workers=0, chunk=8, short=16) as drawings:
         lengths = [(drawings.take()[1] > 0).sum(axis=1) for _ in range(4)]
@@ -98,17 +111,6 @@ def test_the_rate_rises_and_falls_to_nothing():
     assert np.argmax(rates) < 0.1 * len(rates)
 
 
-def small_model() -> keras.Model:
-    """A reader of whole images as quick to build as one can be."""
-    layers = keras.layers
-    image = keras.Input((48, 192, 3))
-    x = layers.AveragePooling2D((16, 16))(layers.Rescaling(1 / 255)(image))
-    x = layers.Reshape((12, 9))(layers.Permute((2, 1, 3))(x))
-    x = layers.BatchNormalization(momentum=0.5, name="normalise")(x)
-    x = layers.Dense(32, activation="relu", name="dense")(x)
-    return keras.Model(image, layers.Dense(CHARSET.num_classes, name="logits")(x))
-
-
 @pytest.mark.slow
 def test_a_learner_learns_and_its_average_reads():
     keras.utils.set_random_seed(0)
@@ -118,7 +120,8 @@ def test_a_learner_learns_and_its_average_reads():
     for half in (0, 8):
         learner.put(half, images[half : half + 8], labels[half : half + 8])
     rows = np.arange(16, dtype=np.int32)
-    losses = [learner.step(rows, 3e-2, number) for number in range(80)]
+    vote = Vote(rate=3e-2, ending=0, chunks=2)
+    losses = [learner.step(rows, vote, number)[0] for number in range(80)]
     assert np.mean(losses[-5:]) < 0.2 * losses[0]
     logits = learner.logits(learner.average(), images)
     assert logits.shape == (16, 12, CHARSET.num_classes)
