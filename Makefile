@@ -92,7 +92,7 @@ QUICK = PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(BIN)/python -m pytest -p no:cacheprov
 NO_KERAS = $(foreach name,charset metrics decoder calibration robustness split messages,%/test_$(name).py)
 IMPORT_KERAS = captcha_helpers tools $(filter-out $(NO_KERAS),$(wildcard \
   $(foreach room,core learning reading exporting,tests/$(room)/test_*.py) \
-  $(foreach name,augment processing random_looks web_page pretrain style_models tools package,tests/*/test_$(name).py)))
+  $(foreach name,augment plots processing random_looks web_page pretrain style_models tools package,tests/*/test_$(name).py)))
 
 quick: $(STAMP) lint  ## Lint, and the tests that are neither slow nor need a browser (a minute)
 	@mkdir -p build

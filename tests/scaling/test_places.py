@@ -127,6 +127,7 @@ def test_shards_at_a_file_url_are_those_in_the_folder(here: Here, tmp_path: Path
     assert both[0] == both[1] and len(both[0]) == 5
 
 
+@pytest.mark.slow
 def test_a_store_of_images_is_read_into_a_table_in_it(here: Here, store: Any, pictures: Path):
     on_disk = pictures.with_name("disk.parquet")
     assert read_files("stars", pictures, on_disk) == {"images": 11, "errors": 1, "read": 11}
