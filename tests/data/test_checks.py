@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,18 @@ def save(folder: Path, name: str, seed: int = 0, size: tuple[int, int] = (60, 20
     Image.fromarray(pixels).save(folder / name)
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def good_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("good")
     for number in range(250):
-        save(tmp_path, f"{number % 10}{number // 10 % 10}{number // 25}_{number}.png", number)
-    return tmp_path
+        save(made, f"{number % 10}{number // 10 % 10}{number // 25}_{number}.png", number)
+    return made
+
+
+@pytest.fixture
+def folder(good_folder: Path, tmp_path: Path) -> Path:
+    """A good folder of one's own."""
+    return shutil.copytree(good_folder, tmp_path, dirs_exist_ok=True)
 
 
 def test_a_good_folder_has_no_problems(folder: Path):
