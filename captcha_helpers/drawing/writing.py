@@ -377,8 +377,11 @@ def _in_processes(paint: partial[int], jobs: Sequence[_Job], workers: int) -> It
         with processes as pool:
             try:
                 with _ctrl_c_held_back():
-                    drawn = pool.map(paint, chunks)
-                yield from drawn
+                    # Not `map`: it cancels what is left itself, and if a signal has ended the
+                    # processes, too, Python 3.11 prints an InvalidStateError of its own.
+                    drawn = [pool.submit(paint, chunk) for chunk in chunks]
+                for future in drawn:
+                    yield future.result()
             except KeyboardInterrupt:
                 pool.shutdown(cancel_futures=True)
                 raise

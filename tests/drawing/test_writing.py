@@ -129,9 +129,9 @@ def test_workers_change_nothing(tmp_path: Path):
 @pytest.mark.skipif(os.name == "nt", reason="needs kill -9")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_killed_run_is_continued_to_the_same_bytes(tmp_path: Path, workers: int):
-    write_dataset("slanted", tmp_path / "whole", 300, seed=1, test_ratio=0.1)
+    write_dataset("slanted", tmp_path / "whole", 1500, seed=1, test_ratio=0.1)
     folder = tmp_path / "killed"
-    command = [sys.executable, "-m", "captcha_helpers", "generate", "slanted", "--count", "300"]
+    command = [sys.executable, "-m", "captcha_helpers", "generate", "slanted", "--count", "1500"]
     command += ["--seed", "1", "--test-ratio", "0.1", "--workers", str(workers), "--out", folder]
     process = subprocess.Popen(command, start_new_session=True)
     try:
@@ -152,7 +152,7 @@ def test_a_killed_run_is_continued_to_the_same_bytes(tmp_path: Path, workers: in
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
     images = sorted(folder.rglob("*.png"))
-    assert 10 <= len(images) < 300
+    assert 10 <= len(images) < 1500
     for path in images:
         assert path.read_bytes() == (tmp_path / "whole" / path.relative_to(folder)).read_bytes()
     (folder / "train" / f".{images[-1].name}.123.part").write_bytes(b"half")

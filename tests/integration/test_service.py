@@ -566,9 +566,15 @@ def test_64_clients_get_each_their_own_answer(service: str):
         ThreadPoolExecutor(64) as pool,
     ):
 
+        def post(image: bytes) -> httpx.Response:
+            for _ in range(20):  # on a busy machine a connection may wait too long for its request
+                with suppress(httpx.TransportError):
+                    return client.post("/predict", content=image)
+            return client.post("/predict", content=image)
+
         def read(number: int) -> bool:
             text = f"{number:04}"
-            answers = (client.post("/predict", content=picture(text)) for _ in range(3))
+            answers = (post(picture(text)) for _ in range(3))
             return all(answer.json()["text"] == text for answer in answers)
 
         assert all(pool.map(read, range(0, 6400, 100)))
