@@ -87,7 +87,7 @@ check: $(STAMP) lint types  ## Lint, types, unit tests and doctests only, with c
 	-@$(BIN)/python -m tools.coverage_table build/coverage.json
 
 # Two processes, of which one imports TensorFlow; two workers of xdist would both, and collect all.
-QUICK = PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(BIN)/python -m pytest -p no:cacheprovider \
+QUICK = PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(BIN)/python -m pytest -p no:cacheprovider -p no:logging \
   -p _hypothesis_pytestplugin -m "not slow and not browser" --hypothesis-profile=quick
 NO_KERAS = $(foreach name,charset metrics decoder calibration robustness split messages,%/test_$(name).py)
 IMPORT_KERAS = captcha_helpers tools $(filter-out $(NO_KERAS),$(wildcard \
@@ -121,7 +121,7 @@ SOAK ?= 720
 
 soak: $(STAMP)  ## Ends, faults and damaged files at random for an hour (SOAK=seconds for each fifth)
 	CAPTCHA_HELPERS_SOAK=$(SOAK) CAPTCHA_HELPERS_REPORT=docs/reliability.md \
-	  $(BIN)/python -m pytest -p no:cacheprovider \
+	  $(BIN)/python -m pytest -p no:cacheprovider -p no:logging \
 	  tests/integration/test_endurance.py tests/integration/test_hostile_files.py
 
 lint: $(STAMP)  ## Lint only (seconds)
