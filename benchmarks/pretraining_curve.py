@@ -3,8 +3,8 @@
 Takes ``benchmarks/pretraining/round_*.json``, the histories that `tools.pretrain` wrote, and writes
 ``docs/images/pretraining.png``. All rounds are measured on 512 drawn images in looks and fonts that
 none of them saw. The second round's test images are harder: by then letters were roughened. What
-the first round's weights read of these, ``before_round_2.json`` holds: the same command after one
-step.
+the first round's weights read of these is in ``before_round_2.json``, the report of a run of
+`tools.pretrain` that went on from them for a single step.
 """
 
 from __future__ import annotations

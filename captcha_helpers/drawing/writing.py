@@ -278,17 +278,27 @@ def _read_meta(folder: Path) -> dict[str, Any] | None:
 
 
 def _check_same(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
-    differing = [key for key in new if key != "complete" and old.get(key) != new[key]]
-    if differing:
-        changed = ", ".join(
-            "the look" if key == "look" else f"{key} {old.get(key)!r}, now {new[key]!r}"
-            for key in differing
-            if key != "look" or len(differing) == 1
-        )
+    changed = changed_settings(old, new)
+    if changed:
         raise FileExistsError(
             f"{str(folder)!r} holds a data set with other settings ({changed}); choose another "
             f"folder, {OR_OVERWRITE}"
         )
+
+
+def changed_settings(old: dict[str, Any], new: dict[str, Any]) -> str:
+    """Say in which settings two data sets differ, by what their files say of them.
+
+    Example:
+        >>> changed_settings({"seed": 1, "complete": True}, {"seed": 2, "complete": False})
+        'seed 1, now 2'
+    """
+    differing = [key for key in new if key != "complete" and old.get(key) != new[key]]
+    return ", ".join(
+        "the look" if key == "look" else f"{key} {old.get(key)!r}, now {new[key]!r}"
+        for key in differing
+        if key != "look" or len(differing) == 1
+    )
 
 
 def _clear(folder: Path, about: dict[str, Any]) -> None:

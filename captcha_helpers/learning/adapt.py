@@ -43,7 +43,7 @@ from captcha_helpers.learning.plan import Plan, TrainingSettings
 from captcha_helpers.learning.recipe import earlier_trainings, first_state
 from captcha_helpers.learning.run import Material, Run
 from captcha_helpers.learning.starts import Start, from_file
-from captcha_helpers.reading.decoder import Reading
+from captcha_helpers.reading.decoder import Decoder, Reading
 from captcha_helpers.reading.mask import Mask, fit
 from captcha_helpers.reading.model_file import ModelSpec
 from captcha_helpers.reading.recognizer import Recognizer, from_keras, load, save_model
@@ -240,8 +240,11 @@ def _kinds(shapes: Counter[int]) -> Iterator[str]:
 
 
 def _read(reader: Recognizer, images: NDArray[np.uint8]) -> list[Reading]:
-    parts = np.array_split(images, math.ceil(len(images) / AT_ONCE))
-    return [reading for part in parts for reading in reader.read_prepared(part)]
+    return [reading for part in _parts(images) for reading in reader.read_prepared(part)]
+
+
+def _parts(images: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    return np.array_split(images, math.ceil(len(images) / AT_ONCE))
 
 
 def _choose(reader: Recognizer, images: NDArray[np.uint8]) -> LabeledImages:
@@ -250,12 +253,13 @@ def _choose(reader: Recognizer, images: NDArray[np.uint8]) -> LabeledImages:
     Where case does not count, the label has the case that the model sees.
     """
     mask = Mask(_with_case(reader.spec), reader.spec.mask.length)
-    as_it_sees = Recognizer(reader.run, replace(reader.spec, mask=mask))
-    texts = [one.text for one in _read(as_it_sees, images)]
-    confidences = [
-        one.confidence * (one.text == reader.decoder.as_written(text))
-        for one, text in zip(_read(reader, images), texts, strict=True)
-    ]
+    as_it_sees = Decoder(replace(reader.spec, mask=mask))
+    texts, confidences = [], []
+    for part in _parts(images):
+        logits = reader.run(part)
+        for one, seen in zip(reader.decoder.read(logits), as_it_sees.read(logits), strict=True):
+            texts.append(seen.text)
+            confidences.append(one.confidence * (one.text == reader.decoder.as_written(seen.text)))
     rows = confident(confidences)
     return LabeledImages(images[rows], [texts[row] for row in rows], [str(row) for row in rows])
 

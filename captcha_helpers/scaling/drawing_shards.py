@@ -25,7 +25,7 @@ from tqdm import tqdm
 import captcha_helpers
 from captcha_helpers.drawing.painter import check_fonts, draw, sample_label
 from captcha_helpers.drawing.styles import Style, get_style
-from captcha_helpers.drawing.writing import image_bytes
+from captcha_helpers.drawing.writing import changed_settings, image_bytes
 from captcha_helpers.scaling.cluster import LOCAL, check_installed, connected, in_order, result_of
 from captcha_helpers.scaling.places import listed, on_disk, put
 
@@ -202,13 +202,8 @@ def _claim(files: AbstractFileSystem, root: str, about: dict[str, Any]) -> None:
             old = None
         if not isinstance(old, dict) or old.get("made_by") != MADE_BY:
             raise FileExistsError(f"{root!r} has an {INDEX_FILE} of somebody else; choose another")
-        differing = [key for key in about if key != "complete" and old.get(key) != about[key]]
-        if differing:
-            changed = ", ".join(
-                "the look" if key == "look" else f"{key} {old.get(key)!r}, now {about[key]!r}"
-                for key in differing
-                if key != "look" or len(differing) == 1
-            )
+        changed = changed_settings(old, about)
+        if changed:
             raise FileExistsError(
                 f"{root!r} holds shards with other settings ({changed}); choose another place"
             )
