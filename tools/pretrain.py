@@ -113,16 +113,11 @@ def share_over(options: argparse.Namespace, begin: float, steps: int) -> float:
 
 def build_model(precision: str) -> keras.Model:
     """Build the general reader, to be computed with ``"float32"`` or ``"mixed_bfloat16"``."""
-    import keras
-
     from captcha_helpers.core.models import residual_ctc
+    from captcha_helpers.learning.fitting import computed_with
 
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(precision)
-    try:
+    with computed_with(precision):
         return residual_ctc(CHARSET, length=LONGEST, height=HEIGHT, width=WIDTH, channels=CHANNELS)
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def general_spec(figures: dict[str, Any]) -> ModelSpec:

@@ -62,8 +62,7 @@ four others with an earlier round of it. `make models` makes these anew and writ
 another look, train your own: `captcha_helpers.train`.
 
 `pretrained` is an older and smaller reader of letters and digits, in grey. A training begins with
-`general`, with `pretrained` or with the weights of `mixed`, whichever read the labelled images
-best.
+`general`, unless `pretrained` or the weights of `mixed` read the labelled images far better.
 
 """
 GENERAL_CARD = Path("tools/general_card.md")

@@ -1,10 +1,10 @@
-"""Put ``results/*.json`` and four benchmarks into the tables of the READMEs and of their pages.
+"""Put ``results/*.json`` and five benchmarks into the tables of the READMEs and of their pages.
 
 ``make readme`` writes each between two comments, ``<!-- results:start -->`` and
 ``<!-- results:end -->`` for example: ``best`` and ``comparison`` into a README; ``results``,
-``zero_labels``, ``readers`` and ``more_labels``, from which those are taken, into the page of
-results; ``scale`` and ``more_cores`` into the English page on work on more than one machine.
-``python -m tools.update_readme --check`` only says whether they are up to date.
+``zero_labels``, ``few_labels``, ``readers`` and ``more_labels``, from which those are taken, into
+the page of results; ``scale`` and ``more_cores`` into the English page on work on more than one
+machine. ``python -m tools.update_readme --check`` only says whether they are up to date.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from tools.languages import READMES
 from tools.markers import fill
 
 ZERO_LABELS = Path("benchmarks", "zero_labels.json")
+FEW_LABELS = Path("benchmarks", "few_labels.json")
 READERS = Path("benchmarks", "readers.json")
 MORE_LABELS = Path("benchmarks", "more_labels.json")
 SCALE = Path("benchmarks", "scale.json")
@@ -70,6 +71,19 @@ def without_labels(root: Path) -> list[dict[str, str]]:
     for name, figure in FIGURES.items():
         shown = {reader: figure(measured) for reader, measured in by_reader.items()}
         table[name] = {"set": name} | shown
+    return list(table.values())
+
+
+def from_few_labels(root: Path) -> list[dict[str, str]]:
+    """The figures of `FEW_LABELS`: a row for each set, a column for each number of labels.
+
+    Beside the share of strings read right stands the share that is so where case does not count.
+    """
+    table: dict[str, dict[str, str]] = {}
+    for row in json.loads((root / FEW_LABELS).read_text(encoding="utf-8")):
+        line = table.setdefault(row["set"], {"set": f"{row['set']} (n = {row['n']})"})
+        shares = f"{100 * row['exact_match']:.1f} % / {100 * row['ignoring_case']:.1f} %"
+        line[str(row["labels"])] = shares
     return list(table.values())
 
 
@@ -191,7 +205,8 @@ def outdated(root: Path) -> dict[Path, str]:
     """
     rows = load_results(root / "results")
     unlabelled, trained = without_labels(root), fully_trained(root)
-    more = with_more_labels(root)
+    more, little = with_more_labels(root), from_few_labels(root)
+    amounts = {name for row in little for name in row} - {"set"}
     columns = {name: name for name in dict.fromkeys(key for row in unlabelled for key in row)}
     moments = {name for row in more for name in row} - {"reader", "labels"}
     stale = {}
@@ -200,12 +215,15 @@ def outdated(root: Path) -> dict[Path, str]:
         columns["set"] = language.benchmarks["set"]
         many = {key: language.benchmarks[key] for key in ("reader", "labels")}
         many |= {name: name for name in sorted(moments, key=lambda name: int(name.split()[0]))}
+        by_amount = {"set": language.benchmarks["set"]}
+        by_amount |= {name: f"{int(name):,}" for name in sorted(amounts, key=int)}
         few = {key: text for key, text in language.benchmarks.items() if key in COMPARED}
         tables: dict[str, dict[str, tuple[Sequence[Row], Mapping[str, str]]]] = {
             name: {"best": (best_of_each(rows), short), "comparison": (compared(trained), few)},
             f"{language.pages}/results.md": {
                 "results": (rows, language.results),
                 "zero_labels": (unlabelled, columns),
+                "few_labels": (little, by_amount),
                 "readers": (trained, language.benchmarks),
                 "more_labels": (more, many),
             },

@@ -27,6 +27,10 @@ class TrainingSettings:
         most_validation: Images set aside at most; reading more of them would only cost time.
         least_labels: With fewer different labels there is nothing to learn.
         looked_at: Images, at most, by which the weights to begin with are chosen.
+        few_errors: If the general weights read all but this share of the characters, 0–1, the
+            training begins with them.
+        more_errors: It does so too unless others make less than one error where the general ones
+            make so many: these have learned from more.
         time_share: Share of the minutes spent on training; the rest is for the last check and for
             writing the model.
         save_every: Seconds between two states written to go on from.
@@ -49,6 +53,8 @@ class TrainingSettings:
     most_validation: int = 400
     least_labels: int = 10
     looked_at: int = 300
+    few_errors: float = 0.02
+    more_errors: float = 1.5
     time_share: float = 0.97
     save_every: float = 20.0
 

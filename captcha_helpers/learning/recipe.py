@@ -7,11 +7,11 @@ for as long as there is time while the learning rate rises and falls once (`run`
 weights that read the validation part as well as any, but for chance. What it takes to go on after a
 kill is in `checkpoint`.
 
-One thing depends on the images. If the weights to begin with read them already (the general ones
-nearly all, those of a style more or less), up to two thirds of what is shown are drawn, as in the
-making of these weights, and the rate is low (a *rehearsal*: Robins, *Catastrophic Forgetting,
-Rehearsal and Pseudorehearsal*, 1995): there is more to forget than to learn, unless there are many
-labels. If the look is strange to all of them, only the labelled images are shown, at a higher rate.
+One thing depends on the images. If the weights to begin with read them already, more or less, up to
+two thirds of what is shown are drawn, as in the making of these weights, and the rate is low (a
+*rehearsal*: Robins, *Catastrophic Forgetting, Rehearsal and Pseudorehearsal*, 1995): there is more
+to forget than to learn, unless there are many labels. If the look is strange to all of them, only
+the labelled images are shown, at a higher rate.
 
 In the end the weights go a quarter of the way back to those that they began with, unless the
 validation part is then read worse, but for chance: what a few images have taught goes too far
@@ -28,6 +28,7 @@ import time
 import warnings
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from functools import partial
@@ -63,7 +64,7 @@ from captcha_helpers.learning.checkpoint import (
     resume_path,
     save_checkpoint,
 )
-from captcha_helpers.learning.fitting import compile_model
+from captcha_helpers.learning.fitting import compile_model, computed_with, quickest_precision
 from captcha_helpers.learning.messages import plan_text, reasons, trouble_text
 from captcha_helpers.learning.plan import Plan, TrainingSettings, learning_rate
 from captcha_helpers.learning.run import Material, Run
@@ -397,13 +398,20 @@ def _choose(
     length: int,
     settings: TrainingSettings,
 ) -> tuple[Start, float]:
-    """Find what reads the labelled images best already, and its character error rate."""
-    errors = [
-        _error(start, training[start.shape], charset, length, settings.looked_at)
-        for start in starts
-    ]
-    best = min(range(len(starts)), key=errors.__getitem__)
-    return starts[best], errors[best]
+    """Find what to begin with, and its character error rate on the labelled images.
+
+    The first one, which has learned most, unless another reads them far better already.
+    """
+
+    def error(start: Start) -> float:
+        return _error(start, training[start.shape], charset, length, settings.looked_at)
+
+    first, *others = starts
+    errors = error(first)
+    if not others or errors <= settings.few_errors:
+        return first, errors
+    least, other = min(((error(start), start) for start in others), key=lambda pair: pair[0])
+    return (other, least) if settings.more_errors * least < errors else (first, errors)
 
 
 def _error(
@@ -435,7 +443,8 @@ def first_state(start: Start, spec: ModelSpec, plan: Plan) -> Progress:
     """Build the network to train, as it is before the first step."""
     charset, length = Charset(spec.charset), spec.length[1]
     keras.utils.set_random_seed(plan.seed)
-    model = start.build(charset, length, plan.settings.dropout)
+    with computed_with(quickest_precision()) if start.fewer_bits else nullcontext():
+        model = start.build(charset, length, plan.settings.dropout)
     check_model(model, charset, length, start.head)
     compile_model(model, head=start.head, steps=None)  # nobody knows yet how many there will be
     model.optimizer.build(model.trainable_variables)  # else a state of step 0 is not whole

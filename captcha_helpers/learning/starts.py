@@ -42,7 +42,7 @@ HEIGHT, WIDTH = 48, 160  # of the images that they read
 PIXELS_A_CHARACTER = 12  # three frames, of images that are made wider because the labels are long
 # A start knows a look if its character error rate is below this. What is drawn near one style helps
 # with an image of that style even if it is read badly; what is drawn in any look only takes time.
-FAMILIAR = {"general": 0.05, "pretrained": 0.05, "mixed": 0.15}
+FAMILIAR = {"general": 0.25, "pretrained": 0.05, "mixed": 0.15}
 OWN_FAMILIAR = 0.15  # for readers of one's own, which were made for a look too
 _BUILDERS: dict[str, Callable[..., keras.Model]] = {  # by the names of their models
     build.__name__: build
@@ -50,6 +50,7 @@ _BUILDERS: dict[str, Callable[..., keras.Model]] = {  # by the names of their mo
 }
 _WITH_DROPOUT = ("cnn_ctc", "residual_ctc")
 _IN_COLOUR = ("residual_ctc",)
+_FLOAT32_AT_BOTH_ENDS = ("residual_ctc",)  # whatever the rest is computed with
 
 
 class Builder(Protocol):
@@ -95,6 +96,7 @@ class Start:
         weights: What it has learned; None if nothing yet.
         familiar: A look is known if less than this share of the characters is read wrongly.
         draw: Draws images as it has learned from; None if there is nothing to draw.
+        fewer_bits: Whether the network may be computed with bfloat16 numbers in the training.
     """
 
     name: str
@@ -104,6 +106,7 @@ class Start:
     weights: Weights | None = None
     familiar: float = 0.0
     draw: Draw | None = None
+    fewer_bits: bool = False
 
 
 def start_file(name: str) -> Path:
@@ -280,7 +283,8 @@ def _with_weights(
         _take_over(weights, model, charset)
         return model
 
-    return Start(name, made_anew, shape, weights.spec.head, weights, familiar, draw)
+    fewer_bits = build is None and weights.model.name in _FLOAT32_AT_BOTH_ENDS
+    return Start(name, made_anew, shape, weights.spec.head, weights, familiar, draw, fewer_bits)
 
 
 def _wide_enough(weights: Weights, length: int) -> InputShape:

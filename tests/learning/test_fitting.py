@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
 
 from captcha_helpers import Charset, ExactMatch, cer, cnn_ctc, compile_model, multi_head
-from captcha_helpers.learning.fitting import predict_labels
+from captcha_helpers.learning.fitting import computed_with, predict_labels, quickest_precision
 
 DIGITS = Charset("0123456789")
 
@@ -114,3 +116,32 @@ def test_a_validation_set_that_would_fail_after_an_epoch_fails_at_once(
 ):
     with pytest.raises(ValueError, match=said):
         ExactMatch(images, labels, DIGITS, head=head)
+
+
+def test_the_numbers_to_compute_with_are_as_before_even_after_an_error():
+    with pytest.raises(ValueError, match="no such number"), computed_with("mixed_bfloat16"):
+        assert tiny().layers[-1].compute_dtype == "bfloat16"
+        raise ValueError("no such number")
+    assert keras.config.dtype_policy().name == "float32"
+
+
+@pytest.mark.parametrize(
+    ("flags", "gpus", "expected"),
+    [
+        ("avx512_bf16 amx_bf16 amx_tile", [], "mixed_bfloat16"),
+        ("avx512f avx512_bf16", [], "float32"),
+        ("avx512_bf16 amx_bf16", ["gpu:0"], "float32"),
+    ],
+)
+def test_bfloat16_only_where_it_was_measured_to_be_quicker(
+    flags: str, gpus: list[str], expected: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(Path, "exists", lambda path: True)
+    monkeypatch.setattr(Path, "read_text", lambda path, **kwargs: f"flags : {flags}")
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda kind: gpus)
+    assert quickest_precision() == expected
+
+
+def test_where_nobody_says_what_the_processor_can_do_it_is_float32(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Path, "exists", lambda path: False)
+    assert quickest_precision() == "float32"

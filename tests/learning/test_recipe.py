@@ -188,10 +188,10 @@ def test_a_familiar_look_is_rehearsed_with_its_own_characters_and_lengths(
     assert sum(tuple(row) in known for row in labels.tolist()) == SETTINGS.batch_size - 22
 
 
-def test_images_of_any_look_are_drawn_only_if_the_start_reads_nearly_all(
+def test_images_of_any_look_are_drawn_only_if_the_start_reads_the_folder(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(recipe, "_choose", lambda starts, *_: (starts[0], 0.1))
+    monkeypatch.setattr(recipe, "_choose", lambda starts, *_: (starts[0], 0.3))
     facts, labels = first_batch(folder, monkeypatch)
     assert (facts["drawn_of_a_batch"], facts["peak_rate"]) == (0, SETTINGS.peak_rate)
     known = {label for _, label in read_labels(folder)}
@@ -221,6 +221,49 @@ def test_begins_with_the_start_that_reads_the_folder_best(
     facts = train(tmp_path / "mixed", epochs=1, progress=False).spec.training
     assert facts["start"] == "mixed" and facts["drawn_of_a_batch"] == 22
     assert {style.name for style in styles} == {"mixed"}
+
+
+@pytest.mark.parametrize(
+    ("errors", "chosen"),
+    [
+        ((0.14, 0.1), "pretrained"),  # it has learned from more
+        ((0.15, 0.05), "mixed"),
+        ((0.02, 0.0), "pretrained"),  # that may be chance
+        ((1.0, 1.0), "pretrained"),
+    ],
+)
+def test_begins_with_the_first_start_unless_another_reads_far_more(
+    errors: tuple[float, float], chosen: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    made = dict(zip(("pretrained", "mixed"), errors, strict=True))
+    monkeypatch.setattr(recipe, "_error", lambda start, *_: made[start.name])
+    candidates = [starts.shipped(name, 6) for name in made]
+    data = load_folder(folder, height=48, width=160)
+    images = dict.fromkeys((start.shape for start in candidates), data)
+    start, error = recipe._choose(candidates, images, Charset("0123456789"), 6, SETTINGS)
+    assert (start.name, error) == (chosen, made[chosen])
+
+
+def test_bfloat16_stays_in_the_training_and_is_gone_on_with(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    computed: list[set[str]] = []
+
+    def note(self, images, labels, step=Run._step):
+        computed.append({layer.compute_dtype for layer in self.progress.model.layers})
+        if len(computed) == 1:
+            raise KeyboardInterrupt
+        step(self, images, labels)
+
+    monkeypatch.setattr(Run, "_step", note)
+    monkeypatch.setattr(recipe, "quickest_precision", lambda: "mixed_bfloat16")
+    out = tmp_path / "m.keras"
+    for resume in (False, True):
+        train(folder, init="general", epochs=1, out=out, resume=resume, progress=False)
+        written = keras.models.load_model(out, compile=False)
+        assert {layer.compute_dtype for layer in written.layers} == {"float32"}
+    assert len(computed) > 2 and all(each == {"bfloat16", "float32"} for each in computed)
+    assert keras.config.dtype_policy().name == "float32"
 
 
 def test_a_strange_look_is_learned_from_the_folder_alone(

@@ -18,12 +18,20 @@ from tools.markers import fill
 from tools.run_notebooks import execute, find_notebooks
 from tools.set_repository import get_repository, set_repository
 from tools.setup_cell import setup_cell
-from tools.update_readme import MORE_LABELS, READERS, SCALE, SCALE_PAGE, ZERO_LABELS, outdated
+from tools.update_readme import (
+    FEW_LABELS,
+    MORE_LABELS,
+    READERS,
+    SCALE,
+    SCALE_PAGE,
+    ZERO_LABELS,
+    outdated,
+)
 
 STYLES_TIMED = ["slanted", "stars", "stars3"]
 FILLED = {
     "install.md": ("colab",),
-    "results.md": ("results", "zero_labels", "readers", "more_labels"),
+    "results.md": ("results", "zero_labels", "few_labels", "readers", "more_labels"),
     "README": ("best", "comparison"),
 }
 BADGE = (
@@ -61,7 +69,7 @@ def clone(root: Path, tmp_path: Path) -> Path:
             path.write_text(page_with(*filled), encoding="utf-8")
     (tmp_path / "benchmarks").mkdir()
     (tmp_path / SCALE_PAGE).write_text(page_with("scale", "more_cores"), encoding="utf-8")
-    for file in (ZERO_LABELS, READERS, MORE_LABELS, SCALE):
+    for file in (ZERO_LABELS, FEW_LABELS, READERS, MORE_LABELS, SCALE):
         shutil.copy(root / file, tmp_path / "benchmarks")
     set_repository(tmp_path, "")
     return tmp_path

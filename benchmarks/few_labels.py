@@ -1,0 +1,88 @@
+"""What `captcha_helpers.train` makes of few labels, with nothing set, on images of other people.
+
+    python benchmarks/strangers.py --count 1400 --out build/strangers1400
+    python benchmarks/few_labels.py build/strangers1400/* --json benchmarks/few_labels.json
+
+Each folder is split by label string: some images to learn from, others to test. The minutes are
+those of `train`; how many CPU-seconds it took is measured, because two cores that are busy with
+nothing else use about twice the time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import captcha_helpers as ch
+
+MINUTES = {50: 0.5, 200: 1.0, 1000: 2.5}  # by the number of labels
+Pairs = list[tuple[Path, str]]
+
+
+def parted(folder: Path, labels: int, tested: int, seed: int) -> tuple[Pairs, Pairs]:
+    """Images to learn from, and images to test of which no string is among those."""
+    pairs = ch.read_labels(folder)
+    random.Random(seed).shuffle(pairs)
+    test = pairs[: min(tested, len(pairs) // 3)]
+    strings = {label for _, label in test}
+    rest = [pair for pair in pairs[len(test) :] if pair[1] not in strings]
+    return rest[:labels], test
+
+
+def measure(folder: Path, labels: int, options: argparse.Namespace) -> dict[str, Any] | None:
+    """Train once and read the test images; None if the folder has too few images."""
+    training, test = parted(folder, labels, options.tested, options.seed)
+    if len(training) < labels:
+        return None
+    minutes = options.minutes or MINUTES[labels]
+    paths, strings = zip(*training, strict=True)
+    begun, cpu = time.perf_counter(), time.process_time()
+    reader = ch.train(paths, strings, minutes=minutes, seed=options.seed, progress=False)
+    facts = reader.spec.training
+    row = {"set": folder.name, "labels": labels, "minutes": minutes, "seed": options.seed}
+    row |= {name: facts[name] for name in ("start", "start_cer", "drawn_of_a_batch", "steps")}
+    row["seconds"] = round(time.perf_counter() - begun)
+    row["cpu_seconds"] = round(time.process_time() - cpu)
+    texts = [one.text for one in reader.read_many(path for path, _ in test)]
+    truth = [label for _, label in test]
+    score = ch.score(truth, texts).as_dict()
+    lower = ch.score([label.lower() for label in truth], [text.lower() for text in texts])
+    names = ("n", "exact_match", "exact_match_ci95", "cer")
+    return row | {name: score[name] for name in names} | {"ignoring_case": lower.exact_match}
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("--labels", type=int, nargs="+", default=list(MINUTES))
+    parser.add_argument("--minutes", type=float, help="by default half a minute for 50 labels, ...")
+    parser.add_argument("--tested", type=int, default=400, help="at most, and at most a third")
+    parser.add_argument("--seed", type=int, default=0, help="another seed takes other images")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    options = parser.parse_args()
+    rows = []
+    for labels in options.labels:
+        for folder in options.folders:
+            row = measure(folder, labels, options)
+            if row is None:
+                print(f"{folder.name}: fewer than {labels} images to learn from")
+                continue
+            rows.append(row)
+            print(
+                f"{row['set']:22} {labels:5} labels {row['cpu_seconds']:4} CPU-s "
+                f"{row['exact_match']:6.1%} ({row['ignoring_case']:.1%} ignoring case) of "
+                f"{row['n']}, from {row['start']} ({row['start_cer']:.0%} wrong), "
+                f"{row['steps']} steps, {row['drawn_of_a_batch']} drawn",
+                flush=True,
+            )
+            if options.json:
+                options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
