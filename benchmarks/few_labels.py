@@ -1,11 +1,12 @@
 """What `captcha_helpers.train` makes of few labels, with nothing set, on images of other people.
 
     python benchmarks/strangers.py --count 1400 --out build/strangers1400
-    python benchmarks/few_labels.py build/strangers1400/* --json benchmarks/few_labels.json
+    python benchmarks/few_labels.py build/strangers1400/* --json build/few_labels.json
 
 Each folder is split by label string: some images to learn from, others to test. The minutes are
 those of `train`; how many CPU-seconds it took is measured, because two cores that are busy with
-nothing else use about twice the time.
+nothing else use about twice the time. ``benchmarks/few_labels.json`` has the rows of three such
+calls, one for each number of labels, with two folders of real images besides.
 """
 
 from __future__ import annotations
@@ -65,6 +66,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="another seed takes other images")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     options = parser.parse_args()
+    unknown = set(options.labels) - set(MINUTES)
+    if unknown and not options.minutes:
+        parser.error(f"say how long {min(unknown)} labels are learned from: --minutes")
     rows = []
     for labels in options.labels:
         for folder in options.folders:

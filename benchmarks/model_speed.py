@@ -3,7 +3,8 @@
     python benchmarks/model_speed.py --json benchmarks/model_speed.json
 
 Training: batches of 32 images of 48 x 160 pixels (80 x 280 for the 286k CRNN, 50 x 200 for the
-official Keras example), CPU-seconds of this process, the first steps not counted. Reading: the
+official Keras example, 48 x 192 in colour for the general reader, with float32 and with bfloat16
+numbers), CPU-seconds of this process, the first steps not counted. Reading: the
 pre-trained reader, from PNG bytes to text, one image and 64 at a time; wall-clock, because that is
 what somebody waits for.
 
@@ -26,6 +27,7 @@ from PIL import Image
 import captcha_helpers as ch  # sets TensorFlow's environment before Keras is imported
 
 import keras  # isort: skip
+from captcha_helpers.learning.fitting import computed_with  # isort: skip
 from readers import keras_example  # isort: skip
 
 LENGTH, BATCH = 5, 32
@@ -39,11 +41,23 @@ def ours(builder: Callable[..., keras.Model]) -> Build:
     )
 
 
+def in_bfloat16(build: Build) -> Build:
+    """Take the same network, computed with fewer bits."""
+
+    def computed(charset: ch.Charset, height: int, width: int) -> keras.Model:
+        with computed_with("mixed_bfloat16"):
+            return build(charset, height, width)
+
+    return computed
+
+
 MODELS = (
     ("cnn_ctc", ours(ch.cnn_ctc), 48, 160, "ctc"),
     ("crnn_ctc", ours(ch.crnn_ctc), 80, 280, "ctc"),
     ("multi_head", ours(ch.multi_head), 48, 160, "per_position"),
     ("fixed_length_cnn", ours(ch.fixed_length_cnn), 48, 160, "per_position"),
+    ("residual_ctc", ours(ch.residual_ctc), 48, 192, "ctc"),
+    ("residual_ctc, bfloat16", in_bfloat16(ours(ch.residual_ctc)), 48, 192, "ctc"),
     ("keras_example", lambda charset, *_: keras_example(charset, LENGTH), 50, 200, "ctc"),
 )
 
@@ -54,7 +68,7 @@ def training_speed(build: Build, height: int, width: int, head: str, steps: int)
     model = build(charset, height, width)
     ch.compile_model(model, head=head, steps=1000)
     rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (BATCH, height, width, 1), dtype=np.uint8)
+    images = rng.integers(0, 256, (BATCH, *model.input_shape[1:]), dtype=np.uint8)
     labels = rng.integers(1, charset.num_classes, (BATCH, LENGTH)).astype(np.int32)
     for _ in range(3):
         model.train_on_batch(images, labels)

@@ -103,9 +103,10 @@ def computed_with(precision: str) -> Iterator[None]:
 def quickest_precision() -> str:
     """Which numbers this machine trains with soonest: ``"mixed_bfloat16"`` or ``"float32"``.
 
-    A processor with AMX, an instruction set of Intel's for products of matrices, took half the time
-    for a step in bfloat16. With AVX-512's instructions for bfloat16 alone it was no quicker, and
-    where they are emulated it was slower. Only one processor, with TensorFlow on Linux, was tried.
+    A processor with AMX, an instruction set of Intel's for products of matrices, was quicker in
+    bfloat16 (``benchmarks/model_speed.py``). With AVX-512's instructions for bfloat16 alone it was
+    not, and where they are emulated it was slower. Only one processor, with TensorFlow on Linux,
+    was tried.
 
     Example:
         >>> quickest_precision() in ("float32", "mixed_bfloat16")

@@ -40,8 +40,9 @@ from captcha_helpers.reading.shipped import model_path, shipped_starts
 STARTS = tuple(shipped_starts())
 HEIGHT, WIDTH = 48, 160  # of the images that they read
 PIXELS_A_CHARACTER = 12  # three frames, of images that are made wider because the labels are long
-# A start knows a look if its character error rate is below this. What is drawn near one style helps
-# with an image of that style even if it is read badly; what is drawn in any look only takes time.
+# A start knows a look if its character error rate is below this; then drawn images help. Those of
+# "general" are in all the looks it knows, those near one style help even if it is read badly, and
+# those of "pretrained", in any look, only take time unless nearly all is read.
 FAMILIAR = {"general": 0.25, "pretrained": 0.05, "mixed": 0.15}
 OWN_FAMILIAR = 0.15  # for readers of one's own, which were made for a look too
 _BUILDERS: dict[str, Callable[..., keras.Model]] = {  # by the names of their models

@@ -188,10 +188,28 @@ def test_a_familiar_look_is_rehearsed_with_its_own_characters_and_lengths(
     assert sum(tuple(row) in known for row in labels.tolist()) == SETTINGS.batch_size - 22
 
 
-def test_images_of_any_look_are_drawn_only_if_the_start_reads_the_folder(
+@pytest.mark.parametrize(("error", "drawn"), [(0.24, 22), (0.26, 0)])
+def test_general_weights_rehearse_what_they_read_three_quarters_of(
+    error: float, drawn: int, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(recipe, "_choose", lambda starts, *_: (starts[0], error))
+    monkeypatch.setattr(Run, "_step", stop)
+    facts = train(folder, init="general", epochs=1, progress=False).spec.training
+    assert facts["drawn_of_a_batch"] == drawn
+
+
+def test_only_a_network_with_float32_at_both_ends_is_computed_with_fewer_bits():
+    assert {name: starts.shipped(name).fewer_bits for name in starts.STARTS} == {
+        "general": True, "pretrained": False, "mixed": False}  # fmt: skip
+
+
+def test_images_of_any_look_are_drawn_only_if_the_start_reads_nearly_all(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(recipe, "_choose", lambda starts, *_: (starts[0], 0.3))
+    monkeypatch.setattr(recipe, "_choose", lambda starts, *_: (starts[0], 0.1))
     facts, labels = first_batch(folder, monkeypatch)
     assert (facts["drawn_of_a_batch"], facts["peak_rate"]) == (0, SETTINGS.peak_rate)
     known = {label for _, label in read_labels(folder)}
