@@ -1,8 +1,9 @@
 """The same model in every runtime: cold start, milliseconds an image, images a second, file size.
 
-    python benchmarks/runtimes.py --json benchmarks/runtimes.json
+    python benchmarks/runtimes.py general
+    python benchmarks/runtimes.py my_reader.keras --json runtimes.json
 
-Exports the pre-trained reader. Each runtime then has a process of its own, on one core: the time
+Exports a reader: one that ships with its weights, or your own. Each runtime then has a process of its own, on one core: the time
 from the start of Python to the first answer, then from prepared pixels to logits, one image and 64
 at a time. Wall-clock, because that is what somebody waits for.
 """
@@ -26,6 +27,7 @@ FILES = {
     "Keras predict": "model.keras",
     "tf.function": "saved_model",
     "ONNX Runtime": "model.onnx",
+    "ONNX Runtime int8": "model.int8.onnx",
     "LiteRT float32": "model.float32.tflite",
     "LiteRT dynamic int8": "model.dynamic_int8.tflite",
     "LiteRT int8": "model.int8.tflite",
@@ -43,7 +45,8 @@ def measure(path: Path, begun: float, rounds: int) -> dict[str, float]:
         def run(images: np.ndarray) -> np.ndarray:
             return model.predict(images, verbose=0)
 
-    images = np.random.default_rng(0).integers(0, 256, (64, spec.height, spec.width, 1), np.uint8)
+    size = (64, spec.height, spec.width, spec.channels)
+    images = np.random.default_rng(0).integers(0, 256, size, np.uint8)
     run(images[:1])
     cold = time.time() - begun
     return {"cold_start_s": cold} | _times(run, images[:1], rounds) | _times(run, images, rounds)
@@ -64,6 +67,7 @@ def _times(run: object, images: np.ndarray, rounds: int) -> dict[str, float]:
 def main() -> None:
     """Measure, print, perhaps write a JSON file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", nargs="?", default="general", help="a name or a .keras file")
     parser.add_argument("--rounds", type=int, default=60)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--one", nargs=2, metavar=("FILE", "BEGUN"), help=argparse.SUPPRESS)
@@ -75,9 +79,9 @@ def main() -> None:
     report = {}
     with tempfile.TemporaryDirectory() as work:
         checks = ch.export(
-            "pretrained",
+            options.model,
             Path(work, "out"),
-            formats=["keras", "savedmodel", "onnx", "litert"],
+            formats=["keras", "savedmodel", "onnx", "onnx-int8", "litert"],
         )
         sizes = {check.file: check.bytes for check in checks if not check.left_out}
         for name, file in FILES.items():

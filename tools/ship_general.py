@@ -1,7 +1,8 @@
 """Make what ships of a pre-training: ``python -m tools.ship_general build/pretrain/general.npz``.
 
-Trainings begin with the weights in 16 bits each; reading takes an ONNX file of 8 bits each, which
-is written anew from them. The index of the shipped models is brought up to date.
+Trainings begin with the weights in 16 bits each; reading takes an ONNX file that computes in 8 bits
+and is written anew from them. The index of the shipped models is brought up to date. How well both
+read looks and fonts that no training has seen is printed, if ``make fonts`` has fetched those.
 """
 
 from __future__ import annotations
@@ -9,12 +10,23 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from captcha_helpers.core.ctc import greedy_decode
 from captcha_helpers.core.files import WEIGHTS, write_bytes
+from captcha_helpers.core.metrics import score
+from captcha_helpers.exporting.formats import CALIBRATION_IMAGES, drawn_images
 from captcha_helpers.exporting.onnx_graph import build_onnx
+from captcha_helpers.exporting.onnx_int8 import to_int8
 from captcha_helpers.reading.model_file import read_spec
+from captcha_helpers.reading.runtimes import open_model
 from captcha_helpers.reading.weights import load_weights, save_weights
 from tools import weights_index
+from tools.fonts import FOLDER
+from tools.pretrain import TEST_SEED
+from tools.pretrain_draw import CHARSET, draw_test
 from tools.weights_index import GENERAL
+
+SEED = 2  # of the images that show how large the numbers between the layers are
+TEST_IMAGES = 512
 
 
 def main() -> None:
@@ -23,9 +35,17 @@ def main() -> None:
     parser.add_argument("weights", type=Path, help="what tools.pretrain has written")
     options = parser.parse_args()
     model, spec = load_weights(options.weights), read_spec(options.weights)
-    save_weights(model, spec, WEIGHTS / f"{GENERAL}.npz")
-    write_bytes(WEIGHTS / f"{GENERAL}.onnx", build_onnx(model, spec, weights="int8"))
+    files = WEIGHTS / f"{GENERAL}.npz", WEIGHTS / f"{GENERAL}.onnx"
+    save_weights(model, spec, files[0])
+    seen = drawn_images(spec, CALIBRATION_IMAGES, seed=SEED)
+    write_bytes(files[1], to_int8(build_onnx(model, spec), seen))
     weights_index.main()
+    if FOLDER.exists():
+        images, indices = draw_test(TEST_SEED, TEST_IMAGES)
+        labels = CHARSET.decode(indices)
+        for file in files:
+            texts = CHARSET.decode(greedy_decode(open_model(file)(images)))
+            print(f"{file.name}: {score(labels, texts)}")
 
 
 if __name__ == "__main__":

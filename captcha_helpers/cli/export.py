@@ -64,7 +64,7 @@ def export(
     then read only such strings.
 
     Each file is compared with MODEL and must read the same text. The formats are keras, h5 and
-    savedmodel; onnx, which takes raw pixels; onnx-int8, a quarter of its size (only with --to);
+    savedmodel; onnx, which takes raw pixels; onnx-int8, which computes in 8 bits (only with --to);
     litert, which gives four .tflite files; and web, a page that reads images in the
     browser. Its runtime (14 MB) is fetched and put into the folder; with --cdn the page loads it
     when it is opened.

@@ -507,20 +507,20 @@ def _log_of_lengths(
     # c. Each k has a scale of its own, so that an unlikely number of them does not round to 0.
     share = np.zeros((batch, most + 1, classes))
     share[:, 0, BLANK_INDEX] = 1.0
-    scale = np.full((batch, most + 1), -np.inf)
+    scales = np.full((batch, most + 2), -np.inf)  # those of k - 1 and of k, in two views
+    before, scale = scales[:, :-1], scales[:, 1:]
     scale[:, 0] = 0.0
     for gain in probabilities.swapaxes(0, 1):
-        both = np.maximum(scale, np.pad(scale, ((0, 0), (1, 0)), constant_values=-np.inf)[:, :-1])
-        both = np.maximum(both, _LOWEST)
-        stay, move = np.exp(scale - both), np.exp(scale[:, :-1] - both[:, 1:])
+        both = np.maximum(np.maximum(scale, before), _LOWEST)
+        stay, move = np.exp(scale - both), np.exp(before - both)
         total, others = _sums(share)
         share *= stay[..., None]
-        share[:, 1:] += others[:, :-1] * move[..., None]
+        share[:, 1:] += others[:, :-1] * move[:, 1:, None]
         share[:, :, BLANK_INDEX] = total * stay
         share *= gain[:, None]
         highest = share.max(axis=2)
         share /= np.maximum(highest, _SMALLEST)[..., None]
-        scale = both + _log(highest)
+        scale[...] = both + _log(highest)
     ends = scale + _log(share.sum(axis=2))
     return _log_of_sum(ends[:, fewest:].T)
 
@@ -533,10 +533,10 @@ def _sums(share: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.f
     """
     total = share.sum(axis=2)
     others = total[..., None] - share
-    first = share.argmax(axis=2)[..., None]
-    rest = share.copy()
-    np.put_along_axis(rest, first, 0.0, axis=2)
-    np.put_along_axis(others, first, rest.sum(axis=2, keepdims=True), axis=2)
+    rest = share.reshape(-1, share.shape[2]).copy()
+    first = np.arange(len(rest)), rest.argmax(axis=1)
+    rest[first] = 0.0
+    others.reshape(rest.shape)[first] = rest.sum(axis=1)
     return total, others
 
 

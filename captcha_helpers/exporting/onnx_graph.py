@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 OPSET = 18  # the latest that tf2onnx writes
 IR_VERSION = 8  # goes with opset 18, so that older runtimes take the file
-_KERNEL_AXIS = {"Conv": 0, "MatMul": -1}  # the axis of the filters; tf2onnx writes no Gemm
 PRECISION = float(1 << 22)  # Pillow keeps the weights of a resize in 1/2**22
 
 
@@ -59,9 +58,7 @@ class _Graph:
         return name
 
 
-def build_onnx(
-    model: keras.Model, spec: ModelSpec, *, weights: Literal["float32", "int8"] = "float32"
-) -> bytes:
+def build_onnx(model: keras.Model, spec: ModelSpec) -> bytes:
     """Turn a Keras model into an ONNX file that takes raw pixels.
 
     Input ``image``: ``(N, h, w, 4)`` uint8 RGBA, 0–255; N images of one size, whatever size it is.
@@ -75,16 +72,11 @@ def build_onnx(
     Args:
         model: The Keras model.
         spec: What it expects and what its logits mean.
-        weights: ``"int8"`` keeps the kernels of convolutions and dense layers as whole numbers
-            from -127 to 127 with a scale for each filter, a quarter of the size; what is calculated
-            stays float32.
 
     Returns:
         The bytes of the file.
     """
     core = _convert(model)
-    if weights == "int8":
-        _shrink_kernels(core.graph)
     entry, logits = core.graph.input[0], core.graph.output[0]
     graph = _Graph()
     pixels = graph.add("Cast", _add_preparation(graph, spec), to=TensorProto.FLOAT)
@@ -150,29 +142,6 @@ def _convert(model: keras.Model) -> onnx.ModelProto:
             input_signature=signature,
         )
         return onnx.load(path)
-
-
-def _shrink_kernels(graph: onnx.GraphProto) -> None:
-    """Store the kernels as int8; the nodes in front of them make them float32 again."""
-    kernels = {tensor.name: tensor for tensor in graph.initializer}
-    nodes: list[onnx.NodeProto] = []
-    for node in graph.node:
-        name = node.input[1] if node.op_type in _KERNEL_AXIS else ""
-        if name in kernels:
-            kernel = numpy_helper.to_array(kernels[name])
-            axis = _KERNEL_AXIS[node.op_type] % kernel.ndim
-            scale = np.abs(kernel).max(axis=tuple({*range(kernel.ndim)} - {axis}), keepdims=True)
-            scale = np.maximum(scale, np.finfo(np.float32).tiny * 127) / np.float32(127)
-            whole = np.rint(kernel / scale).astype(np.int8)
-            graph.initializer.remove(kernels.pop(name))
-            whole_name, scale_name = f"{name}/int8", f"{name}/scale"
-            graph.initializer.append(numpy_helper.from_array(whole, whole_name))
-            graph.initializer.append(numpy_helper.from_array(scale.ravel(), scale_name))
-            inputs = [whole_name, scale_name]
-            nodes.append(helper.make_node("DequantizeLinear", inputs, [name], name, axis=axis))
-        nodes.append(node)
-    del graph.node[:]
-    graph.node.extend(nodes)
 
 
 def _add_preparation(graph: _Graph, spec: ModelSpec) -> str:
