@@ -211,7 +211,7 @@ def outdated(root: Path) -> dict[Path, str]:
     moments = {name for row in more for name in row} - {"reader", "labels"}
     stale = {}
     for name, language in READMES.items():
-        short = {key: language.results[key] for key in SHORT}
+        short = {key: language.results[key] for key in SHORT} | {"n": "n"}
         columns["set"] = language.benchmarks["set"]
         many = {key: language.benchmarks[key] for key in ("reader", "labels")}
         many |= {name: name for name in sorted(moments, key=lambda name: int(name.split()[0]))}
