@@ -3,9 +3,9 @@
     python benchmarks/runtimes.py general
     python benchmarks/runtimes.py my_reader.keras --json runtimes.json
 
-Exports a reader: one that ships with its weights, or your own. Each runtime then has a process of its own, on one core: the time
-from the start of Python to the first answer, then from prepared pixels to logits, one image and 64
-at a time. Wall-clock, because that is what somebody waits for.
+Exports a reader: one that ships with its weights, or your own. Each runtime then has a process of
+its own, on one core: the time from the start of Python to the first answer, then from prepared
+pixels to logits, one image and 64 at a time. Wall-clock, because that is what somebody waits for.
 """
 
 from __future__ import annotations

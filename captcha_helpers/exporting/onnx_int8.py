@@ -33,10 +33,11 @@ BATCH = 32  # images that are looked at together
 def to_int8(onnx_file: bytes, images: NDArray[np.uint8]) -> bytes:
     """Let convolutions and large dense layers compute in 8 bits.
 
-    The preparation of the image, the first convolution, which sees the pixels, and the small dense
-    layers, the last one among them, stay as exact as they are: little time goes there, and the
-    readings suffer most. Kernels keep one bit less than they might (-64 to 64), or sums overflow on
-    processors without instructions for 8 bits.
+    The preparation of the image, the first convolution, which sees the pixels, and dense layers of
+    up to `LARGE` numbers stay as exact as they are: little time goes there, and the readings suffer
+    most. The last layer of a CTC reader is such a one, unless it knows hundreds of characters. A
+    file in which nothing else is left stays as it is. Kernels keep one bit less than they might
+    (-64 to 64), or sums overflow on processors without instructions for 8 bits.
 
     Args:
         onnx_file: The bytes of a file that :func:`onnx_graph.build_onnx` made.
@@ -47,13 +48,16 @@ def to_int8(onnx_file: bytes, images: NDArray[np.uint8]) -> bytes:
         The bytes of the new file, with the same inputs, outputs and metadata.
     """
     model = onnx.load_from_string(onnx_file)
+    heavy = _heavy_nodes(model.graph)
+    if not heavy:  # an empty list would stand for all nodes
+        return onnx_file
     with tempfile.TemporaryDirectory() as folder, _quiet():
         path = Path(folder, "int8.onnx")
         quantize_static(
             model,
             path,
             _Images(images),
-            nodes_to_quantize=_heavy_nodes(model.graph),
+            nodes_to_quantize=heavy,
             per_channel=True,
             reduce_range=True,
             activation_type=QuantType.QUInt8,

@@ -314,6 +314,14 @@ def test_in_8_bits_the_heavy_layers_multiply_whole_numbers_and_the_ends_stay_exa
     assert small == to_int8(whole, images)
 
 
+def test_a_file_without_heavy_layers_is_left_as_it_is():
+    image = keras.Input((16, 24, 1))
+    x = keras.layers.Conv2D(4, 3, strides=(16, 1), padding="same")(image)  # (B, 1, 24, 4)
+    model = keras.Model(image, keras.layers.Dense(3)(keras.layers.Reshape((24, 4))(x)))
+    whole = build_onnx(model, ModelSpec("ab", (1, 4), 16, 24))
+    assert to_int8(whole, np.zeros((4, 16, 24, 1), np.uint8)) == whole
+
+
 def test_more_images_than_one_batch_show_which_numbers_occur(exported: Path):
     whole = (exported / "model.onnx").read_bytes()
     dull = np.full((BATCH, 48, 160, 1), 255, np.uint8)
