@@ -82,18 +82,13 @@ class _Images(CalibrationDataReader):  # type: ignore[misc]
     """Gives batches of RGBA images, one after the other, as onnxruntime's tool asks for them."""
 
     def __init__(self, images: NDArray[np.uint8]) -> None:
-        self._batches = _batches(images)
+        rgba = np.full((*images.shape[:3], 4), 255, np.uint8)
+        rgba[..., :3] = images  # grey is the same three times
+        self._batches = iter([rgba[at : at + BATCH] for at in range(0, len(rgba), BATCH)])
 
     def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
-        return next(self._batches, None)
-
-
-def _batches(images: NDArray[np.uint8]) -> Iterator[dict[str, NDArray[np.uint8]]]:
-    for start in range(0, len(images), BATCH):
-        part = images[start : start + BATCH]
-        colours = np.broadcast_to(part, (*part.shape[:3], 3))  # grey is the same three times
-        opaque = np.full((*part.shape[:3], 1), 255, np.uint8)
-        yield {"image": np.concatenate([colours, opaque], axis=-1)}
+        batch = next(self._batches, None)
+        return None if batch is None else {"image": batch}
 
 
 @contextmanager
