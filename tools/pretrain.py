@@ -42,6 +42,7 @@ from tools.pretrain_draw import (
     HEIGHT,
     LENGTHS,
     LONGEST,
+    PROCESSING,
     WIDTH,
     Drawings,
     draw_test,
@@ -134,6 +135,7 @@ def general_spec(figures: dict[str, Any]) -> ModelSpec:
         training=figures,
         channels=CHANNELS,
         mask=Mask(charset=ALPHANUMERIC),
+        processing=PROCESSING,
     )
 
 

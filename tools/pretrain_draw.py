@@ -23,11 +23,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from captcha_helpers.core.charset import ALPHANUMERIC, Charset
+from captcha_helpers.data.processing import Processing
 
 if TYPE_CHECKING:
     from captcha_helpers.drawing.looks import Font
 
 CHARSET = Charset(ALPHANUMERIC + "+-=?")
+ALIKE = "017OQIlij"  # one image of `ALIKE_EVERY` has these only: what was taken for one another
+ALIKE_EVERY = 8
+PROCESSING = Processing(auto_crop=True)  # what the reader does to every image
 HEIGHT, WIDTH, CHANNELS = 48, 192, 3
 LONGEST = 12  # characters of a label
 SHORT = (1, 3)  # lengths at the beginning: with little to align, CTC leaves its plateau at once
@@ -74,17 +78,23 @@ def _draw(
 ) -> tuple[Images, Labels]:
     from captcha_helpers.drawing.looks import draw_looks
 
-    images, labels = draw_looks(
-        count,
-        height=HEIGHT,
-        width=WIDTH,
-        charset=CHARSET.characters,
-        length=length,
-        fonts=_fonts("held_out" if held_out else "train"),
-        held_out=held_out,
-        seed=seed,
-        start=start,
-    )
+    fonts = _fonts("held_out" if held_out else "train")
+    images, labels = np.empty((count, HEIGHT, WIDTH, CHANNELS), np.uint8), []
+    for row, number in enumerate(range(start, start + count)):
+        alike = not held_out and number % ALIKE_EVERY == 0
+        images[row : row + 1], label = draw_looks(
+            1,
+            height=HEIGHT,
+            width=WIDTH,
+            charset=ALIKE if alike else CHARSET.characters,
+            length=length,
+            fonts=fonts,
+            held_out=held_out,
+            processing=PROCESSING,
+            seed=seed,
+            start=number,
+        )
+        labels += label
     return images, CHARSET.encode(labels, length=LONGEST)
 
 

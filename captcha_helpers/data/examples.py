@@ -26,6 +26,8 @@ class InputShape(NamedTuple):
     channels: int = 1
 
 
+Input: TypeAlias = tuple[InputShape, Processing]  # what a model takes, and what is done before
+
 Images: TypeAlias = (
     str
     | os.PathLike[str]
@@ -151,30 +153,27 @@ def decoded(
 
 
 def prepare_examples(
-    pictures: Iterable[tuple[Example, np.ndarray]],
-    shapes: Collection[InputShape],
-    processing: Processing,
-) -> dict[InputShape, LabeledImages]:
+    pictures: Iterable[tuple[Example, np.ndarray]], inputs: Collection[Input]
+) -> dict[Input, LabeledImages]:
     """Prepare decoded images for several models at a time.
 
     Args:
         pictures: Examples and their pixels, as `decoded` gives them; gone through once.
-        shapes: What the models take.
-        processing: What is done to the images before.
+        inputs: What the models take, and what is done to the images before.
 
     Returns:
-        The images for each shape, in order; none at all if there are no pictures.
+        The images for each of them, in order; none at all if there are no pictures.
     """
-    images: dict[InputShape, list[np.ndarray]] = {shape: [] for shape in shapes}
+    images: dict[Input, list[np.ndarray]] = {one: [] for one in inputs}
     examples = []
     for example, pixels in pictures:
         examples.append(example)
-        for shape, prepared in images.items():
+        for (shape, processing), prepared in images.items():
             prepared.append(prepare(pixels, **shape._asdict(), processing=processing))
     labels = [example.label for example in examples]
     names = [example.name for example in examples]
     return {
-        shape: LabeledImages(np.stack(prepared), labels, names)
-        for shape, prepared in images.items()
+        one: LabeledImages(np.stack(prepared), labels, names)
+        for one, prepared in images.items()
         if prepared
     }

@@ -302,8 +302,8 @@ def _why_not(name: str, source: _Source) -> str:
     if source.onnx_file is not None and name not in FROM_ONNX:
         return "it takes a Keras model, and this is an ONNX file"
     processing = source.reader.spec.processing
-    if name == "web" and processing != Processing():
-        return f"the page cannot process images as it needs ({processing})"
+    if name == "web" and replace(processing, auto_crop=False) != Processing():
+        return f"the page can crop images, but not process them as it needs ({processing})"
     return ""
 
 

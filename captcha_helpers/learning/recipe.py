@@ -49,7 +49,7 @@ from captcha_helpers.data.examples import (
     Example,
     Examples,
     Images,
-    InputShape,
+    Input,
     decoded,
     examples_of,
     prepare_examples,
@@ -166,29 +166,27 @@ def train(
     _check_places(out, report, replaced=overwrite or resume)
     found = examples_of(images, labels)
     starts = _candidates(found.examples, pretrained, init, build, head)
-    if processing is None:
-        own = None if init is None else starts[0].weights
-        processing = Processing() if own is None else own.spec.processing
+    if processing is not None:
+        starts = [replace(start, processing=processing) for start in starts]
     order = {
         "minutes": None if epochs else minutes,
         "epochs": epochs,
         "seed": seed,
         "begins with": " or ".join(start.name for start in starts),
-        "processing": str(processing),
+        "processing": None if processing is None else str(processing),
         "settings": asdict(settings or TrainingSettings()),
     }
-    shapes = sorted({start.shape for start in starts})
-    data = _look(found, shapes, processing, on_error, progress)
+    data = _look(found, starts, on_error, progress)
     if resume and out is not None:
         job, done = load_checkpoint(resume_path(out), order)
         _check_same_images(job.split, next(iter(data.values())))
         start = next(start for start in starts if start.name == job.plan.start)
     else:
         _say("trying which weights to begin with ..." if len(starts) > 1 else "", progress)
-        job, start = _decide(order, starts, data, settings or TrainingSettings(), processing, init)
+        job, start = _decide(order, starts, data, settings or TrainingSettings(), init)
         done = first_state(start, job.spec, job.plan)
         _warn_of_forgetting(start, job)
-    training, validation = job.split.parts(data[start.shape])
+    training, validation = job.split.parts(data[start.takes])
     used = time.perf_counter() - begun + done.state.seconds
     _say(plan_text(job, len(training), len(validation), used), progress)
     material = Material(job.spec, training, validation, start.draw)
@@ -209,7 +207,7 @@ def train(
         else earlier_trainings(start.weights.spec),
         **_record(job, material, done),
     }
-    facts["warnings"] = reasons(data[start.shape], job.spec, facts)
+    facts["warnings"] = reasons(data[start.takes], job.spec, facts)
     if facts["warnings"]:
         print(trouble_text(facts), file=sys.stderr, flush=True)
     spec = replace(job.spec, training=facts)
@@ -320,20 +318,17 @@ def _longest(examples: list[Example]) -> int:
 
 
 def _look(
-    found: Examples,
-    shapes: Sequence[InputShape],
-    processing: Processing,
-    on_error: str,
-    progress: bool | None,
-) -> dict[InputShape, LabeledImages]:
+    found: Examples, starts: Sequence[Start], on_error: str, progress: bool | None
+) -> dict[Input, LabeledImages]:
     """Decode and prepare all images, say what is odd, and leave out what cannot be used."""
     if on_error not in ("raise", "skip"):
         raise ValueError(f"on_error must be 'raise' or 'skip', got {on_error!r}")
     skipped: list[tuple[str, str]] = []
     inspection = Inspection()
-    chosen = decoded(found.examples, skipped, frame=processing.frame, progress=progress)
+    frame = starts[0].processing.frame  # if it is not the first one, there is one start only
+    chosen = decoded(found.examples, skipped, frame=frame, progress=progress)
     pictures = inspection.watch(chosen)
-    data = prepare_examples(pictures, shapes, processing)
+    data = prepare_examples(pictures, dict.fromkeys(start.takes for start in starts))
     if progress is not False:
         say(str(inspection.result(skipped, found.notes)))
     elif found.notes:
@@ -349,22 +344,21 @@ def _look(
 def _decide(
     order: dict[str, Any],
     starts: list[Start],
-    data: dict[InputShape, LabeledImages],
+    data: dict[Input, LabeledImages],
     settings: TrainingSettings,
-    processing: Processing,
     init: str | os.PathLike[str] | None,
 ) -> tuple[Job, Start]:
     """Set images aside, choose what to begin with, and plan the training."""
     some = next(iter(data.values()))
     split = set_aside(some, seed=order["seed"], settings=settings, learned=_learned_by(init))
-    parts = {shape: split.parts(images)[0] for shape, images in data.items()}
+    parts = {takes: split.parts(images)[0] for takes, images in data.items()}
     kept = starts[0].weights.spec if init is not None and starts[0].weights else None
     if kept is not None and init in STARTS:  # these read everything, which nobody asks for
         kept = None
     charset = Charset.from_labels(some.labels + ([kept.charset] if kept else []))
     lengths = [*map(len, some.labels), *(kept.length if kept else ())]
     start, error = _choose(starts, parts, charset, max(lengths), settings)
-    images = len(parts[start.shape])
+    images = len(parts[start.takes])
     familiar = error < start.familiar
     rehearsal = min(1, settings.enough / images) if familiar else 0.0  # from none to all there is
     drawn = round(rehearsal * settings.most_drawn) if start.draw is not None else 0
@@ -385,7 +379,7 @@ def _decide(
         start.shape.height,
         start.shape.width,
         start.head,
-        processing=processing,
+        processing=start.processing,
         channels=start.shape.channels,
     )
     return Job(order, plan, spec, split), start
@@ -393,7 +387,7 @@ def _decide(
 
 def _choose(
     starts: list[Start],
-    training: dict[InputShape, LabeledImages],
+    training: dict[Input, LabeledImages],
     charset: Charset,
     length: int,
     settings: TrainingSettings,
@@ -404,7 +398,7 @@ def _choose(
     """
 
     def error(start: Start) -> float:
-        return _error(start, training[start.shape], charset, length, settings.looked_at)
+        return _error(start, training[start.takes], charset, length, settings.looked_at)
 
     first, *others = starts
     errors = error(first)
@@ -528,9 +522,8 @@ def _command(images: object, order: dict[str, Any], **more: object) -> str:
     if isinstance(images, (str, os.PathLike)):
         what = repr(Path(images).resolve().name)
     limit = "minutes" if order["epochs"] is None else "epochs"
-    processing = order["processing"]
     said = [what, f"{limit}={order[limit]}"]
     said += [f"{name}={value}" for name, value in more.items() if value is not None]
     said += [f"seed={order['seed']}"]
-    said += [f"processing={processing}"] if processing != str(Processing()) else []
+    said += [f"processing={order['processing']}"] if order["processing"] else []
     return f"captcha_helpers.train({', '.join(said)})"

@@ -28,7 +28,7 @@ from captcha_helpers.core.models import (
     multi_head,
     residual_ctc,
 )
-from captcha_helpers.data.examples import InputShape
+from captcha_helpers.data.examples import Input, InputShape
 from captcha_helpers.data.processing import Processing
 from captcha_helpers.drawing.looks import draw_looks
 from captcha_helpers.drawing.random_looks import draw_images
@@ -98,6 +98,7 @@ class Start:
         familiar: A look is known if less than this share of the characters is read wrongly.
         draw: Draws images as it has learned from; None if there is nothing to draw.
         fewer_bits: Whether the network may be computed with bfloat16 numbers in the training.
+        processing: What is done to images before they get that shape.
     """
 
     name: str
@@ -108,6 +109,12 @@ class Start:
     familiar: float = 0.0
     draw: Draw | None = None
     fewer_bits: bool = False
+    processing: Processing = Processing()
+
+    @property
+    def takes(self) -> Input:
+        """Which of the images that are prepared for several starts are for this one."""
+        return self.shape, self.processing
 
 
 def start_file(name: str) -> Path:
@@ -285,7 +292,17 @@ def _with_weights(
         return model
 
     fewer_bits = build is None and weights.model.name in _FLOAT32_AT_BOTH_ENDS
-    return Start(name, made_anew, shape, weights.spec.head, weights, familiar, draw, fewer_bits)
+    return Start(
+        name,
+        made_anew,
+        shape,
+        weights.spec.head,
+        weights,
+        familiar,
+        draw,
+        fewer_bits,
+        weights.spec.processing,
+    )
 
 
 def _wide_enough(weights: Weights, length: int) -> InputShape:

@@ -224,12 +224,7 @@ def test_a_reader_does_what_its_file_says_unless_told_otherwise(model_file: Path
 def test_export_reads_the_same_and_tells_others_how(
     model_file: Path, pictures: Path, tmp_path: Path
 ):
-    checks = export(model_file, tmp_path / "out", formats=["onnx", "web"])
-    assert [(check.file, check.left_out != "") for check in checks] == [
-        ("model.onnx", False),
-        ("web", True),
-    ]
-    assert "auto_crop=True" in checks[1].left_out and not (tmp_path / "out" / "web").exists()
+    export(model_file, tmp_path / "out", formats=["onnx"])
     about = json.loads((tmp_path / "out" / "metadata.json").read_text())
     assert "cut out the box" in about["preprocessing"] and about["processing"]["auto_crop"]
     expected = [one.text for one in load(model_file).read_many(pictures)]
@@ -242,9 +237,20 @@ def test_export_reads_the_same_and_tells_others_how(
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout == " ".join(expected) + "\n[]\n"
-    with pytest.raises(ValueError, match="no web of this model.*auto_crop=True"):
-        export(model_file, tmp_path / "page", formats=["web"])
-    assert not (tmp_path / "page").exists()
+
+
+@pytest.mark.slow
+def test_a_page_crops_but_does_nothing_else_to_images(model_file: Path, tmp_path: Path):
+    checks = export(model_file, tmp_path / "page", formats=["web"], cdn=True)
+    assert [check.left_out for check in checks] == [""]
+    assert (tmp_path / "page" / "web" / "crop.js").exists()
+    inverting = tmp_path / "inverting.keras"
+    spec = replace(SPEC, processing=Processing(invert="always", auto_crop=True))
+    reader = pretrained_start(Charset(SPEC.charset), length=6, start="pretrained")
+    save_model(reader, spec, inverting)
+    with pytest.raises(ValueError, match="no web of this model.*invert='always'"):
+        export(inverting, tmp_path / "other", formats=["web"])
+    assert not (tmp_path / "other").exists()
 
 
 def test_clahe_without_opencv_says_what_to_install(model_file: Path):

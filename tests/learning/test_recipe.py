@@ -28,6 +28,7 @@ from captcha_helpers import (
     load,
     load_folder,
     multi_head,
+    prepare,
     read_labels,
     recipe,
     train,
@@ -35,6 +36,7 @@ from captcha_helpers import (
 )
 from captcha_helpers.core.metrics import exact_match, wilson_interval
 from captcha_helpers.data import examples
+from captcha_helpers.data.examples import examples_of
 from captcha_helpers.learning import run, starts
 from captcha_helpers.learning.recipe import EARLIER
 from captcha_helpers.learning.run import Run
@@ -257,9 +259,25 @@ def test_begins_with_the_first_start_unless_another_reads_far_more(
     monkeypatch.setattr(recipe, "_error", lambda start, *_: made[start.name])
     candidates = [starts.shipped(name, 6) for name in made]
     data = load_folder(folder, height=48, width=160)
-    images = dict.fromkeys((start.shape for start in candidates), data)
+    images = dict.fromkeys((start.takes for start in candidates), data)
     start, error = recipe._choose(candidates, images, Charset("0123456789"), 6, SETTINGS)
     assert (start.name, error) == (chosen, made[chosen])
+
+
+def test_each_start_sees_the_images_as_it_has_learned_to():
+    plain = starts.shipped("pretrained", 6)
+    cropping = replace(plain, processing=Processing(auto_crop=True))
+    images = [
+        np.pad(image, ((40, 40), (90, 90), (0, 0)), mode="edge")
+        for image in generate("stars", 4, seed=3)[0]
+    ]
+    data = recipe._look(examples_of(images, list("abcd")), [plain, cropping], "skip", False)
+    size = {"height": 48, "width": 160}
+    assert len(data) == 2
+    for start in (plain, cropping):
+        expected = [prepare(image, **size, processing=start.processing) for image in images]
+        assert np.array_equal(data[start.takes].images, expected)
+    assert not np.array_equal(data[plain.takes].images, data[cropping.takes].images)
 
 
 def test_bfloat16_stays_in_the_training_and_is_gone_on_with(

@@ -10,11 +10,22 @@ import pytest
 from drawers import in_any_look
 from pretrain_program import small_model, stripes
 
+from captcha_helpers.data.processing import Processing
 from captcha_helpers.drawing.looks import FONTS, Font
 from captcha_helpers.reading.model_file import read_spec
 from tools import pretrain, pretrain_draw
 from tools.augment_ops import augment
-from tools.pretrain_draw import CHARSET, LONGEST, SHORT, Drawings, draw
+from tools.pretrain import general_spec
+from tools.pretrain_draw import (
+    ALIKE,
+    ALIKE_EVERY,
+    CHARSET,
+    LONGEST,
+    SHORT,
+    Drawings,
+    draw,
+    draw_test,
+)
 from tools.pretrain_learn import Vote, make_learner
 
 
@@ -57,6 +68,23 @@ def test_augmentation_moves_pixels_the_way_round_they_were():
     right = after[:, :, 112:182].mean(axis=(1, 2))
     between = (upper.mean(axis=(1, 2)) - lower.mean(axis=(1, 2))) * (right - lower.mean((1, 2)))
     assert (between > 0).all()
+
+
+def test_some_images_have_only_characters_that_are_taken_for_one_another():
+    _, indices = draw(3, 0, 40, (3, 6))
+    labels = CHARSET.decode(indices)
+    assert all(set(label) <= set(ALIKE) for label in labels[::ALIKE_EVERY])
+    assert set("".join(labels)) > set(ALIKE)
+    assert not all(set(label) <= set(ALIKE) for label in CHARSET.decode(draw_test(3, 8)[1])[::8])
+
+
+def test_images_are_cropped_as_the_reader_crops_them(monkeypatch: pytest.MonkeyPatch):
+    images, _ = draw(3, 0, 20, (3, 6))
+    monkeypatch.setattr(pretrain_draw, "PROCESSING", Processing())
+    whole, _ = draw(3, 0, 20, (3, 6))
+    different = [not np.array_equal(*pair) for pair in zip(images, whole, strict=True)]
+    assert 3 < sum(different) < 20, "some have empty edges, some are full to their edges"
+    assert general_spec({}).processing == Processing(auto_crop=True)
 
 
 @pytest.mark.slow

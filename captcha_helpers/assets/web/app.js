@@ -116,8 +116,10 @@ function showVerdict(text, label) {
   verdict.querySelector("code").textContent = label;
 }
 
-/** Bars under the picture's columns: each frame is one of equally wide columns. */
-function showFrames({ text, frames }) {
+/** Bars under the columns of the part that the network sees: each frame is one of them. */
+function showFrames({ text, frames, seen }) {
+  find("view").style.setProperty("--before", `${100 * seen[0]}%`);
+  find("view").style.setProperty("--after", `${100 * (1 - seen[1])}%`);
   find("bands").replaceChildren(...frames.map(column));
   find("plot").replaceChildren(...frames.map(frameBar));
   find("plot").hidden = find("plot-note").hidden = frames.length === 0;
@@ -136,11 +138,13 @@ function frameBar(frame, step) {
   return bar;
 }
 
-function describeModel({ charset, length, height, width, training }) {
+function describeModel({ charset, length, height, width, channels, processing, training }) {
   const facts = {
     Characters: charset,
     Length: length[0] === length[1] ? `${length[0]}` : `${length[0]} to ${length[1]} characters`,
-    Picture: `made grey and resized to ${width} × ${height} pixels`,
+    Picture:
+      `${processing?.auto_crop ? "cropped to its ink, " : ""}${channels === 3 ? "" : "made grey, "}` +
+      `resized to ${width} × ${height} pixels`,
     ...training,
   };
   for (const [name, value] of Object.entries(facts)) {

@@ -1,6 +1,7 @@
 /**
  * From the bytes of a picture to a reading: pixels, ONNX model, decoder. All of it in this browser.
  */
+import { cut, inkBox } from "./crop.js";
 import { decode } from "./decode.js";
 
 const MIN_SIDE = 4; // as in data/images.py
@@ -62,18 +63,24 @@ export class Reader {
    * @param {Blob} blob A PNG, JPEG or whatever else the browser can show.
    * @param {import("./mask.js").Mask} [known] What is known of the strings besides what metadata.json
    *   says of them.
-   * @returns {Promise<import("./decode.js").Reading & {milliseconds: number}>}
+   * @returns {Promise<import("./decode.js").Reading & {seen: [number, number], milliseconds: number}>}
+   *   `seen` is where the part that the model sees begins and ends, as shares of the width.
    * @throws {PictureError} If it is no picture, too small or too large.
    * @throws {import("./mask.js").MaskError} If nothing can be read with this mask.
    */
   async read(blob, known = {}) {
     const start = performance.now();
-    const { data, width, height } = await pixelsOf(blob);
+    const whole = await pixelsOf(blob);
+    const box = this.spec.processing?.auto_crop
+      ? inkBox(whole)
+      : { left: 0, top: 0, width: whole.width, height: whole.height };
+    const { data, width, height } = cut(whole, box);
     const image = new this.ort.Tensor("uint8", new Uint8Array(data.buffer), [1, height, width, 4]);
     const { logits } = await this.session.run({ image }, ["logits"]);
     const [, steps, classes] = logits.dims;
     const reading = decode({ data: logits.data, steps, classes }, this.specWith(known));
-    return { ...reading, milliseconds: performance.now() - start };
+    const seen = [box.left, box.left + box.width].map((column) => column / whole.width);
+    return { ...reading, seen, milliseconds: performance.now() - start };
   }
 }
 
