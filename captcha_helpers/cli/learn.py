@@ -83,7 +83,8 @@ def train(
     The labels are in the file names (LABEL.png, LABEL_anything.png) or in a labels.csv with the
     columns file and label. Ctrl-C keeps the best model so far, and --resume continues. What
     --auto-crop, --invert, --strong and --clahe do to the images is stored with the model, so that
-    it is done before reading, too. --init continues from a model that was trained before: it learns
+    it is done before reading, too. Without any of them, the general weights crop and others do
+    nothing. --init continues from a model that was trained before: it learns
     new labels, characters and lengths. What else it shall go on reading must be in FOLDER, too.
     """
     if init is not None and from_scratch:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -132,7 +133,8 @@ def prepare(
     The image is stretched to the size by Pillow's BILINEAR filter, which is antialiased when it
     shrinks: first its rows to the width, then its columns to the height, with values rounded in
     between, each channel on its own. A program that reads images without this function must do
-    just that. `ModelSpec.prepare` does it for a model.
+    just that. `ModelSpec.prepare` does it for a model. An image that has this size already is not
+    cropped, whatever the processing says: it may have been prepared before.
 
     Args:
         image: Anything that :func:`load_image` accepts.
@@ -159,7 +161,8 @@ def prepare(
     frame = "first" if processing is None else processing.frame
     seen = _open(image, channels, frame, strict, allow_blank)
     if processing is not None:
-        seen = Image.fromarray(processing.apply(np.array(seen)))
+        pixels = np.array(seen)
+        seen = Image.fromarray(_for_size(processing, pixels, height, width).apply(pixels))
     # One axis at a time: which one Pillow begins with depends on its version (13 changed it).
     seen = seen.resize((width, seen.height), Image.Resampling.BILINEAR)
     seen = seen.resize((width, height), Image.Resampling.BILINEAR)
@@ -238,9 +241,16 @@ def preparation_steps(
     """
     original = load_image(image, frame="first" if processing is None else processing.frame)
     first = {"original": original} | ({"grey": to_grey(original)} if channels == 1 else {})
-    between = {} if processing is None else processing.steps(list(first.values())[-1])
+    begun = list(first.values())[-1]
+    between = {} if processing is None else _for_size(processing, begun, height, width).steps(begun)
     model = prepare(original, height, width, processing, channels)
     return {**first, **between, "model": model[:, :, 0] if channels == 1 else model}
+
+
+def _for_size(processing: Processing, image: np.ndarray, height: int, width: int) -> Processing:
+    """What is done to an image that gets this size: one that has it is not cropped."""
+    fits = image.shape[:2] == (height, width)
+    return replace(processing, auto_crop=False) if fits else processing
 
 
 def save_debug(

@@ -2,8 +2,8 @@
 
 Whoever reads with a model in another language has to prepare images as the training did; a grey
 value off by three, or a resize without antialiasing, and the strings come out wrong. So all of it
-is in the graph: flatten transparency onto white, make grey (if the model sees grey), resize, run
-the model, softmax, argmax.
+is in the graph: flatten transparency onto white, make grey (if the model sees grey), cut away empty
+edges (if that is asked for), resize, run the model, softmax, argmax.
 The preparation gives the same pixels as :func:`data.images.prepare`, bit for bit: it
 follows Pillow's fixed-point arithmetic in float64, where those numbers are exact.
 """
@@ -19,7 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from captcha_helpers.core.extras import needs
-from captcha_helpers.data.processing import BLUE, GREEN, RED
+from captcha_helpers.data.processing import (
+    BLUE,
+    GREEN,
+    INK_SHARE,
+    LEAST_CONTRAST,
+    LEAST_MARGIN,
+    LEAST_SIDE,
+    MARGIN,
+    RED,
+    Processing,
+)
 from captcha_helpers.reading.model_file import MEMBER, ModelSpec
 
 try:
@@ -35,6 +45,8 @@ OPSET = 18  # the latest that tf2onnx writes
 IR_VERSION = 8  # goes with opset 18, so that older runtimes take the file
 PRECISION = float(1 << 22)  # Pillow keeps the weights of a resize in 1/2**22
 
+Span = tuple[str, str]  # names of where a part begins and ends
+
 
 class _Graph:
     """Nodes in order, and the constants they use."""
@@ -44,10 +56,11 @@ class _Graph:
         self.constants: dict[str, onnx.TensorProto] = {}
 
     def add(self, operator: str, *inputs: str | np.ndarray, **attributes: Any) -> str:
-        """Append a node with one output; arrays among its inputs become constants."""
+        """Append a node; arrays among its inputs become constants. Returns its first output."""
         output = f"prepare/{operator.lower()}_{len(self.nodes)}"
         names = [value if isinstance(value, str) else self._constant(value) for value in inputs]
-        self.nodes.append(helper.make_node(operator, names, [output], output, **attributes))
+        outputs = [output, f"{output}_places"] if operator == "TopK" else [output]
+        self.nodes.append(helper.make_node(operator, names, outputs, output, **attributes))
         return output
 
     def _constant(self, value: np.ndarray) -> str:
@@ -66,8 +79,10 @@ def build_onnx(model: keras.Model, spec: ModelSpec) -> bytes:
     ``logits`` and ``probabilities``, both ``(N, T, V)`` float32, and ``best``, the likeliest class
     of each frame, ``(N, T)`` int32. The specification is in the file's metadata.
 
-    What ``spec.processing`` asks for is not in the graph: whoever feeds the graph does it first, as
-    the metadata says (its entry ``preprocessing``); `captcha_helpers.load` does.
+    Of what ``spec.processing`` asks for, the graph cuts away empty edges (`part_in_graph`). Then it
+    has a fourth output, ``box``: left, top, right and bottom of the part that the model sees, in
+    pixels, ``(N, 4)`` int32. What else is asked for, whoever feeds the graph does first, as the
+    metadata says (its entry ``preprocessing``); `captcha_helpers.load` does.
 
     Args:
         model: The Keras model.
@@ -78,7 +93,7 @@ def build_onnx(model: keras.Model, spec: ModelSpec) -> bytes:
     """
     core = _convert(model)
     entry, logits = core.graph.input[0], core.graph.output[0]
-    graph = _Graph()
+    graph, crops = _Graph(), part_in_graph(spec.processing).auto_crop
     pixels = graph.add("Cast", _add_preparation(graph, spec), to=TensorProto.FLOAT)
     head = helper.make_node("Identity", [pixels], [entry.name])
     tail = [
@@ -90,6 +105,7 @@ def build_onnx(model: keras.Model, spec: ModelSpec) -> bytes:
     steps, classes = model.output_shape[1:]
     shapes = {"logits": (TensorProto.FLOAT, [steps, classes])}
     shapes |= {"probabilities": shapes["logits"], "best": (TensorProto.INT32, [steps])}
+    shapes |= {"box": (TensorProto.INT32, [4])} if crops else {}
     whole = helper.make_model(
         helper.make_graph(
             [*graph.nodes, head, *core.graph.node, *tail],
@@ -109,6 +125,28 @@ def build_onnx(model: keras.Model, spec: ModelSpec) -> bytes:
     onnx.checker.check_model(whole, full_check=True)
     written: bytes = whole.SerializeToString()
     return written
+
+
+def part_in_graph(processing: Processing) -> Processing:
+    """Say what of a processing the graph does by itself: cropping, unless something comes after it.
+
+    Args:
+        processing: What is asked for.
+
+    Example:
+        >>> part_in_graph(Processing(invert="always", auto_crop=True))
+        Processing(invert='no', strong=False, auto_crop=True, clahe=False, frame='first')
+    """
+    return Processing(auto_crop=processing.auto_crop and not processing.clahe)
+
+
+def crops(onnx_file: bytes) -> bool:
+    """Tell whether a file that `build_onnx` made cuts away empty edges.
+
+    Args:
+        onnx_file: The bytes of the file.
+    """
+    return any(one.name == "box" for one in onnx.load_from_string(onnx_file).graph.output)
 
 
 def with_spec(onnx_file: bytes, spec: ModelSpec) -> bytes:
@@ -152,16 +190,18 @@ def _add_preparation(graph: _Graph, spec: ModelSpec) -> str:
     runtimes are slow at reckoning with the three or four numbers of a pixel.
     """
     planes = _add_flattening(graph)
-    if spec.channels == 1:
-        planes = _add_grey(graph, planes)
+    crop = part_in_graph(spec.processing).auto_crop
+    grey = _add_grey(graph, planes) if crop or spec.channels == 1 else ""
+    rows, columns = _add_box(graph, grey, spec) if crop else (None, None)
+    planes = grey if spec.channels == 1 else planes
     planes = graph.add("Cast", planes, to=TensorProto.DOUBLE)  # (N, C, h, w)
     shape = graph.add("Shape", "image")
     # Pillow goes over the rows first and rounds what it has before it goes over the columns.
     width = graph.add("Gather", shape, np.array(2, np.int64))
-    across = _add_weights(graph, width, spec.width, source_axis=0)  # (w, width)
+    across = _add_weights(graph, width, spec.width, columns, source_axis=0)  # (w, width)
     planes = _add_rounding(graph, graph.add("MatMul", planes, across))  # (N, C, h, width)
     height = graph.add("Gather", shape, np.array(1, np.int64))
-    down = _add_weights(graph, height, spec.height, source_axis=1)  # (height, h)
+    down = _add_weights(graph, height, spec.height, rows, source_axis=1)  # (height, h)
     planes = _add_rounding(graph, graph.add("MatMul", down, planes))  # (N, C, height, width)
     return graph.add("Transpose", planes, perm=[0, 2, 3, 1])
 
@@ -189,27 +229,112 @@ def _add_grey(graph: _Graph, planes: str) -> str:
     return graph.add("Floor", graph.add("Div", grey, _floats(65536)))
 
 
-def _add_weights(graph: _Graph, size: str, wanted: int, *, source_axis: int) -> str:
-    """Weights of Pillow's BILINEAR filter from `size` to `wanted` pixels, in 1/2**22.
+def _add_box(graph: _Graph, grey: str, spec: ModelSpec) -> tuple[Span, Span]:
+    """Find the part that has ink, as `data.processing.ink_box` does, and give it as ``box``.
+
+    Args:
+        graph: The graph.
+        grey: ``(N, 1, h, w)`` float32.
+        spec: Images of the model's size are not cropped.
 
     Returns:
-        Name of ``(size, wanted)`` float64 whole numbers, or ``(wanted, size)`` if `source_axis`,
-        the axis of the pixels that there are, is 1.
+        The rows and the columns: names of where they begin and end, ``(N, 1, 1, 1)`` float64.
+    """
+    ground = _add_median_of_edges(graph, grey)  # (N, 1, 1, 1)
+    differs = graph.add("Abs", graph.add("Sub", grey, ground))
+    most = graph.add("ReduceMax", differs, np.array([2, 3]))
+    ink = graph.add("GreaterOrEqual", differs, graph.add("Mul", most, _floats(INK_SHARE)))
+    size = graph.add("Slice", graph.add("Shape", grey), np.array([2]), np.array([4]))
+    other = graph.add("Abs", graph.add("Sub", size, np.array([spec.height, spec.width])))
+    fits = graph.add("Equal", graph.add("ReduceSum", other, np.array([0])), np.array(0))
+    whole = graph.add("Or", graph.add("Less", most, _floats(LEAST_CONTRAST)), fits)
+    ink = graph.add("Cast", graph.add("Or", ink, whole), to=TensorProto.FLOAT)  # (N, 1, h, w)
+    first_row, last_row = _add_ends(graph, ink, axis=2)
+    count = graph.add("Add", graph.add("Sub", last_row, first_row), _doubles(1))
+    margin = graph.add("Round", graph.add("Mul", count, _doubles(MARGIN)))  # half to even
+    margin = graph.add("Max", margin, _doubles(LEAST_MARGIN))
+    rows = _add_span(graph, (first_row, last_row), margin, axis=2)
+    columns = _add_span(graph, _add_ends(graph, ink, axis=3), margin, axis=3)
+    box = graph.add("Concat", columns[0], rows[0], columns[1], rows[1], axis=1)
+    box = graph.add("Cast", graph.add("Squeeze", box, np.array([2, 3])), to=TensorProto.INT32)
+    graph.nodes.append(helper.make_node("Identity", [box], ["box"]))
+    return rows, columns
+
+
+def _add_ends(graph: _Graph, ink: str, *, axis: int) -> Span:
+    """The first and the last row (axis 2) or column (axis 3) that has ink."""
+    line = graph.add("ReduceMax", ink, np.array([5 - axis]))
+    first = graph.add("ArgMax", line, axis=axis)
+    last = graph.add("ArgMax", line, axis=axis, select_last_index=1)
+    double = TensorProto.DOUBLE
+    return graph.add("Cast", first, to=double), graph.add("Cast", last, to=double)
+
+
+def _add_median_of_edges(graph: _Graph, grey: str) -> str:
+    """The median of the outermost pixels of ``(N, 1, h, w)``; there is an even number of them."""
+    far = np.array([np.iinfo(np.int64).max])
+    top = graph.add("Slice", grey, np.array([0]), np.array([1]), np.array([2]))
+    bottom = graph.add("Slice", grey, np.array([-1]), far, np.array([2]))
+    between = graph.add("Slice", grey, np.array([1]), np.array([-1]), np.array([2]))
+    left = graph.add("Slice", between, np.array([0]), np.array([1]), np.array([3]))
+    right = graph.add("Slice", between, np.array([-1]), far, np.array([3]))
+    parts = [graph.add("Flatten", part) for part in (top, bottom, left, right)]
+    edges = graph.add("Concat", *parts, axis=1)  # (N, 2 * (h + w) - 4)
+    count = graph.add("Slice", graph.add("Shape", edges), np.array([1]), np.array([2]))
+    upper = graph.add("Add", graph.add("Div", count, np.array([2])), np.array([1]))
+    largest = graph.add("TopK", edges, upper, axis=1)  # in descending order
+    middle = graph.add("Slice", largest, np.array([-2]), far, np.array([1]))
+    return graph.add("Unsqueeze", graph.add("ReduceMean", middle, np.array([1])), np.array([2, 3]))
+
+
+def _add_span(graph: _Graph, ends: Span, margin: str, *, axis: int) -> Span:
+    """From the first to the last place with a margin, as `data.processing` has it."""
+    first, last = ends
+    size = graph.add("Gather", graph.add("Shape", "image"), np.array(axis - 1, np.int64))
+    size = graph.add("Cast", size, to=TensorProto.DOUBLE)
+    latest = graph.add("Sub", size, _doubles(LEAST_SIDE))
+    start = graph.add("Max", graph.add("Min", graph.add("Sub", first, margin), latest), _doubles(0))
+    stop = graph.add("Add", graph.add("Add", last, margin), _doubles(1))
+    stop = graph.add("Max", stop, graph.add("Add", start, _doubles(LEAST_SIDE)))
+    return start, graph.add("Min", stop, size)
+
+
+def _add_weights(
+    graph: _Graph, size: str, wanted: int, span: Span | None, *, source_axis: int
+) -> str:
+    """Weights of Pillow's BILINEAR filter from `size` to `wanted` pixels, in 1/2**22.
+
+    Args:
+        graph: The graph.
+        size: Name of the number of pixels.
+        wanted: Pixels of the result.
+        span: Which of the pixels are seen: all, or those of a span.
+        source_axis: The axis of the pixels that there are, 0 or 1.
+
+    Returns:
+        Name of ``(size, wanted)`` float64 whole numbers, or ``(wanted, size)`` if `source_axis` is
+        1; for each image, ``(N, 1, ...)``, if there is a span.
     """
     double = TensorProto.DOUBLE
-    source = graph.add("Cast", size, to=double)
+    start, stop = span or ("", graph.add("Cast", size, to=double))
+    source = graph.add("Sub", stop, start) if span else stop
     scale = graph.add("Div", source, _doubles(wanted))  # pixels of the source for each result
     places = graph.add(
         "Cast", graph.add("Range", np.array(0, np.int64), size, np.array(1, np.int64)), to=double
     )
     places = graph.add("Add", places, _doubles(0.5))  # (size,) middles of the pixels
     places = graph.add("Unsqueeze", places, np.array([1 - source_axis]))
+    places = graph.add("Sub", places, start) if span else places
     middles = np.expand_dims(np.arange(wanted) + 0.5, source_axis)
     centres = graph.add("Mul", middles, scale)
     reach = graph.add("Max", scale, _doubles(1))
     far = graph.add("Div", graph.add("Abs", graph.add("Sub", places, centres)), reach)
     weights = graph.add("Relu", graph.add("Sub", _doubles(1), far))  # triangles
-    total = graph.add("ReduceSum", weights, np.array([source_axis]), keepdims=1)
+    if span:
+        inside = graph.add("Greater", places, _doubles(0))
+        inside = graph.add("And", inside, graph.add("Less", places, source))
+        weights = graph.add("Mul", weights, graph.add("Cast", inside, to=double))
+    total = graph.add("ReduceSum", weights, np.array([source_axis - 2]), keepdims=1)
     weights = graph.add("Mul", graph.add("Div", weights, total), _doubles(PRECISION))
     return graph.add("Floor", graph.add("Add", weights, _doubles(0.5)))
 

@@ -135,7 +135,8 @@ def train(
             with nothing, or with the weights of `init`.
         head: What the logits of `build` mean: ``"ctc"`` or ``"per_position"``.
         processing: What is done to every image, in training and then by the reader; by default
-            nothing, or what `init` does.
+            what the weights to begin with are used to: "general" crops, others do nothing, and
+            `init` does what it does.
         on_error: ``"skip"`` leaves out images that cannot be used, and says so; ``"raise"`` stops.
         seed: Another seed makes another split and other batches. Keras' global seed is set to it.
         overwrite: Replace the files ``out`` and ``report``.

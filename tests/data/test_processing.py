@@ -243,7 +243,7 @@ def test_export_reads_the_same_and_tells_others_how(
 def test_a_page_crops_but_does_nothing_else_to_images(model_file: Path, tmp_path: Path):
     checks = export(model_file, tmp_path / "page", formats=["web"], cdn=True)
     assert [check.left_out for check in checks] == [""]
-    assert (tmp_path / "page" / "web" / "crop.js").exists()
+    assert (tmp_path / "page" / "web" / "index.html").exists()
     inverting = tmp_path / "inverting.keras"
     spec = replace(SPEC, processing=Processing(invert="always", auto_crop=True))
     reader = pretrained_start(Charset(SPEC.charset), length=6, start="pretrained")

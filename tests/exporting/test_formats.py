@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -25,11 +26,14 @@ from captcha_helpers import (
     export,
     generate,
     load,
+    load_image,
     multi_head,
     open_model,
     prepare,
     read_spec,
 )
+from captcha_helpers.core.models import residual_ctc
+from captcha_helpers.data.processing import Processing, ink_box
 from captcha_helpers.exporting import formats
 from captcha_helpers.exporting.litert import convert
 from captcha_helpers.exporting.onnx_graph import build_onnx
@@ -40,6 +44,7 @@ from captcha_helpers.reading.recognizer import from_keras, uncompiled
 pytestmark = pytest.mark.slow
 
 MODELS = ("model.keras", "model.h5", "saved_model", "model.onnx", "model.float32.tflite")
+CROPPED = Processing(auto_crop=True)
 SMALLER = ("model.float16.tflite", "model.dynamic_int8.tflite", "model.int8.tflite")
 
 
@@ -111,6 +116,50 @@ def test_the_onnx_file_prepares_images_as_pillow_does(exported: Path):
         ready[..., :3] = prepare(raw, 48, 160)
         one, other = (session.run(["logits"], {"image": x[None]})[0] for x in (raw, ready))
         assert np.array_equal(one, other), (height, width)
+
+
+def with_margins(count: int) -> Iterator[np.ndarray]:
+    """RGBA pictures of all sizes: ink on a background that is lighter, darker or transparent."""
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        height, width = rng.integers(4, 70, 2)
+        image = np.empty((height, width, 4), np.uint8)
+        image[:] = rng.integers(0, 256, 4)
+        top, left = rng.integers(0, height), rng.integers(0, width)
+        part = image[top : rng.integers(top, height) + 1, left : rng.integers(left, width) + 1]
+        part[:] = rng.integers(0, 256, part.shape if number % 2 else 4)
+        image[..., 3] = 255 if number % 3 else image[..., 3]
+        yield image
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_onnx_file_crops_as_python_does(channels: int):
+    cropping = ModelSpec("01", (1, 4), 32, 64, processing=CROPPED, channels=channels)
+    network = residual_ctc(Charset("01"), length=4, height=32, width=64, channels=channels)
+    session = onnxruntime.InferenceSession(build_onnx(network, cropping))
+    smaller = 0
+    for image in with_margins(150):
+        logits, box = session.run(["logits", "box"], {"image": image[None]})
+        rows, columns = ink_box(load_image(image))
+        assert box[0].tolist() == [columns.start, rows.start, columns.stop, rows.stop]
+        ready = np.full((32, 64, 4), 255, np.uint8)
+        ready[..., :3] = cropping.prepare(image)
+        assert np.array_equal(logits, session.run(["logits"], {"image": ready[None]})[0])
+        smaller += box[0].tolist() != [0, 0, image.shape[1], image.shape[0]]
+    assert smaller > 100
+
+
+def test_several_images_are_each_cropped_and_those_of_the_models_size_are_not():
+    cropping = ModelSpec("01", (1, 4), 32, 64, processing=CROPPED)
+    network = cnn_ctc(Charset("01"), length=4, height=32, width=64)
+    session = onnxruntime.InferenceSession(build_onnx(network, cropping))
+    images = np.full((2, 32, 64, 4), 255, np.uint8)
+    images[0, 10:20, 20:40, :3] = images[1, 15:19, 5:9, :3] = 0
+    assert session.run(["box"], {"image": images})[0].tolist() == [[0, 0, 64, 32]] * 2
+    assert np.array_equal(cropping.prepare(images[0]), images[0][..., :1])
+    wider = np.pad(images, ((0, 0), (0, 0), (0, 6), (0, 0)), constant_values=255)
+    boxes = session.run(["box"], {"image": wider})[0]
+    assert boxes.tolist() == [[18, 8, 42, 22], [3, 13, 11, 21]]
 
 
 def test_the_onnx_file_takes_several_images_and_gives_three_outputs(exported: Path):

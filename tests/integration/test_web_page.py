@@ -126,15 +126,10 @@ def test_javascript_decodes_as_python_does(root: Path, tmp_path: Path):
         plain = np.count_nonzero(greedy_decode(logits[None]))
         bitten += plain != len(cases[-6]["text"])
     assert len(cases) / 15 < bitten < len(cases) / 6  # the length matters in many, not in all
-    run_javascript(root, tmp_path, "decode", cases)
-
-
-def run_javascript(root: Path, folder: Path, name: str, cases: list[dict[str, Any]]) -> None:
-    """Run tests that are written in JavaScript, with cases that Python has worked out."""
-    path = folder / "cases.json"
+    path = tmp_path / "cases.json"
     path.write_text(json.dumps(cases), encoding="utf-8")
     done = subprocess.run(
-        [node(), "--test", f"tests/web/{name}.test.mjs"],
+        [node(), "--test", "tests/web/decode.test.mjs"],
         cwd=root,
         env=os.environ | {"CAPTCHA_HELPERS_CASES": str(path)},
         capture_output=True,
@@ -143,34 +138,6 @@ def run_javascript(root: Path, folder: Path, name: str, cases: list[dict[str, An
     )
     assert done.returncode == 0, done.stdout
     assert "skipped 0" in done.stdout
-
-
-def pictures_with_margins() -> Iterator[np.ndarray]:
-    """RGBA pictures of all sizes: ink on a background that is lighter, darker or transparent."""
-    rng = np.random.default_rng(0)
-    for number in range(150):
-        height, width = rng.integers(4, 70, 2)
-        image = np.empty((height, width, 4), np.uint8)
-        image[:] = rng.integers(0, 256, 4)
-        top, left = rng.integers(0, height), rng.integers(0, width)
-        part = image[top : rng.integers(top, height) + 1, left : rng.integers(left, width) + 1]
-        part[:] = rng.integers(0, 256, part.shape if number % 2 else 4)
-        if number % 3:
-            image[..., 3] = 255
-        yield image
-
-
-def test_javascript_crops_as_python_does(root: Path, tmp_path: Path):
-    cases: list[dict[str, Any]] = []
-    for image in pictures_with_margins():
-        rows, columns = ink_box(load_image(Image.fromarray(image)))
-        box = columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start
-        height, width, _ = image.shape
-        pixels = image.ravel().tolist()
-        cases.append({"width": width, "height": height, "pixels": pixels, "box": box})
-    cropped = sum(case["box"][2:] != (case["width"], case["height"]) for case in cases)
-    assert cropped > len(cases) / 3
-    run_javascript(root, tmp_path, "crop", cases)
 
 
 # The files
@@ -183,7 +150,6 @@ def test_page_has_all_that_it_needs(tmp_path: Path):
     }
     scripts = {
         "app.js",
-        "crop.js",
         "draw.js",
         "painter.js",
         "pictures.js",
@@ -700,10 +666,18 @@ def test_frames_stand_under_their_columns_of_the_picture(page: Page, keras_model
 
 
 def test_empty_edges_are_cut_away_and_have_no_frames(
-    chromium: Any, serve: Callable[[Path], str], other: Path, recognizer: Recognizer, tmp_path: Path
+    chromium: Any,
+    serve: Callable[[Path], str],
+    other: Path,
+    keras_model: Any,
+    recognizer: Recognizer,
+    tmp_path: Path,
 ):
+    from captcha_helpers.exporting.onnx_graph import build_onnx
+
     spec = replace(recognizer.spec, processing=Processing(auto_crop=True))
     (other / "metadata.json").write_text(spec.to_json(), "utf-8")
+    (other / "model.onnx").write_bytes(build_onnx(keras_model, spec))
     (pixels,), _ = generate("stars", 1, seed=11)
     height, width, _ = load_image(pixels).shape
     sheet = Image.new("RGB", (4 * width, 3 * height), "white")

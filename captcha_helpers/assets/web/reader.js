@@ -1,7 +1,6 @@
 /**
  * From the bytes of a picture to a reading: pixels, ONNX model, decoder. All of it in this browser.
  */
-import { cut, inkBox } from "./crop.js";
 import { decode } from "./decode.js";
 
 const MIN_SIDE = 4; // as in data/images.py
@@ -70,16 +69,14 @@ export class Reader {
    */
   async read(blob, known = {}) {
     const start = performance.now();
-    const whole = await pixelsOf(blob);
-    const box = this.spec.processing?.auto_crop
-      ? inkBox(whole)
-      : { left: 0, top: 0, width: whole.width, height: whole.height };
-    const { data, width, height } = cut(whole, box);
+    const { data, width, height } = await pixelsOf(blob);
     const image = new this.ort.Tensor("uint8", new Uint8Array(data.buffer), [1, height, width, 4]);
-    const { logits } = await this.session.run({ image }, ["logits"]);
+    const outputs = ["logits", "box"].filter((name) => this.session.outputNames.includes(name));
+    const { logits, box } = await this.session.run({ image }, outputs);
     const [, steps, classes] = logits.dims;
     const reading = decode({ data: logits.data, steps, classes }, this.specWith(known));
-    const seen = [box.left, box.left + box.width].map((column) => column / whole.width);
+    const [left, , right] = box?.data ?? [0, 0, width, height];
+    const seen = [left / width, right / width];
     return { ...reading, seen, milliseconds: performance.now() - start };
   }
 }
