@@ -2,9 +2,9 @@
 
 Takes ``benchmarks/pretraining/round_*.json``, the histories that `tools.pretrain` wrote, and writes
 ``docs/images/pretraining.png``. All rounds are measured on 512 drawn images in looks and fonts that
-none of them saw. The second round's test images are harder: by then letters were roughened. What
-the first round's weights read of these is in ``before_round_2.json``, the report of a run of
-`tools.pretrain` that went on from them for a single step.
+none of them saw. From the second round on letters are roughened, and from the third on all images
+are cropped. What the weights before read of a round's test images is in ``before_round_2.json`` and
+``before_round_3.json``: reports of runs of `tools.pretrain` that went on from them for one step.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ import matplotlib.pyplot as plt
 from captcha_helpers.core.files import write_bytes
 
 HISTORIES = sorted(Path("benchmarks/pretraining").glob("round_*.json"))
-BEFORE = Path("benchmarks/pretraining/before_round_2.json")
 PICTURE = Path("docs/images/pretraining.png")
 
 
@@ -32,8 +31,9 @@ def main() -> None:
     before = 0
     for number, path in enumerate(HISTORIES, start=1):
         lines = json.loads(path.read_text("utf-8"))
-        if number == 2:
-            lines = json.loads(BEFORE.read_text("utf-8")) + lines
+        first = path.with_name(f"before_{path.name}")
+        if first.exists():
+            lines = json.loads(first.read_text("utf-8")) + lines
         drawn = [(before + line["drawn"]) / 1e6 for line in lines]
         axes.plot(drawn, [100 * line["exact_match"] for line in lines], label=f"round {number}")
         before += lines[-1]["drawn"]
@@ -41,7 +41,7 @@ def main() -> None:
     axes.set_ylabel("exact match, %")
     axes.set_title("The general reader on looks and fonts that it never saw (n = 512)")
     axes.grid(alpha=0.3)
-    axes.legend(title="the second on harder images")
+    axes.legend(title="each on its own test images")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=100)
     write_bytes(PICTURE, buffer.getvalue())

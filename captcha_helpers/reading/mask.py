@@ -54,7 +54,10 @@ class Mask:
         if self.length is None:
             return
         if not (isinstance(self.length, tuple) and len(self.length) == 2):
-            raise ValueError(f"length is two numbers as (4, 6), received {self.length!r}")
+            raise ValueError(
+                "length is two numbers, the fewest and the most characters, as (4, 6), or (4, 4) "
+                f"for exactly four; received {self.length!r}"
+            )
         if not 1 <= self.length[0] <= self.length[1]:
             raise ValueError(
                 f"length {self.length} must be from 1 up, the smaller number first; as (4, 6)"

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -36,7 +37,7 @@ from captcha_helpers.core.models import residual_ctc
 from captcha_helpers.data.processing import Processing, ink_box
 from captcha_helpers.exporting import formats
 from captcha_helpers.exporting.litert import convert
-from captcha_helpers.exporting.onnx_graph import build_onnx
+from captcha_helpers.exporting.onnx_graph import build_onnx, with_spec
 from captcha_helpers.exporting.onnx_int8 import BATCH, to_int8
 from captcha_helpers.reading.mask import MaskWarning
 from captcha_helpers.reading.recognizer import from_keras, uncompiled
@@ -160,6 +161,18 @@ def test_several_images_are_each_cropped_and_those_of_the_models_size_are_not():
     wider = np.pad(images, ((0, 0), (0, 0), (0, 6), (0, 0)), constant_values=255)
     boxes = session.run(["box"], {"image": wider})[0]
     assert boxes.tolist() == [[18, 8, 42, 22], [3, 13, 11, 21]]
+
+
+def test_an_earlier_onnx_file_that_does_not_crop_gives_no_page(spec: ModelSpec, tmp_path: Path):
+    network = cnn_ctc(Charset(spec.charset), length=6, height=48, width=160)
+    for name, wanted in (("earlier", ModelSpec(spec.charset, (6, 6), 48, 160)), ("newer", None)):
+        cropping = replace(spec, processing=CROPPED)
+        made = with_spec(build_onnx(network, wanted or cropping), cropping)
+        (tmp_path / f"{name}.onnx").write_bytes(made)
+    with pytest.raises(ValueError, match=r"does not crop; export the model anew"):
+        export(tmp_path / "earlier.onnx", tmp_path / "page", formats=["web"])
+    export(tmp_path / "newer.onnx", tmp_path / "page", formats=["web"], cdn=True)
+    assert (tmp_path / "page" / "web" / "index.html").exists()
 
 
 def test_the_onnx_file_takes_several_images_and_gives_three_outputs(exported: Path):
