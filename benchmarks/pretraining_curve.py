@@ -3,8 +3,8 @@
 Takes ``benchmarks/pretraining/round_*.json``, the histories that `tools.pretrain` wrote, and writes
 ``docs/images/pretraining.png``. All rounds are measured on 512 drawn images in looks and fonts that
 none of them saw. From the second round on letters are roughened, and from the third on all images
-are cropped. What the weights before read of a round's test images is in ``before_round_2.json`` and
-``before_round_3.json``: reports of runs of `tools.pretrain` that went on from them for one step.
+are cropped. What the previous weights read of a round's test images is in ``before_round_2.json``
+and ``before_round_3.json``: reports of runs of `tools.pretrain` that went on from them for a step.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from captcha_helpers.drawing.looks import Font
 
 CHARSET = Charset(ALPHANUMERIC + "+-=?")
-ALIKE = "017OQIlij"  # one image of `ALIKE_EVERY` has these only: what was taken for one another
+ALIKE = "017OQIlij"  # taken for one another; one image in `ALIKE_EVERY` has no others
 ALIKE_EVERY = 8
 PROCESSING = Processing(auto_crop=True)  # what the reader does to every image
 HEIGHT, WIDTH, CHANNELS = 48, 192, 3
@@ -46,7 +46,9 @@ Draw = Callable[[int, int, int, tuple[int, int]], tuple[Images, Labels]]
 
 
 def draw(seed: int, start: int, count: int, length: tuple[int, int]) -> tuple[Images, Labels]:
-    """Draw images number `start` and following, each in a look of its own.
+    """Draw images number `start` and following, each in a look of its own, and crop them.
+
+    Every eighth has only characters that are taken for one another (`ALIKE`).
 
     Args:
         seed: Another seed gives other images.
@@ -82,7 +84,7 @@ def _draw(
     images, labels = np.empty((count, HEIGHT, WIDTH, CHANNELS), np.uint8), []
     for row, number in enumerate(range(start, start + count)):
         alike = not held_out and number % ALIKE_EVERY == 0
-        images[row : row + 1], label = draw_looks(
+        images[row : row + 1], (label,) = draw_looks(
             1,
             height=HEIGHT,
             width=WIDTH,
@@ -94,7 +96,7 @@ def _draw(
             seed=seed,
             start=number,
         )
-        labels += label
+        labels.append(label)
     return images, CHARSET.encode(labels, length=LONGEST)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import click
 
@@ -49,16 +49,16 @@ from captcha_helpers.data.names import counted
 @click.option("--strict", is_flag=True, help="Stop if an image cannot be used.")
 @click.option("--resume", is_flag=True, help="Continue a training that was interrupted.")
 @overwrite_option("the model file and the HTML page")
-@click.option("--auto-crop", is_flag=True, help="Cut away empty edges.")
 @click.option(
-    "--invert",
-    type=click.Choice(["no", "auto", "always"]),
-    default="no",
-    show_default=True,
-    help="Invert dark images, or all.",
+    "--auto-crop/--no-auto-crop",
+    default=None,
+    help="Cut away empty edges, or keep them.  [default: as the first weights have learned it]",
 )
-@click.option("--strong", is_flag=True, help="Make strokes a pixel thicker.")
-@click.option("--clahe", is_flag=True, help="Raise the contrast locally.")
+@click.option(
+    "--invert", type=click.Choice(["no", "auto", "always"]), help="Invert dark images, or all."
+)
+@click.option("--strong", is_flag=True, default=None, help="Make strokes a pixel thicker.")
+@click.option("--clahe", is_flag=True, default=None, help="Raise the contrast locally.")
 @json_option
 def train(
     folder: Path,
@@ -72,20 +72,16 @@ def train(
     strict: bool,
     resume: bool,
     overwrite: bool,
-    auto_crop: bool,
-    invert: Literal["no", "auto", "always"],
-    strong: bool,
-    clahe: bool,
     as_json: bool,
+    **processing: bool | str | None,
 ) -> None:
     """Train a model on the labelled images in FOLDER.
 
     The labels are in the file names (LABEL.png, LABEL_anything.png) or in a labels.csv with the
     columns file and label. Ctrl-C keeps the best model so far, and --resume continues. What
-    --auto-crop, --invert, --strong and --clahe do to the images is stored with the model, so that
-    it is done before reading, too. Without any of them, the general weights crop and others do
-    nothing. --init continues from a model that was trained before: it learns
-    new labels, characters and lengths. What else it shall go on reading must be in FOLDER, too.
+    --no-auto-crop, --invert, --strong and --clahe change is stored with the model, so that the same
+    is done before reading. --init continues from a model that was trained before: it learns new
+    labels, characters and lengths. What else it shall go on reading must be in FOLDER, too.
     """
     if init is not None and from_scratch:
         raise click.UsageError("Give --init or --from-scratch, not both.")
@@ -94,14 +90,15 @@ def train(
     for path in filter(None, (out, report)):
         check_writable(path)
         refuse_existing(path, overwrite=overwrite or resume)
+    usual = captcha_helpers.Processing(auto_crop=not from_scratch)  # as the general weights
     if init is not None:
         from captcha_helpers.reading.shipped import model_path
 
-        captcha_helpers.read_spec(model_path(init))
+        usual = captcha_helpers.read_spec(model_path(init)).processing
+    changes: dict[str, Any] = {name: one for name, one in processing.items() if one is not None}
     if not as_json:
         click.echo(f"{len(labelled)} labelled images in {folder}; loading TensorFlow ...")
     import_keras()
-    changed = captcha_helpers.Processing(invert, strong, auto_crop, clahe)
     reader = captcha_helpers.train(
         folder,
         minutes=minutes,
@@ -114,7 +111,7 @@ def train(
         seed=seed,
         resume=resume,
         overwrite=overwrite,
-        processing=None if changed == captcha_helpers.Processing() else changed,
+        processing=replace(usual, **changes) if changes else None,
         progress=False if as_json else None,
     )
     facts = reader.spec.training

@@ -1,8 +1,8 @@
 """Change an image so that it is easier to read, before it gets the model's size.
 
-All of it is off unless asked for: the models here learn from the pixels as they are. What is asked
-for travels with the model (`Processing` is part of its specification), so that reading does what
-training did. numpy is enough, but for CLAHE, which needs OpenCV.
+All of it is off unless a model's specification asks for it, so that reading does what training did:
+of the readers that ship, the general one crops, and so does what is trained from it. numpy is
+enough, but for CLAHE, which needs OpenCV.
 
 Every function takes and gives ``(H, W)`` uint8, 0 (black) to 255 (white), or ``(H, W, 3)``, RGB.
 What there is to decide about an RGB image (where its ink is, whether it is dark, which pixel is the
@@ -43,7 +43,7 @@ class Processing:
         invert: ``"auto"`` turns images with light characters on a dark ground into their negatives
             (`is_dark`), ``"always"`` all images, ``"no"`` none.
         strong: Make strokes a pixel thicker (`thicken`).
-        auto_crop: Cut away the empty edges (`auto_crop`).
+        auto_crop: Cut away the empty edges (`auto_crop`), unless the image has the model's size.
         clahe: Raise the contrast of each part on its own (`clahe`); takes OpenCV.
         frame: Which frame of an animation is read: ``"first"``, ``"last"``, ``"most_ink"`` (where
             most pixels differ from the background) or ``"blended"`` (the mean of all).
@@ -354,7 +354,8 @@ _IN_WORDS: dict[Callable[[Pixels], Pixels], str] = {
         f"cut out the box of all pixels that differ by at least {INK_SHARE} of the largest "
         "difference from the median of the outermost pixels, with a margin of "
         f"{MARGIN} of its height and at least {LEAST_MARGIN} pixels where the image has them; "
-        f"leave the image as it is if the largest difference is below {LEAST_CONTRAST}"
+        f"leave the image as it is if the largest difference is below {LEAST_CONTRAST}, or if it "
+        "has the size already that it will be resized to"
     ),
     clahe: f"CLAHE as in OpenCV: createCLAHE({CLIP_LIMIT}, {TILES})",
 }

@@ -137,7 +137,7 @@ def export(
       (``dynamic_int8``) and int8 all through. The smaller three are left out if too little of what
       Keras reads is kept;
     - ``web``: the folder ``web``, a page that reads images in the browser with the ONNX file; left
-      out for a model with `captcha_helpers.Processing`, which the page cannot do.
+      out for a model whose `captcha_helpers.Processing` does more than crop.
 
     ``metadata.json`` beside them holds the specification and what was measured. The folder appears
     when everything in it is written and checked.
@@ -302,13 +302,14 @@ def _why_not(name: str, source: _Source) -> str:
     if source.onnx_file is not None and name not in FROM_ONNX:
         return "it takes a Keras model, and this is an ONNX file"
     processing = source.reader.spec.processing
-    if name == "web" and processing != Processing():
-        from captcha_helpers.exporting.onnx_graph import crops, part_in_graph
+    if name == "web" and replace(processing, auto_crop=False) != Processing():
+        return f"the page can crop images and do nothing else to them, but it needs {processing}"
+    if name == "web" and processing.auto_crop and source.onnx_file is not None:
+        import onnxruntime
 
-        if processing != part_in_graph(processing):
-            return f"the page can crop images, but not process them as it needs ({processing})"
-        if source.onnx_file is not None and not crops(source.onnx_file):
-            return "the ONNX file is of an earlier version and does not crop; export the model anew"
+        session = onnxruntime.InferenceSession(source.onnx_file)
+        if "box" not in [output.name for output in session.get_outputs()]:
+            return "this ONNX file does not crop; export the .keras file that it came from again"
     return ""
 
 

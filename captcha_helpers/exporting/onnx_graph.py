@@ -45,7 +45,8 @@ OPSET = 18  # the latest that tf2onnx writes
 IR_VERSION = 8  # goes with opset 18, so that older runtimes take the file
 PRECISION = float(1 << 22)  # Pillow keeps the weights of a resize in 1/2**22
 
-Span = tuple[str, str]  # names of where a part begins and ends
+Place = str | NDArray[np.float64]  # the name of a number, or a constant
+Span = tuple[Place, Place]  # where a part begins and ends
 
 
 class _Graph:
@@ -55,12 +56,14 @@ class _Graph:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, onnx.TensorProto] = {}
 
-    def add(self, operator: str, *inputs: str | np.ndarray, **attributes: Any) -> str:
+    def add(
+        self, operator: str, *inputs: str | np.ndarray, outputs: int = 1, **attributes: Any
+    ) -> str:
         """Append a node; arrays among its inputs become constants. Returns its first output."""
         output = f"prepare/{operator.lower()}_{len(self.nodes)}"
         names = [value if isinstance(value, str) else self._constant(value) for value in inputs]
-        outputs = [output, f"{output}_places"] if operator == "TopK" else [output]
-        self.nodes.append(helper.make_node(operator, names, outputs, output, **attributes))
+        made = [output, *(f"{output}_{number}" for number in range(1, outputs))]
+        self.nodes.append(helper.make_node(operator, names, made, output, **attributes))
         return output
 
     def _constant(self, value: np.ndarray) -> str:
@@ -81,8 +84,10 @@ def build_onnx(model: keras.Model, spec: ModelSpec) -> bytes:
 
     Of what ``spec.processing`` asks for, the graph cuts away empty edges (`part_in_graph`). Then it
     has a fourth output, ``box``: left, top, right and bottom of the part that the model sees, in
-    pixels, ``(N, 4)`` int32. What else is asked for, whoever feeds the graph does first, as the
-    metadata says (its entry ``preprocessing``); `captcha_helpers.load` does.
+    pixels, ``(N, 4)`` int32; images of the model's size are left whole. What else is asked for
+    (inversion, thicker strokes, CLAHE), whoever feeds the graph does first, as the metadata says
+    (its entry ``preprocessing``, which lists what the graph does as well); `captcha_helpers.load`
+    does.
 
     Args:
         model: The Keras model.
@@ -93,7 +98,7 @@ def build_onnx(model: keras.Model, spec: ModelSpec) -> bytes:
     """
     core = _convert(model)
     entry, logits = core.graph.input[0], core.graph.output[0]
-    graph, crops = _Graph(), part_in_graph(spec.processing).auto_crop
+    graph = _Graph()
     pixels = graph.add("Cast", _add_preparation(graph, spec), to=TensorProto.FLOAT)
     head = helper.make_node("Identity", [pixels], [entry.name])
     tail = [
@@ -105,7 +110,8 @@ def build_onnx(model: keras.Model, spec: ModelSpec) -> bytes:
     steps, classes = model.output_shape[1:]
     shapes = {"logits": (TensorProto.FLOAT, [steps, classes])}
     shapes |= {"probabilities": shapes["logits"], "best": (TensorProto.INT32, [steps])}
-    shapes |= {"box": (TensorProto.INT32, [4])} if crops else {}
+    if part_in_graph(spec.processing).auto_crop:
+        shapes["box"] = TensorProto.INT32, [4]
     whole = helper.make_model(
         helper.make_graph(
             [*graph.nodes, head, *core.graph.node, *tail],
@@ -138,15 +144,6 @@ def part_in_graph(processing: Processing) -> Processing:
         Processing(invert='no', strong=False, auto_crop=True, clahe=False, frame='first')
     """
     return Processing(auto_crop=processing.auto_crop and not processing.clahe)
-
-
-def crops(onnx_file: bytes) -> bool:
-    """Tell whether a file that `build_onnx` made cuts away empty edges.
-
-    Args:
-        onnx_file: The bytes of the file.
-    """
-    return any(one.name == "box" for one in onnx.load_from_string(onnx_file).graph.output)
 
 
 def with_spec(onnx_file: bytes, spec: ModelSpec) -> bytes:
@@ -190,18 +187,18 @@ def _add_preparation(graph: _Graph, spec: ModelSpec) -> str:
     runtimes are slow at reckoning with the three or four numbers of a pixel.
     """
     planes = _add_flattening(graph)
-    crop = part_in_graph(spec.processing).auto_crop
-    grey = _add_grey(graph, planes) if crop or spec.channels == 1 else ""
-    rows, columns = _add_box(graph, grey, spec) if crop else (None, None)
-    planes = grey if spec.channels == 1 else planes
-    planes = graph.add("Cast", planes, to=TensorProto.DOUBLE)  # (N, C, h, w)
     shape = graph.add("Shape", "image")
+    height, width = (graph.add("Gather", shape, np.array(axis, np.int64)) for axis in (1, 2))
+    rows, columns = _add_whole(graph, height), _add_whole(graph, width)
+    if part_in_graph(spec.processing).auto_crop:
+        rows, columns = _add_box(graph, _add_grey(graph, planes), rows, columns, spec)
+    if spec.channels == 1:
+        planes = _add_grey(graph, planes)
+    planes = graph.add("Cast", planes, to=TensorProto.DOUBLE)  # (N, C, h, w)
     # Pillow goes over the rows first and rounds what it has before it goes over the columns.
-    width = graph.add("Gather", shape, np.array(2, np.int64))
-    across = _add_weights(graph, width, spec.width, columns, source_axis=0)  # (w, width)
+    across = _add_weights(graph, width, columns, spec.width, source_axis=0)  # (w, width)
     planes = _add_rounding(graph, graph.add("MatMul", planes, across))  # (N, C, h, width)
-    height = graph.add("Gather", shape, np.array(1, np.int64))
-    down = _add_weights(graph, height, spec.height, rows, source_axis=1)  # (height, h)
+    down = _add_weights(graph, height, rows, spec.height, source_axis=1)  # (height, h)
     planes = _add_rounding(graph, graph.add("MatMul", down, planes))  # (N, C, height, width)
     return graph.add("Transpose", planes, perm=[0, 2, 3, 1])
 
@@ -229,16 +226,25 @@ def _add_grey(graph: _Graph, planes: str) -> str:
     return graph.add("Floor", graph.add("Div", grey, _floats(65536)))
 
 
-def _add_box(graph: _Graph, grey: str, spec: ModelSpec) -> tuple[Span, Span]:
+def _add_whole(graph: _Graph, size: str) -> Span:
+    """From the first to the last pixel of so many, as float64."""
+    return _doubles(0), graph.add("Cast", size, to=TensorProto.DOUBLE)
+
+
+def _add_box(
+    graph: _Graph, grey: str, rows: Span, columns: Span, spec: ModelSpec
+) -> tuple[Span, Span]:
     """Find the part that has ink, as `data.processing.ink_box` does, and give it as ``box``.
 
     Args:
         graph: The graph.
         grey: ``(N, 1, h, w)`` float32.
+        rows: All rows.
+        columns: All columns.
         spec: Images of the model's size are not cropped.
 
     Returns:
-        The rows and the columns: names of where they begin and end, ``(N, 1, 1, 1)`` float64.
+        The rows and the columns that are left: where they begin and end, ``(N, 1, 1, 1)`` float64.
     """
     ground = _add_median_of_edges(graph, grey)  # (N, 1, 1, 1)
     differs = graph.add("Abs", graph.add("Sub", grey, ground))
@@ -253,8 +259,8 @@ def _add_box(graph: _Graph, grey: str, spec: ModelSpec) -> tuple[Span, Span]:
     count = graph.add("Add", graph.add("Sub", last_row, first_row), _doubles(1))
     margin = graph.add("Round", graph.add("Mul", count, _doubles(MARGIN)))  # half to even
     margin = graph.add("Max", margin, _doubles(LEAST_MARGIN))
-    rows = _add_span(graph, (first_row, last_row), margin, axis=2)
-    columns = _add_span(graph, _add_ends(graph, ink, axis=3), margin, axis=3)
+    rows = _add_span(graph, (first_row, last_row), margin, rows)
+    columns = _add_span(graph, _add_ends(graph, ink, axis=3), margin, columns)
     box = graph.add("Concat", columns[0], rows[0], columns[1], rows[1], axis=1)
     box = graph.add("Cast", graph.add("Squeeze", box, np.array([2, 3])), to=TensorProto.INT32)
     graph.nodes.append(helper.make_node("Identity", [box], ["box"]))
@@ -282,16 +288,14 @@ def _add_median_of_edges(graph: _Graph, grey: str) -> str:
     edges = graph.add("Concat", *parts, axis=1)  # (N, 2 * (h + w) - 4)
     count = graph.add("Slice", graph.add("Shape", edges), np.array([1]), np.array([2]))
     upper = graph.add("Add", graph.add("Div", count, np.array([2])), np.array([1]))
-    largest = graph.add("TopK", edges, upper, axis=1)  # in descending order
+    largest = graph.add("TopK", edges, upper, outputs=2, axis=1)  # in descending order
     middle = graph.add("Slice", largest, np.array([-2]), far, np.array([1]))
     return graph.add("Unsqueeze", graph.add("ReduceMean", middle, np.array([1])), np.array([2, 3]))
 
 
-def _add_span(graph: _Graph, ends: Span, margin: str, *, axis: int) -> Span:
+def _add_span(graph: _Graph, ends: Span, margin: str, whole: Span) -> Span:
     """From the first to the last place with a margin, as `data.processing` has it."""
-    first, last = ends
-    size = graph.add("Gather", graph.add("Shape", "image"), np.array(axis - 1, np.int64))
-    size = graph.add("Cast", size, to=TensorProto.DOUBLE)
+    (first, last), (_, size) = ends, whole
     latest = graph.add("Sub", size, _doubles(LEAST_SIDE))
     start = graph.add("Max", graph.add("Min", graph.add("Sub", first, margin), latest), _doubles(0))
     stop = graph.add("Add", graph.add("Add", last, margin), _doubles(1))
@@ -299,41 +303,39 @@ def _add_span(graph: _Graph, ends: Span, margin: str, *, axis: int) -> Span:
     return start, graph.add("Min", stop, size)
 
 
-def _add_weights(
-    graph: _Graph, size: str, wanted: int, span: Span | None, *, source_axis: int
-) -> str:
-    """Weights of Pillow's BILINEAR filter from `size` to `wanted` pixels, in 1/2**22.
+def _add_weights(graph: _Graph, size: str, span: Span, wanted: int, *, source_axis: int) -> str:
+    """Weights of Pillow's BILINEAR filter from some pixels to `wanted` ones, in 1/2**22.
 
     Args:
         graph: The graph.
-        size: Name of the number of pixels.
+        size: Name of the number of all pixels.
+        span: Those that are seen; the others have the weight 0.
         wanted: Pixels of the result.
-        span: Which of the pixels are seen: all, or those of a span.
         source_axis: The axis of the pixels that there are, 0 or 1.
 
     Returns:
         Name of ``(size, wanted)`` float64 whole numbers, or ``(wanted, size)`` if `source_axis` is
-        1; for each image, ``(N, 1, ...)``, if there is a span.
+        1; or of such for each image, ``(N, 1, ...)``, if each has a span of its own.
     """
     double = TensorProto.DOUBLE
-    start, stop = span or ("", graph.add("Cast", size, to=double))
-    source = graph.add("Sub", stop, start) if span else stop
+    start, stop = span
+    source = graph.add("Sub", stop, start)
     scale = graph.add("Div", source, _doubles(wanted))  # pixels of the source for each result
     places = graph.add(
         "Cast", graph.add("Range", np.array(0, np.int64), size, np.array(1, np.int64)), to=double
     )
     places = graph.add("Add", places, _doubles(0.5))  # (size,) middles of the pixels
     places = graph.add("Unsqueeze", places, np.array([1 - source_axis]))
-    places = graph.add("Sub", places, start) if span else places
+    places = graph.add("Sub", places, start)
     middles = np.expand_dims(np.arange(wanted) + 0.5, source_axis)
     centres = graph.add("Mul", middles, scale)
     reach = graph.add("Max", scale, _doubles(1))
     far = graph.add("Div", graph.add("Abs", graph.add("Sub", places, centres)), reach)
     weights = graph.add("Relu", graph.add("Sub", _doubles(1), far))  # triangles
-    if span:
-        inside = graph.add("Greater", places, _doubles(0))
-        inside = graph.add("And", inside, graph.add("Less", places, source))
-        weights = graph.add("Mul", weights, graph.add("Cast", inside, to=double))
+    inside = graph.add(
+        "And", graph.add("Greater", places, _doubles(0)), graph.add("Less", places, source)
+    )
+    weights = graph.add("Mul", weights, graph.add("Cast", inside, to=double))
     total = graph.add("ReduceSum", weights, np.array([source_axis - 2]), keepdims=1)
     weights = graph.add("Mul", graph.add("Div", weights, total), _doubles(PRECISION))
     return graph.add("Floor", graph.add("Add", weights, _doubles(0.5)))

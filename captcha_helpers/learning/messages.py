@@ -135,7 +135,13 @@ def _reasons(data: LabeledImages, spec: ModelSpec, passes: float) -> Iterator[st
         "The labels may be wrong: of which these are a few, do the images say that? "
         f"{_a_few(data)}."
     )
-    yield "The text may be too small once the image is stretched to the model's size: crop it."
+    yield (
+        "The text may be too small once the image has the model's size: something at the edges, a "
+        "frame or a line, keeps the empty space from being cut away."
+        if spec.processing.auto_crop
+        else "The text may be too small once the image has the model's size: crop it "
+        "(Processing(auto_crop=True), --auto-crop)."
+    )
 
 
 def _a_few(data: LabeledImages) -> str:

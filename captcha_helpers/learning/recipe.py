@@ -135,8 +135,9 @@ def train(
             with nothing, or with the weights of `init`.
         head: What the logits of `build` mean: ``"ctc"`` or ``"per_position"``.
         processing: What is done to every image, in training and then by the reader; by default
-            what the weights to begin with are used to: "general" crops, others do nothing, and
-            `init` does what it does.
+            as the weights to begin with have learned: "general" crops, a reader given as `init`
+            keeps its own processing, others see the images as they are. What is given here replaces
+            all of that.
         on_error: ``"skip"`` leaves out images that cannot be used, and says so; ``"raise"`` stops.
         seed: Another seed makes another split and other batches. Keras' global seed is set to it.
         overwrite: Replace the files ``out`` and ``report``.
@@ -167,14 +168,14 @@ def train(
     _check_places(out, report, replaced=overwrite or resume)
     found = examples_of(images, labels)
     starts = _candidates(found.examples, pretrained, init, build, head)
-    if processing is not None:
+    if processing is not None:  # then it is the same for all
         starts = [replace(start, processing=processing) for start in starts]
     order = {
         "minutes": None if epochs else minutes,
         "epochs": epochs,
         "seed": seed,
         "begins with": " or ".join(start.name for start in starts),
-        "processing": None if processing is None else str(processing),
+        "processing": [str(start.processing) for start in starts],
         "settings": asdict(settings or TrainingSettings()),
     }
     data = _look(found, starts, on_error, progress)
@@ -198,7 +199,9 @@ def train(
     network = getattr(build, "__name__", None)
     name = None if init is None else Path(init).name
     facts = {
-        "command": _command(images, order, pretrained=pretrained, init=name, build=network),
+        "command": _command(
+            images, order, pretrained=pretrained, init=name, build=network, processing=processing
+        ),
         "on_error": on_error,
         "date": f"{datetime.now(timezone.utc):%Y-%m-%d}",
         "complete": complete,
@@ -326,7 +329,7 @@ def _look(
         raise ValueError(f"on_error must be 'raise' or 'skip', got {on_error!r}")
     skipped: list[tuple[str, str]] = []
     inspection = Inspection()
-    frame = starts[0].processing.frame  # if it is not the first one, there is one start only
+    frame = starts[0].processing.frame  # the same for all: those that ship read the first one
     chosen = decoded(found.examples, skipped, frame=frame, progress=progress)
     pictures = inspection.watch(chosen)
     data = prepare_examples(pictures, dict.fromkeys(start.takes for start in starts))
@@ -526,5 +529,4 @@ def _command(images: object, order: dict[str, Any], **more: object) -> str:
     said = [what, f"{limit}={order[limit]}"]
     said += [f"{name}={value}" for name, value in more.items() if value is not None]
     said += [f"seed={order['seed']}"]
-    said += [f"processing={order['processing']}"] if order["processing"] else []
     return f"captcha_helpers.train({', '.join(said)})"

@@ -253,7 +253,8 @@ def pretrained_start(
         charset: The characters to read.
         length: Characters of the longest label.
         start: Which weights, one of `STARTS`. "general" is a `residual_ctc` that takes colour
-            images of 48 x 192 pixels; the others are a `cnn_ctc` each, for grey ones of 48 x 160.
+            images of 48 x 192 pixels that were cropped (``Processing(auto_crop=True)``); the others
+            are a `cnn_ctc` each, for grey ones of 48 x 160.
         dropout: As for the builders in :mod:`captcha_helpers.core.models`.
 
     Returns:

@@ -19,6 +19,7 @@ from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
 from PIL import Image
 
+import captcha_helpers
 from captcha_helpers import (
     STYLES,
     ModelSpec,
@@ -394,6 +395,33 @@ def test_processing_is_stored_by_train_and_changed_by_predict_alone(folder: Path
         assert written == [f"{n}_{name}.png" for n, name in enumerate(names.split())]
     again = run_here("predict", model, image, "--save-debug", target)
     assert again.exit_code == 1 and "exists" in again.output
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ((), None),
+        (("--strong",), Processing(strong=True, auto_crop=True)),  # the general weights crop
+        (("--no-auto-crop",), Processing()),
+        (("--from-scratch", "--invert", "always"), Processing(invert="always")),
+    ],
+)
+def test_one_option_of_processing_does_not_undo_another(
+    folder: Path,
+    tmp_path: Path,
+    options: tuple[str, ...],
+    expected: Processing | None,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    asked: list[Processing | None] = []
+
+    def note(*_: object, processing: Processing | None, **__: object) -> None:
+        asked.append(processing)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(captcha_helpers, "train", note)
+    run_here("train", folder, "--out", tmp_path / "m.keras", *options)
+    assert asked == [expected]
 
 
 def test_predict_inverts(tmp_path: Path):

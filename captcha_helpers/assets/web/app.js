@@ -143,7 +143,7 @@ function describeModel({ charset, length, height, width, channels, processing, t
     Characters: charset,
     Length: length[0] === length[1] ? `${length[0]}` : `${length[0]} to ${length[1]} characters`,
     Picture:
-      `${processing?.auto_crop ? "cropped to its ink, " : ""}${channels === 3 ? "" : "made grey, "}` +
+      `${channels === 3 ? "" : "made grey, "}${processing?.auto_crop ? "cropped to its ink, " : ""}` +
       `resized to ${width} × ${height} pixels`,
     ...training,
   };
