@@ -5,8 +5,8 @@ of the readers that ship, the general one crops, and so does what is trained fro
 enough, but for CLAHE, which needs OpenCV.
 
 Every function takes and gives ``(H, W)`` uint8, 0 (black) to 255 (white), or ``(H, W, 3)``, RGB.
-What there is to decide about an RGB image (where its ink is, whether it is dark, which pixel is the
-darkest) its grey decides for all three channels.
+What there is to decide about an RGB image (whether it is dark, which pixel is the darkest) its grey
+decides for all three channels; but where its ink is, any of them may tell.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from captcha_helpers.core.extras import needs
 
 Pixels = NDArray[np.uint8]  # (H, W) or (H, W, 3)
 
-LEAST_CONTRAST = 16  # grey levels; what differs less from the ground is no ink
-INK_SHARE = 0.25  # of the largest difference from the ground, from which on a pixel is ink
+LEAST_CONTRAST = 16  # levels of 256; what differs less from the ground is no ink
+INK_SHARE = 0.125  # of the largest difference from the ground, from which on a pixel is ink
 MARGIN = 0.1  # of the ink's height, left around it
 LEAST_MARGIN = 2  # pixels
 LEAST_SIDE = 4  # pixels; smaller images are refused
@@ -154,7 +154,7 @@ def is_dark(image: Pixels) -> bool:
         (False, True)
     """
     grey = _grey(image)
-    excess = 2 * int(grey.sum(dtype=np.int64)) - round(2 * _ground(grey)) * grey.size
+    excess = 2 * int(grey.sum(dtype=np.int64)) - round(2 * float(_ground(grey))) * grey.size
     return excess > 0 or (excess == 0 and bool(grey[0, 0] < 128))
 
 
@@ -245,9 +245,12 @@ def auto_crop(image: Pixels) -> Pixels:
 def ink_box(image: Pixels) -> tuple[slice, slice]:
     """Find the part of an image that has ink.
 
-    Ink is what differs from the ground (the median of the outermost pixels) by at least a quarter
-    of the largest difference. A margin of a tenth of the ink's height stays, at least 2 pixels, if
-    the image has it. Lines and specks are ink too: where they reach the edges nothing is cut away.
+    Ink is what differs from the ground (the median of the outermost pixels) by at least an eighth
+    of the largest difference, and 16 levels: low enough for a pale letter beside a black one. Of
+    an RGB image it may be in any channel, each of which has a ground of its own, so that red on a
+    green that is as light is ink. A margin of a tenth of the ink's height stays, at least 2 pixels,
+    if the image has it. Lines and specks are ink too: where they reach the edges nothing is cut
+    away.
 
     Args:
         image: ``(H, W)`` or ``(H, W, 3)`` uint8.
@@ -262,11 +265,13 @@ def ink_box(image: Pixels) -> tuple[slice, slice]:
         >>> ink_box(image)
         (slice(18, 42, None), slice(48, 152, None))
     """
-    grey = _grey(image)
-    differs = np.abs(grey - _ground(grey))
-    if differs.max() < LEAST_CONTRAST:
+    differs = np.abs(image - _ground(image))
+    if image.ndim == 3:
+        differs = differs.max(axis=2)
+    most = differs.max()
+    if most < LEAST_CONTRAST:
         return slice(0, image.shape[0]), slice(0, image.shape[1])
-    strong = differs >= INK_SHARE * differs.max()
+    strong = differs >= max(LEAST_CONTRAST, INK_SHARE * most)
     rows, columns = np.flatnonzero(strong.any(axis=1)), np.flatnonzero(strong.any(axis=0))
     margin = max(LEAST_MARGIN, round(MARGIN * (int(rows[-1]) - int(rows[0]) + 1)))
     return _span(rows, margin, image.shape[0]), _span(columns, margin, image.shape[1])
@@ -320,10 +325,10 @@ def _grey(image: Pixels) -> Pixels:
     return (sums >> 16).astype(np.uint8)
 
 
-def _ground(image: Pixels) -> float:
-    """The grey of most of the outermost pixels, a whole number or a half."""
+def _ground(image: Pixels) -> NDArray[np.float64]:
+    """The median of the outermost pixels, of each channel: whole numbers or halves."""
     edges = (image[0], image[-1], image[1:-1, 0], image[1:-1, -1])
-    return float(np.median(np.concatenate(edges)))
+    return np.asarray(np.median(np.concatenate(edges), axis=0), np.float64)
 
 
 def _span(places: NDArray[np.integer], margin: int, size: int) -> slice:
@@ -351,11 +356,11 @@ _IN_WORDS: dict[Callable[[Pixels], Pixels], str] = {
         f"between, or the lightest if {_DARK}"
     ),
     auto_crop: (
-        f"cut out the box of all pixels that differ by at least {INK_SHARE} of the largest "
-        "difference from the median of the outermost pixels, with a margin of "
-        f"{MARGIN} of its height and at least {LEAST_MARGIN} pixels where the image has them; "
-        f"leave the image as it is if the largest difference is below {LEAST_CONTRAST}, or if it "
-        "has the size already that it will be resized to"
+        "cut out the box of all pixels that differ, in any channel, from the median of the "
+        f"outermost pixels by at least {LEAST_CONTRAST} and {INK_SHARE} of the largest difference, "
+        f"with a margin of {MARGIN} of its height and at least {LEAST_MARGIN} pixels where the "
+        "image has them; leave the image as it is if there are none, or if it has the size already "
+        "that it will be resized to"
     ),
     clahe: f"CLAHE as in OpenCV: createCLAHE({CLIP_LIMIT}, {TILES})",
 }

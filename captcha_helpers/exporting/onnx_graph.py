@@ -190,10 +190,10 @@ def _add_preparation(graph: _Graph, spec: ModelSpec) -> str:
     shape = graph.add("Shape", "image")
     height, width = (graph.add("Gather", shape, np.array(axis, np.int64)) for axis in (1, 2))
     rows, columns = _add_whole(graph, height), _add_whole(graph, width)
-    if part_in_graph(spec.processing).auto_crop:
-        rows, columns = _add_box(graph, _add_grey(graph, planes), rows, columns, spec)
     if spec.channels == 1:
         planes = _add_grey(graph, planes)
+    if part_in_graph(spec.processing).auto_crop:
+        rows, columns = _add_box(graph, planes, rows, columns, spec)
     planes = graph.add("Cast", planes, to=TensorProto.DOUBLE)  # (N, C, h, w)
     # Pillow goes over the rows first and rounds what it has before it goes over the columns.
     across = _add_weights(graph, width, columns, spec.width, source_axis=0)  # (w, width)
@@ -232,13 +232,13 @@ def _add_whole(graph: _Graph, size: str) -> Span:
 
 
 def _add_box(
-    graph: _Graph, grey: str, rows: Span, columns: Span, spec: ModelSpec
+    graph: _Graph, planes: str, rows: Span, columns: Span, spec: ModelSpec
 ) -> tuple[Span, Span]:
     """Find the part that has ink, as `data.processing.ink_box` does, and give it as ``box``.
 
     Args:
         graph: The graph.
-        grey: ``(N, 1, h, w)`` float32.
+        planes: ``(N, C, h, w)`` float32.
         rows: All rows.
         columns: All columns.
         spec: Images of the model's size are not cropped.
@@ -246,11 +246,14 @@ def _add_box(
     Returns:
         The rows and the columns that are left: where they begin and end, ``(N, 1, 1, 1)`` float64.
     """
-    ground = _add_median_of_edges(graph, grey)  # (N, 1, 1, 1)
-    differs = graph.add("Abs", graph.add("Sub", grey, ground))
+    ground = _add_median_of_edges(graph, planes)  # (N, C, 1, 1)
+    differs = graph.add("Abs", graph.add("Sub", planes, ground))
+    differs = graph.add("ReduceMax", differs, np.array([1]))  # (N, 1, h, w)
     most = graph.add("ReduceMax", differs, np.array([2, 3]))
-    ink = graph.add("GreaterOrEqual", differs, graph.add("Mul", most, _floats(INK_SHARE)))
-    size = graph.add("Slice", graph.add("Shape", grey), np.array([2]), np.array([4]))
+    enough = graph.add("Mul", most, _floats(INK_SHARE))
+    enough = graph.add("Max", enough, _floats(LEAST_CONTRAST))
+    ink = graph.add("GreaterOrEqual", differs, enough)
+    size = graph.add("Slice", graph.add("Shape", planes), np.array([2]), np.array([4]))
     other = graph.add("Abs", graph.add("Sub", size, np.array([spec.height, spec.width])))
     fits = graph.add("Equal", graph.add("ReduceSum", other, np.array([0])), np.array(0))
     whole = graph.add("Or", graph.add("Less", most, _floats(LEAST_CONTRAST)), fits)
@@ -276,21 +279,25 @@ def _add_ends(graph: _Graph, ink: str, *, axis: int) -> Span:
     return graph.add("Cast", first, to=double), graph.add("Cast", last, to=double)
 
 
-def _add_median_of_edges(graph: _Graph, grey: str) -> str:
-    """The median of the outermost pixels of ``(N, 1, h, w)``; there is an even number of them."""
+def _add_median_of_edges(graph: _Graph, planes: str) -> str:
+    """The median of each plane's outermost pixels, of which there is an even number.
+
+    From ``(N, C, h, w)`` to ``(N, C, 1, 1)``.
+    """
     far = np.array([np.iinfo(np.int64).max])
-    top = graph.add("Slice", grey, np.array([0]), np.array([1]), np.array([2]))
-    bottom = graph.add("Slice", grey, np.array([-1]), far, np.array([2]))
-    between = graph.add("Slice", grey, np.array([1]), np.array([-1]), np.array([2]))
+    top = graph.add("Slice", planes, np.array([0]), np.array([1]), np.array([2]))
+    bottom = graph.add("Slice", planes, np.array([-1]), far, np.array([2]))
+    between = graph.add("Slice", planes, np.array([1]), np.array([-1]), np.array([2]))
     left = graph.add("Slice", between, np.array([0]), np.array([1]), np.array([3]))
     right = graph.add("Slice", between, np.array([-1]), far, np.array([3]))
-    parts = [graph.add("Flatten", part) for part in (top, bottom, left, right)]
-    edges = graph.add("Concat", *parts, axis=1)  # (N, 2 * (h + w) - 4)
-    count = graph.add("Slice", graph.add("Shape", edges), np.array([1]), np.array([2]))
+    in_a_row = np.array([0, 0, -1])
+    parts = [graph.add("Reshape", part, in_a_row) for part in (top, bottom, left, right)]
+    edges = graph.add("Concat", *parts, axis=2)  # (N, C, 2 * (h + w) - 4)
+    count = graph.add("Slice", graph.add("Shape", edges), np.array([2]), np.array([3]))
     upper = graph.add("Add", graph.add("Div", count, np.array([2])), np.array([1]))
-    largest = graph.add("TopK", edges, upper, outputs=2, axis=1)  # in descending order
-    middle = graph.add("Slice", largest, np.array([-2]), far, np.array([1]))
-    return graph.add("Unsqueeze", graph.add("ReduceMean", middle, np.array([1])), np.array([2, 3]))
+    largest = graph.add("TopK", edges, upper, outputs=2, axis=2)  # in descending order
+    middle = graph.add("Slice", largest, np.array([-2]), far, np.array([2]))
+    return graph.add("Unsqueeze", graph.add("ReduceMean", middle, np.array([2])), np.array([3]))
 
 
 def _add_span(graph: _Graph, ends: Span, margin: str, whole: Span) -> Span:
