@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import random
 import time
 from pathlib import Path
 from typing import Any
@@ -27,11 +26,10 @@ Pairs = list[tuple[Path, str]]
 def parted(folder: Path, labels: int, tested: int, seed: int) -> tuple[Pairs, Pairs]:
     """Images to learn from, and images to test of which no string is among those."""
     pairs = ch.read_labels(folder)
-    random.Random(seed).shuffle(pairs)
-    test = pairs[: min(tested, len(pairs) // 3)]
-    strings = {label for _, label in test}
-    rest = [pair for pair in pairs[len(test) :] if pair[1] not in strings]
-    return rest[:labels], test
+    share = min(tested / len(pairs), 1 / 3)
+    parts = ch.split_by_label([label for _, label in pairs], (1 - share, share), seed=seed)
+    training, test = ([pairs[row] for row in part] for part in parts)
+    return training[:labels], test[:tested]
 
 
 def measure(folder: Path, labels: int, options: argparse.Namespace) -> dict[str, Any] | None:
