@@ -247,7 +247,10 @@ def _compare(path: Path, seen: _Seen, demand: Demand) -> Parity:
 
 
 def drawn_images(spec: ModelSpec, count: int, *, seed: int) -> NDArray[np.uint8]:
-    """Draw images of every look, with a model's characters and as the model sees them.
+    """Draw images with a model's characters, as the model sees them, in looks as it may know.
+
+    A reader in colour knows the looks by name, as the general one does; one in grey, those that are
+    made up at random.
 
     Args:
         spec: What the model expects.
@@ -261,9 +264,11 @@ def drawn_images(spec: ModelSpec, count: int, *, seed: int) -> NDArray[np.uint8]
         >>> drawn_images(ModelSpec("0123456789", (4, 4), 48, 160), 2, seed=0).shape
         (2, 48, 160, 1)
     """
+    from captcha_helpers.drawing.looks import draw_looks
     from captcha_helpers.drawing.random_looks import draw_images, drawable
 
-    return draw_images(
+    draw = draw_looks if spec.channels == 3 else draw_images
+    return draw(
         count,
         **spec.preparation,
         charset=drawable(_characters(spec)) or ALPHANUMERIC,
