@@ -20,6 +20,7 @@ from tools.pretrain_draw import (
     ALIKE,
     ALIKE_EVERY,
     CHARSET,
+    HARD,
     HEIGHT,
     LONGEST,
     SHORT,
@@ -30,8 +31,13 @@ from tools.pretrain_draw import (
 )
 from tools.pretrain_learn import Vote, make_learner
 
-SIZE = {"height": HEIGHT, "width": WIDTH}
-KIND: dict[str, Any] = {"charset": CHARSET.characters, "length": (3, 6), "fonts": FONTS}
+KIND: dict[str, Any] = {
+    "height": HEIGHT,
+    "width": WIDTH,
+    "charset": CHARSET.characters,
+    "length": (3, 6),
+    "fonts": FONTS,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -85,11 +91,13 @@ def test_some_images_have_only_characters_that_are_taken_for_one_another():
 
 
 def test_images_are_drawn_as_the_reader_will_see_them():
-    images, _ = draw(3, 1, 6, (3, 6))
-    spec = general_spec({})
-    drawn, _ = draw_looks(6, **SIZE, processing=spec.processing, seed=3, start=1, **KIND)
-    whole, _ = draw_looks(6, **SIZE, seed=3, start=1, **KIND)
-    assert np.array_equal(images, drawn) and not np.array_equal(images, whole)
+    """Numbers 3 to 5 are in any look, number 6 in one that is hard to read."""
+    images, _ = draw(3, 3, 4, (3, 6))
+    kind = KIND | {"processing": general_spec({}).processing, "seed": 3}
+    expected = [draw_looks(3, start=3, **kind)[0], draw_looks(1, start=6, look=HARD[1], **kind)[0]]
+    assert np.array_equal(images, np.concatenate(expected))
+    whole, _ = draw_looks(3, start=3, **KIND, seed=3)
+    assert not np.array_equal(images[:3], whole)
 
 
 @pytest.mark.slow
