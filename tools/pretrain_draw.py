@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 CHARSET = Charset(ALPHANUMERIC + "+-=?")
 ALIKE = "017OQIlij"  # taken for one another; one image in `ALIKE_EVERY` has no others
 ALIKE_EVERY = 8
-# Looks of which the third round read less than three images in four (of 64 drawn ones each).
+# Looks that the reader knew least of after the third round.
 HARD = (
     *("strips", "ramp", "bright_in_a_thicket", "each_its_font", "thrown", "holed", "fisheye_grid"),
     *("sliced_and_moved", "bent_black", "perspective", "overlapping", "stitched", "sprayed"),

@@ -301,8 +301,8 @@ def _with_weights(
         weights,
         familiar,
         draw,
-        fewer_bits,
-        weights.spec.processing,
+        fewer_bits=fewer_bits,
+        processing=weights.spec.processing,
     )
 
 

@@ -164,16 +164,13 @@ def test_several_images_are_each_cropped_and_those_of_the_models_size_are_not():
     assert boxes.tolist() == [[18, 8, 42, 22], [3, 13, 11, 21]]
 
 
-def test_an_earlier_onnx_file_that_does_not_crop_gives_no_page(spec: ModelSpec, tmp_path: Path):
-    network = cnn_ctc(Charset(spec.charset), length=6, height=48, width=160)
-    for name, wanted in (("earlier", ModelSpec(spec.charset, (6, 6), 48, 160)), ("newer", None)):
-        cropping = replace(spec, processing=CROPPED)
-        made = with_spec(build_onnx(network, wanted or cropping), cropping)
-        (tmp_path / f"{name}.onnx").write_bytes(made)
+def test_an_earlier_onnx_file_that_does_not_crop_gives_no_page(tmp_path: Path):
+    plain = ModelSpec("01", (1, 4), 32, 64)
+    network = cnn_ctc(Charset("01"), length=4, height=32, width=64)
+    earlier = with_spec(build_onnx(network, plain), replace(plain, processing=CROPPED))
+    (tmp_path / "earlier.onnx").write_bytes(earlier)
     with pytest.raises(ValueError, match=r"does not crop; export the \.keras file"):
         export(tmp_path / "earlier.onnx", tmp_path / "page", formats=["web"])
-    export(tmp_path / "newer.onnx", tmp_path / "page", formats=["web"], cdn=True)
-    assert (tmp_path / "page" / "web" / "index.html").exists()
 
 
 def test_the_onnx_file_takes_several_images_and_gives_three_outputs(exported: Path):
