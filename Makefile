@@ -24,7 +24,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install notebooks record exercises translate translate-status lab colab test check quick lowest newest lint types docs samples fonts picture pretrained models readme benchmark wheel constraints repository soak clean
+.PHONY: help install notebooks record exercises translate translate-status lab colab test check quick lowest newest stores lint types docs samples fonts picture pretrained models readme benchmark wheel constraints repository soak clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -121,6 +121,12 @@ lowest:  ## Quick tests with the lowest versions of all dependencies, Python 3.1
 
 newest:  ## Quick tests with the newest versions of all dependencies, Python 3.13 (needs uv)
 	$(call quick_tests_with,3.13,highest)
+
+stores:  ## The jobs on a cluster with a bucket of S3, played on this machine (two minutes)
+	$(PYTHON) -m venv .venv-stores
+	.venv-stores/bin/python -m pip install --quiet --disable-pip-version-check \
+	  -e '.[scale,train]' s3fs 'moto[server]' hypothesis psutil pytest
+	.venv-stores/bin/python -m pytest tests/scaling/test_scaling.py -k bucket
 
 SOAK ?= 720
 

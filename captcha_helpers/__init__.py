@@ -24,5 +24,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # onnxruntime, 1.31 for one, writes a device id into the user's cache and sends events about models.
 # It reads this when it is first imported, so nothing of ours may import it before this package.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+# OpenCV reads this when it is first imported. On images as small as ours a second thread waits as
+# busily as the first one works, and nothing is ready sooner.
+os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")
 
 __getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

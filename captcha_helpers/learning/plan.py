@@ -113,6 +113,8 @@ class Plan:
         steps: How many batches.
         drawn: Images of a batch that are drawn.
         peak: The highest learning rate.
+        fixed_statistics: Whether batch normalisation keeps the means and variances of the weights
+            to begin with, its scales and shifts too, instead of those of each batch.
         seed: Where its random numbers come from.
         settings: Every other number.
 
@@ -128,6 +130,7 @@ class Plan:
     steps: int | None
     drawn: int
     peak: float
+    fixed_statistics: bool = False
     seed: int = 0
     settings: TrainingSettings = TrainingSettings()
 

@@ -11,7 +11,9 @@ One thing depends on the images. If the weights to begin with read them already,
 two thirds of what is shown are drawn, as in the making of these weights, and the rate is low (a
 *rehearsal*: Robins, *Catastrophic Forgetting, Rehearsal and Pseudorehearsal*, 1995): there is more
 to forget than to learn, unless there are many labels. If the look is strange to all of them, only
-the labelled images are shown, at a higher rate.
+the labelled images are shown, at a higher rate. Where these are few but their characters known,
+batch normalisation keeps the statistics and the weights that it has: with few labels, less should
+change.
 
 In the end the weights go a quarter of the way back to those that they began with, unless the
 validation part is then read worse, but for chance: what a few images have taught goes too far
@@ -364,6 +366,7 @@ def _decide(
     start, error = _choose(starts, parts, charset, max(lengths), settings)
     images = len(parts[start.takes])
     familiar = error < start.familiar
+    strange = not familiar and start.draw is not None and error < 1  # but the characters are known
     rehearsal = min(1, settings.enough / images) if familiar else 0.0  # from none to all there is
     drawn = round(rehearsal * settings.most_drawn) if start.draw is not None else 0
     epochs, own = order["epochs"], settings.batch_size - drawn
@@ -374,6 +377,7 @@ def _decide(
         steps=None if epochs is None else math.ceil(epochs * images / own),
         drawn=drawn,
         peak=rehearsal * settings.rehearsal_rate + (1 - rehearsal) * settings.peak_rate,
+        fixed_statistics=strange and images <= settings.enough,
         seed=order["seed"],
         settings=settings,
     )
@@ -444,6 +448,10 @@ def first_state(start: Start, spec: ModelSpec, plan: Plan) -> Progress:
     with computed_with(quickest_precision()) if start.fewer_bits else nullcontext():
         model = start.build(charset, length, plan.settings.dropout)
     check_model(model, charset, length, start.head)
+    if plan.fixed_statistics:
+        for layer in model.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.trainable = False  # which means, for these layers, that they infer
     compile_model(model, head=start.head, steps=None)  # nobody knows yet how many there will be
     model.optimizer.build(model.trainable_variables)  # else a state of step 0 is not whole
     weights = model.get_weights()
@@ -504,6 +512,7 @@ def _record(job: Job, material: Material, done: Progress) -> dict[str, Any]:
         "start_cer": round(plan.error, 4),
         "drawn_of_a_batch": plan.drawn,
         "peak_rate": plan.peak,
+        "fixed_statistics": plan.fixed_statistics,
         "seed": plan.seed,
         "settings": asdict(plan.settings),
         "steps": state.step,

@@ -314,6 +314,34 @@ def test_a_strange_look_is_learned_from_the_folder_alone(
     assert set(Charset.from_labels(known).decode(labels)) <= known
 
 
+@pytest.mark.parametrize(
+    ("error", "enough", "fixed"),
+    [(0.5, 400, True), (0.5, 60, False), (0.01, 400, False), (1.0, 400, False)],
+)
+def test_a_few_images_of_a_strange_look_do_not_change_the_statistics(
+    error: float, enough: int, fixed: bool, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Unless nothing is known of the characters, whose frames look otherwise than all others."""
+    monkeypatch.setattr(recipe, "_choose", lambda starts, *_: (starts[0], error))
+    kept: list[list[np.ndarray]] = []
+
+    def note(self, begun, go=Run.go):
+        kept.append(self.progress.kept)
+        complete = go(self, begun)
+        kept.append(self.progress.model.get_weights())
+        names.extend(weight.path for weight in self.progress.model.weights)
+        return complete
+
+    names: list[str] = []
+    monkeypatch.setattr(Run, "go", note)
+    settings = TrainingSettings(enough=enough)
+    facts = train(folder, epochs=1, settings=settings, progress=False).spec.training
+    same = {name for name, was, now in zip(names, *kept, strict=True) if np.array_equal(was, now)}
+    normalising = {name for name in names if "normalise" in name}
+    assert facts["fixed_statistics"] == fixed
+    assert same == (normalising if fixed else set())
+
+
 def test_characters_that_no_font_has_are_learned_from_the_folder_alone(tmp_path: Path):
     images, labels = generate("stars", 40, seed=2)
     for image, label in zip(images, labels, strict=True):

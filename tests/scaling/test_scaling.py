@@ -162,7 +162,7 @@ def bytes_of(place: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in place.iterdir()}
 
 
-def rows_of(table: Path) -> list[dict[str, Any]]:
+def rows_of(table: Any) -> list[dict[str, Any]]:
     from pyarrow import parquet
 
     rows: list[dict[str, Any]] = parquet.read_table(table).to_pylist()
@@ -404,19 +404,63 @@ def test_an_address_where_no_cluster_is_costs_one_line(environment: dict[str, st
     assert "'nowhere' is no address of a cluster" in end_of(process)[1]
 
 
+def run_on_own_cluster(environment: dict[str, str], *arguments: object, code: int = 0) -> str:
+    """Run a command with a cluster of its own, which ends with this code; give what it says."""
+    for _ in range(STARTS):
+        process = start(environment, *arguments, "--ray", "local")
+        out, err = end_of(process)
+        if NOT_STARTED not in err:
+            break
+    assert (process.returncode, err) == (code, "")
+    return out
+
+
 def test_a_cluster_of_its_own_is_started_for_the_command(
     environment: dict[str, str], tmp_path: Path
 ):
     place = tmp_path / "local"
-    for _ in range(STARTS):
-        process = start(
-            environment, "generate", "stars", "--count", 5, "--out", place, "--ray", "local"
-        )
-        out, err = end_of(process)
-        if NOT_STARTED not in err:
-            break
-    assert (process.returncode, err) == (0, "")
+    out = run_on_own_cluster(environment, "generate", "stars", "--count", 5, "--out", place)
     assert out == f"{place}: 5 images of 104 x 32 pixels in 1 tar file\n"
+
+
+@pytest.fixture
+def s3(environment: dict[str, str]) -> Iterator[tuple[Any, dict[str, str]]]:
+    """A store on this machine that is spoken to as Amazon's, and the environment that finds it."""
+    s3fs = pytest.importorskip("s3fs")
+    server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", 0)
+    server.start()
+    address = "http://{}:{}".format(*server.get_host_and_port())
+    store = s3fs.S3FileSystem(key="a", secret="b", endpoint_url=address)
+    store.mkdir("bucket")
+    names = {"ENDPOINT_URL": address, "ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b"}
+    yield store, environment | {f"AWS_{name}": value for name, value in names.items()}
+    server.stop()
+
+
+def test_jobs_draw_into_a_bucket_and_read_from_it(
+    s3: tuple[Any, dict[str, str]], shards: Path, pictures: Path, tmp_path: Path
+):
+    store, environment = s3
+    draw = ["generate", "stars", "--count", 50, "--shard-size", SHARD, "--out", "s3://bucket/stars"]
+    assert "50 images" in run_on_own_cluster(environment, *draw)
+    drawn = {path.name: store.cat_file(f"bucket/stars/{path.name}") for path in shards.iterdir()
+             if path.name in ("000000.tar", "000001.tar")}  # fmt: skip
+    assert drawn == {name: (shards / name).read_bytes() for name in drawn} and len(drawn) == 2
+    store.rm_file("bucket/stars/000001.tar")
+    run_on_own_cluster(environment, *draw)
+    assert store.cat_file("bucket/stars/000001.tar") == drawn["000001.tar"]
+
+    store.put(str(pictures), "bucket/in", recursive=True)
+    read = ["predict", "stars", "s3://bucket/in/*.png", "--out", "s3://bucket/readings.parquet"]
+    run_on_own_cluster(environment, *read, code=1)  # some images cannot be read
+    read_files("stars", pictures, tmp_path / "disk.parquet", progress=False)
+    with store.open("bucket/readings.parquet") as file:
+        found = rows_of(file)
+    expected = rows_of(tmp_path / "disk.parquet")
+    assert [row.pop("file") for row in found] == [f"s3://bucket/in/{path.name}"
+                                                  for path in image_files(pictures)]  # fmt: skip
+    assert [row["text"] for row in found] == [row["text"] for row in expected]
+    assert len(found) == 90 and sum(row["error"] is not None for row in found) == 10
 
 
 def test_sigterm_ends_a_job_as_it_ends_any_other(
