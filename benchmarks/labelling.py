@@ -45,6 +45,8 @@ def measure(
 ) -> Iterator[dict[str, Any]]:
     """Label the images of a folder and measure the readers that come about."""
     pairs = read_labels(folder)
+    if ignore_case:  # whoever knows that it does not matter types small letters
+        pairs = [(path, label.lower()) for path, label in pairs]
     teach, test = (
         [pairs[row] for row in rows]
         for rows in split_by_label([label for _, label in pairs], (1 - HELD_OUT, HELD_OUT))

@@ -403,6 +403,29 @@ def test_killed_at_any_step_and_resumed_equals_a_training_that_was_not(
             assert one == pytest.approx(other, rel=1e-4)
 
 
+def test_statistics_that_were_fixed_stay_so_in_a_training_that_is_resumed(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def stop(self, images, labels, step=Run._step):
+        if self.progress.state.step == 2:
+            raise KeyboardInterrupt
+        step(self, images, labels)
+
+    monkeypatch.setattr(recipe, "_choose", lambda starts, *_: (starts[0], 0.5))
+    out = tmp_path / "m.keras"
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "_step", stop)
+        train(folder, epochs=2, out=out, progress=False)
+    model = train(folder, epochs=2, out=out, resume=True, progress=False).keras_model
+    first = starts.shipped("pretrained", 6).build(Charset("0123456789"), 6, 0.0)
+    same = {
+        layer.name: all(map(np.array_equal, layer.get_weights(), now.get_weights()))
+        for layer, now in zip(first.layers, model.layers, strict=True)
+        if layer.weights
+    }
+    assert same == {name: name.startswith("normalise") for name in same}
+
+
 def test_labels_corrected_before_it_was_resumed_are_noticed(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
