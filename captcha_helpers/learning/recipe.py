@@ -7,6 +7,9 @@ for as long as there is time while the learning rate rises and falls once (`run`
 weights that read the validation part as well as any, but for chance. What it takes to go on after a
 kill is in `checkpoint`.
 
+Labels are often typed in small letters where the images show capitals. So where all labels have one
+case, what the weights know of the other case is tried as well, and taken if it reads far more.
+
 One thing depends on the images. If the weights to begin with read them already, more or less, up to
 two thirds of what is shown are drawn, as in the making of these weights, and the rate is low (a
 *rehearsal*: Robins, *Catastrophic Forgetting, Rehearsal and Pseudorehearsal*, 1995): there is more
@@ -302,7 +305,11 @@ def _candidates(
     if init is not None:
         return [from_file(init, build, length)]
     if pretrained and build is None:
-        return [shipped(name, length) for name in STARTS]
+        known = [shipped(name, length) for name in STARTS]
+        text = "".join(example.label for example in examples)
+        if text.islower() or text.isupper():  # which may be how people type, not what they see
+            known.append(shipped(STARTS[0], length, other_case=True))
+        return known
     charset = Charset.from_labels(example.label for example in examples)
     return [from_builder(build, charset, length, head)]
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -132,13 +132,15 @@ def start_file(name: str) -> Path:
     return shipped_starts()[name]
 
 
-def shipped(name: str, length: int = 1) -> Start:
+def shipped(name: str, length: int = 1, *, other_case: bool = False) -> Start:
     """What a training begins with that takes the weights shipped under a name, one of `STARTS`.
 
     Args:
         name: Its name.
         length: Characters of the longest label. Where the images of these weights are too narrow
             for so many, they are made wider.
+        other_case: Take what is known of the letters' other case: for images of capitals whose
+            labels are written small, or the other way round.
 
     Raises:
         ValueError: If no start has that name.
@@ -150,7 +152,11 @@ def shipped(name: str, length: int = 1) -> Start:
     weights = _read(start_file(name))
     shape = _wide_enough(weights, length)
     draw = _draw_looks(shape) if shape.channels == 3 else _draw_near(STYLES.get(name), shape)
-    return _with_weights(name, weights, shape, FAMILIAR[name], draw)
+    if other_case:
+        read_as = "".join(char.swapcase() for char in weights.spec.charset)
+        weights = weights._replace(spec=replace(weights.spec, charset=read_as))
+        name, draw = f"{name} (letters in their other case)", _swapped(draw)
+    return _with_weights(name, weights, shape, FAMILIAR[name.split()[0]], draw)
 
 
 def from_file(path: str | os.PathLike[str], build: Builder | None = None, length: int = 1) -> Start:
@@ -323,6 +329,18 @@ def _draw_looks(shape: InputShape) -> Draw:
         return draw_looks(count, **shape._asdict(), **kind)
 
     return draw
+
+
+def _swapped(draw: Draw) -> Draw:
+    """Draw letters in their other case than the labels have."""
+
+    def draw_swapped(
+        count: int, *, charset: str, **kind: Any
+    ) -> tuple[NDArray[np.uint8], list[str]]:
+        images, labels = draw(count, charset=charset.swapcase(), **kind)
+        return images, [label.swapcase() for label in labels]
+
+    return draw_swapped
 
 
 def _draw_near(style: Style | None, shape: InputShape) -> Draw:

@@ -7,6 +7,7 @@ import shutil
 import time
 import warnings
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -262,6 +263,33 @@ def test_begins_with_the_first_start_unless_another_reads_far_more(
     images = dict.fromkeys((start.takes for start in candidates), data)
     start, error = recipe._choose(candidates, images, Charset("0123456789"), 6, SETTINGS)
     assert (start.name, error) == (chosen, made[chosen])
+
+
+@pytest.mark.parametrize("read_as", [str.upper, str.lower, str.title])
+def test_capitals_that_are_typed_small_are_known_as_capitals(
+    read_as: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """And drawn as capitals in the rehearsal, whose labels are small like all others."""
+    style = replace(STYLES["slanted"], charset="ABDEFGHNQRT", length=(4, 4))
+    images, labels = generate(style, 60, seed=4)
+    for image, label in zip(images, labels, strict=True):
+        Image.fromarray(image).save(tmp_path / f"{read_as(label)}.png")
+    asked, draw = [], starts.draw_images
+
+    def note(count, *, charset, **kind):
+        asked.append(charset)
+        return draw(count, charset=charset, **kind)
+
+    monkeypatch.setattr(starts, "draw_images", note)
+    monkeypatch.setattr(recipe, "STARTS", ("pretrained",))
+    monkeypatch.setitem(starts.FAMILIAR, "pretrained", 0.9)  # or nothing is drawn
+    facts, labels_shown = first_batch(tmp_path, monkeypatch)
+    other = " (letters in their other case)" if read_as is str.lower else ""
+    assert facts["start"] == f"pretrained{other}"
+    charset = Charset.from_labels(map(read_as, labels))
+    assert len(charset.decode(labels_shown)) == SETTINGS.batch_size
+    if read_as is not str.title:
+        assert set(asked) == {"ABDEFGHNQRT"} and facts["start_cer"] < 0.3
 
 
 def test_each_start_sees_the_images_as_it_has_learned_to():
