@@ -152,11 +152,12 @@ def shipped(name: str, length: int = 1, *, other_case: bool = False) -> Start:
     weights = _read(start_file(name))
     shape = _wide_enough(weights, length)
     draw = _draw_looks(shape) if shape.channels == 3 else _draw_near(STYLES.get(name), shape)
+    familiar = FAMILIAR[name]
     if other_case:
         read_as = "".join(char.swapcase() for char in weights.spec.charset)
         weights = weights._replace(spec=replace(weights.spec, charset=read_as))
         name, draw = f"{name} (letters in their other case)", _swapped(draw)
-    return _with_weights(name, weights, shape, FAMILIAR[name.split()[0]], draw)
+    return _with_weights(name, weights, shape, familiar, draw)
 
 
 def from_file(path: str | os.PathLike[str], build: Builder | None = None, length: int = 1) -> Start:
