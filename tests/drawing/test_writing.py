@@ -38,6 +38,11 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
+def whole_images(folder: Path) -> list[Path]:
+    """Images that a run, going on or killed, has finished writing."""
+    return sorted(folder.rglob("[!.]*.png"))
+
+
 def labels_of(folder: Path) -> list[str]:
     return [label for _, label in read_labels(folder)]
 
@@ -135,7 +140,7 @@ def test_a_killed_run_is_continued_to_the_same_bytes(tmp_path: Path, workers: in
     command += ["--seed", "1", "--test-ratio", "0.1", "--workers", str(workers), "--out", folder]
     process = subprocess.Popen(command, start_new_session=True)
     try:
-        while len(list(folder.rglob("*.png"))) < 10:
+        while len(whole_images(folder)) < 10:
             assert process.poll() is None, "it ended before it could be killed"
             time.sleep(0.01)
         os.kill(process.pid, signal.SIGKILL)
@@ -151,7 +156,7 @@ def test_a_killed_run_is_continued_to_the_same_bytes(tmp_path: Path, workers: in
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-    images = sorted(folder.rglob("*.png"))
+    images = whole_images(folder)
     assert 10 <= len(images) < 1500
     for path in images:
         assert path.read_bytes() == (tmp_path / "whole" / path.relative_to(folder)).read_bytes()
@@ -175,7 +180,7 @@ def test_a_signal_leaves_whole_files_and_says_how_to_go_on(
     command = [sys.executable, "-m", "captcha_helpers", "generate", "slanted", "--count", "4000"]
     command += ["--workers", "2", "--out", folder]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    while len(list(folder.glob("*.png"))) < 10:
+    while len(whole_images(folder)) < 10:
         assert process.poll() is None
         time.sleep(0.01)
     # As a terminal does, to all processes at once
