@@ -276,6 +276,11 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--pool", type=int, default=32_768, help="newest images kept; 27,648 bytes each")
     add("--views", type=float, default=2.0, help="how often an image is shown at least")
     add("--strength", type=float, default=1.0, help="of the augmentation")
+    add(
+        "--fixed-statistics",
+        action="store_true",
+        help="leave batch normalisation as --init has it: steadier with small batches, and quicker",
+    )
     add("--chunk", type=int, default=1024, help="images that a process draws at a time")
     add("--short", type=int, help="so many short labels at first (default: 50,000, or 0 with init)")
     add("--test-images", type=int, default=1000)
@@ -284,6 +289,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.pool % options.chunk:
         parser.error(f"--pool must be a multiple of --chunk, {options.chunk}")
+    if options.fixed_statistics and not options.init:
+        parser.error("--fixed-statistics needs --init, the weights whose statistics are kept")
     if options.short is None:
         options.short = 0 if options.init else 50_000
     return options
@@ -320,12 +327,15 @@ def _train(options: argparse.Namespace) -> None:
     ) as drawings:
         import keras
 
+        from captcha_helpers.learning.fitting import fix_statistics
         from tools.pretrain_learn import make_learner
 
         keras.utils.set_random_seed(options.seed)
         model = build_model(options.precision)
         if options.init:
             model.set_weights(load_weights(options.init).get_weights())
+        if options.fixed_statistics:
+            fix_statistics(model)
         learner = make_learner(
             model,
             pool=options.pool,

@@ -100,6 +100,26 @@ def computed_with(precision: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
+def fix_statistics(model: keras.Model) -> None:
+    """Leave a model's batch normalisation as it is, in the training to come: it only infers.
+
+    What a few images say of means and variances is noise to weights that know them from millions;
+    and a step is about a quarter quicker.
+
+    Args:
+        model: A model that has not been compiled yet.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.BatchNormalization()])
+        >>> fix_statistics(model)
+        >>> model.trainable_variables
+        []
+    """
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False  # which means, for these layers, that they infer
+
+
 def quickest_precision() -> str:
     """Which numbers this machine trains with soonest: ``"mixed_bfloat16"`` or ``"float32"``.
 

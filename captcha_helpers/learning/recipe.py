@@ -69,7 +69,12 @@ from captcha_helpers.learning.checkpoint import (
     resume_path,
     save_checkpoint,
 )
-from captcha_helpers.learning.fitting import compile_model, computed_with, quickest_precision
+from captcha_helpers.learning.fitting import (
+    compile_model,
+    computed_with,
+    fix_statistics,
+    quickest_precision,
+)
 from captcha_helpers.learning.messages import plan_text, reasons, trouble_text
 from captcha_helpers.learning.plan import Plan, TrainingSettings, learning_rate
 from captcha_helpers.learning.run import Material, Run
@@ -456,9 +461,7 @@ def first_state(start: Start, spec: ModelSpec, plan: Plan) -> Progress:
         model = start.build(charset, length, plan.settings.dropout)
     check_model(model, charset, length, start.head)
     if plan.fixed_statistics:
-        for layer in model.layers:
-            if isinstance(layer, keras.layers.BatchNormalization):
-                layer.trainable = False  # which means, for these layers, that they infer
+        fix_statistics(model)
     compile_model(model, head=start.head, steps=None)  # nobody knows yet how many there will be
     model.optimizer.build(model.trainable_variables)  # else a state of step 0 is not whole
     weights = model.get_weights()
