@@ -32,17 +32,27 @@ def parted(folder: Path, labels: int, tested: int, seed: int) -> tuple[Pairs, Pa
     return training[:labels], test[:tested]
 
 
+def typed_small(pairs: Pairs) -> Pairs:
+    """The labels as people type them who do not care about capitals."""
+    return [(path, label.lower()) for path, label in pairs]
+
+
 def measure(folder: Path, labels: int, options: argparse.Namespace) -> dict[str, Any] | None:
     """Train once and read the test images; None if the folder has too few images."""
     training, test = parted(folder, labels, options.tested, options.seed)
     if len(training) < labels:
         return None
     minutes = options.minutes or MINUTES[labels]
+    if options.typed_small:
+        training, test = (
+            [(path, label.lower()) for path, label in part] for part in (training, test)
+        )
     paths, strings = zip(*training, strict=True)
     begun, cpu = time.perf_counter(), time.process_time()
     reader = ch.train(paths, strings, minutes=minutes, seed=options.seed, progress=False)
     facts = reader.spec.training
-    row = {"set": folder.name, "labels": labels, "minutes": minutes, "seed": options.seed}
+    name = folder.name + " (typed small)" * options.typed_small
+    row = {"set": name, "labels": labels, "minutes": minutes, "seed": options.seed}
     row |= {name: facts[name] for name in ("start", "start_cer", "drawn_of_a_batch", "steps")}
     row["seconds"] = round(time.perf_counter() - begun)
     row["cpu_seconds"] = round(time.process_time() - cpu)
@@ -61,6 +71,9 @@ def main() -> None:
     parser.add_argument("--labels", type=int, nargs="+", default=list(MINUTES))
     parser.add_argument("--minutes", type=float, help="by default half a minute for 50 labels, ...")
     parser.add_argument("--tested", type=int, default=400, help="at most, and at most a third")
+    parser.add_argument(
+        "--typed-small", action="store_true", help="labels in small letters, whatever is shown"
+    )
     parser.add_argument("--seed", type=int, default=0, help="another seed takes other images")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     options = parser.parse_args()

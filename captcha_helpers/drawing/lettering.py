@@ -699,9 +699,9 @@ def _struck(size: float, colours: Palette, rng: Rng) -> Effect:
         over(part, ink, colour)
         height, width = ink.shape
         for x0, y0, x1, y1 in spots[index % len(spots), :count].tolist():
-            first, last = (0.5 * x0, y0), (0.5 + 0.5 * x1, y1)
-            ends = [(round(x * width), round(y * height)) for x, y in (first, last)]
-            cv2.line(part, *ends, (*map(int, colour), 255), thick, cv2.LINE_AA)
+            first = round(0.5 * x0 * width), round(y0 * height)
+            last = round((0.5 + 0.5 * x1) * width), round(y1 * height)
+            cv2.line(part, first, last, (*map(int, colour), 255), thick, cv2.LINE_AA)
 
     return Effect(_strips(size, colours, rng).under, fill)
 

@@ -7,8 +7,9 @@ for as long as there is time while the learning rate rises and falls once (`run`
 weights that read the validation part as well as any, but for chance. What it takes to go on after a
 kill is in `checkpoint`.
 
-Labels are often typed in small letters where the images show capitals. So where all labels have one
-case, what the weights know of the other case is tried as well, and taken if it reads far more.
+Labels are often typed in small letters where the images show capitals, or both. So where all labels
+have one case, what the weights know of the other case, and of both, is tried as well, and taken if
+it reads far more.
 
 One thing depends on the images. If the weights to begin with read them already, more or less, up to
 two thirds of what is shown are drawn, as in the making of these weights, and the rate is low (a
@@ -80,6 +81,7 @@ from captcha_helpers.learning.plan import Plan, TrainingSettings, learning_rate
 from captcha_helpers.learning.run import Material, Run
 from captcha_helpers.learning.split import SPLIT_MEMBER, Split, set_aside
 from captcha_helpers.learning.starts import (
+    SEEN,
     STARTS,
     Builder,
     Start,
@@ -313,7 +315,7 @@ def _candidates(
         known = [shipped(name, length) for name in STARTS]
         text = "".join(example.label for example in examples)
         if text.islower() or text.isupper():  # which may be how people type, not what they see
-            known.append(shipped(STARTS[0], length, other_case=True))
+            known += [shipped(STARTS[0], length, seen=seen) for seen in SEEN[1:]]
         return known
     charset = Charset.from_labels(example.label for example in examples)
     return [from_builder(build, charset, length, head)]

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,8 @@ PIXELS_A_CHARACTER = 12  # three frames, of images that are made wider because t
 # those of "pretrained", in any look, only take time unless nearly all is read.
 FAMILIAR = {"general": 0.25, "pretrained": 0.05, "mixed": 0.15}
 OWN_FAMILIAR = 0.15  # for readers of one's own, which were made for a look too
+Seen = Literal["as labelled", "in their other case", "in both cases"]
+SEEN: tuple[Seen, ...] = get_args(Seen)
 _BUILDERS: dict[str, Callable[..., keras.Model]] = {  # by the names of their models
     build.__name__: build
     for build in (cnn_ctc, crnn_ctc, fixed_length_cnn, multi_head, residual_ctc)
@@ -132,15 +134,16 @@ def start_file(name: str) -> Path:
     return shipped_starts()[name]
 
 
-def shipped(name: str, length: int = 1, *, other_case: bool = False) -> Start:
+def shipped(name: str, length: int = 1, *, seen: Seen = SEEN[0]) -> Start:
     """What a training begins with that takes the weights shipped under a name, one of `STARTS`.
 
     Args:
         name: Its name.
         length: Characters of the longest label. Where the images of these weights are too narrow
             for so many, they are made wider.
-        other_case: Take what is known of the letters' other case: for images of capitals whose
-            labels are written small, or the other way round.
+        seen: In which case the images show the letters of the labels, one of `SEEN`: as labelled,
+            in the other case, or some in this and some in that. People who type what they read
+            often leave out the shift key.
 
     Raises:
         ValueError: If no start has that name.
@@ -153,11 +156,9 @@ def shipped(name: str, length: int = 1, *, other_case: bool = False) -> Start:
     shape = _wide_enough(weights, length)
     draw = _draw_looks(shape) if shape.channels == 3 else _draw_near(STYLES.get(name), shape)
     familiar = FAMILIAR[name]
-    if other_case:
-        read_as = "".join(char.swapcase() for char in weights.spec.charset)
-        weights = weights._replace(spec=replace(weights.spec, charset=read_as))
-        name, draw = f"{name} (letters in their other case)", _swapped(draw)
-    return _with_weights(name, weights, shape, familiar, draw)
+    if seen != SEEN[0]:
+        name, draw = f"{name} (letters {seen})", _shown_as(draw, seen)
+    return _with_weights(name, weights, shape, familiar, draw, seen=seen)
 
 
 def from_file(path: str | os.PathLike[str], build: Builder | None = None, length: int = 1) -> Start:
@@ -293,10 +294,11 @@ def _with_weights(
     familiar: float,
     draw: Draw | None,
     build: Builder | None = None,
+    seen: Seen = SEEN[0],
 ) -> Start:
     def made_anew(charset: Charset, length: int, dropout: float) -> keras.Model:
         model = _same_network(weights, charset, length, shape, dropout, build)
-        _take_over(weights, model, charset)
+        _take_over(weights, model, charset, seen)
         return model
 
     fewer_bits = build is None and weights.model.name in _FLOAT32_AT_BOTH_ENDS
@@ -332,16 +334,23 @@ def _draw_looks(shape: InputShape) -> Draw:
     return draw
 
 
-def _swapped(draw: Draw) -> Draw:
-    """Draw letters in their other case than the labels have."""
+def _shown_as(draw: Draw, seen: Seen) -> Draw:
+    """Draw letters in another case than the labels have, or in both."""
 
-    def draw_swapped(
-        count: int, *, charset: str, **kind: Any
-    ) -> tuple[NDArray[np.uint8], list[str]]:
-        images, labels = draw(count, charset=charset.swapcase(), **kind)
-        return images, [label.swapcase() for label in labels]
+    def draw_shown(count: int, *, charset: str, **kind: Any) -> tuple[NDArray[np.uint8], list[str]]:
+        shown = "".join(dict.fromkeys("".join(_shown(char, seen) for char in charset)))
+        images, labels = draw(count, charset=shown, **kind)
+        label_of = {look: char for char in charset for look in _shown(char, seen)}
+        return images, ["".join(map(label_of.__getitem__, label)) for label in labels]
 
-    return draw_swapped
+    return draw_shown
+
+
+def _shown(char: str, seen: Seen) -> str:
+    """What the images show where a label has this character."""
+    own, other, both = SEEN
+    looks = {own: char, other: char.swapcase(), both: char + char.swapcase()}
+    return "".join(dict.fromkeys(looks[seen]))
 
 
 def _draw_near(style: Style | None, shape: InputShape) -> Draw:
@@ -411,11 +420,16 @@ def _class_layers(model: keras.Model, classes: int) -> list[str]:
     return [layer.name for layer in found]
 
 
-def _take_over(weights: Weights, model: keras.Model, charset: Charset) -> None:
-    """Copy the weights of all layers; of those that name characters, the rows that are known."""
+def _take_over(weights: Weights, model: keras.Model, charset: Charset, seen: Seen) -> None:
+    """Copy the weights of all layers; of those that name characters, the rows that are known.
+
+    A letter that is seen in both cases gets the mean of its two rows.
+    """
     row_of = {char: row for row, char in enumerate(weights.spec.charset, start=1)}
-    rows = {BLANK_INDEX: BLANK_INDEX} | {
-        i: row_of[char] for i, char in enumerate(charset.characters, start=1) if char in row_of
+    rows = {BLANK_INDEX: [BLANK_INDEX]} | {
+        i: sources
+        for i, char in enumerate(charset.characters, start=1)
+        if (sources := [row_of[look] for look in _shown(char, seen) if look in row_of])
     }
     known = {layer.name: layer.get_weights() for layer in weights.model.layers if layer.weights}
     naming = _class_layers(model, charset.num_classes)
@@ -431,7 +445,8 @@ def _take_over(weights: Weights, model: keras.Model, charset: Charset) -> None:
             )
         if naming_it:
             for was, will_be in zip(old, new, strict=True):
-                will_be[..., list(rows)] = was[..., list(rows.values())]
+                for row, known_rows in rows.items():
+                    will_be[..., row] = was[..., known_rows].mean(axis=-1)
         layer.set_weights(new if naming_it else old)
     if known:
         raise ValueError(

@@ -292,6 +292,30 @@ def test_capitals_that_are_typed_small_are_known_as_capitals(
         assert set(asked) == {"ABDEFGHNQRT"} and facts["start_cer"] < 0.3
 
 
+def test_letters_of_both_cases_that_are_typed_small_are_known_in_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """And drawn in both in the rehearsal, whose labels are small like all others."""
+    style = replace(STYLES["slanted"], charset="ABDEHRTabdehrt27", length=(4, 4))
+    images, labels = generate(style, 60, seed=4)
+    for number, (image, label) in enumerate(zip(images, labels, strict=True)):
+        Image.fromarray(image).save(tmp_path / f"{label.lower()}_{number:04}.png")
+    asked, draw = [], starts.draw_images
+
+    def note(count, *, charset, **kind):
+        asked.append(charset)
+        return draw(count, charset=charset, **kind)
+
+    monkeypatch.setattr(starts, "draw_images", note)
+    monkeypatch.setattr(recipe, "STARTS", ("pretrained",))
+    monkeypatch.setitem(starts.FAMILIAR, "pretrained", 0.9)  # or nothing is drawn
+    facts, labels_shown = first_batch(tmp_path, monkeypatch)
+    assert facts["start"] == "pretrained (letters in both cases)" and facts["start_cer"] < 0.3
+    shown = Charset("27abdehrt").decode(labels_shown)
+    assert len(shown) == SETTINGS.batch_size and set("".join(shown)) <= set("27abdehrt")
+    assert asked and all(sorted(one) == sorted("ABDEHRTabdehrt27") for one in asked)
+
+
 def test_each_start_sees_the_images_as_it_has_learned_to():
     plain = starts.shipped("pretrained", 6)
     cropping = replace(plain, processing=Processing(auto_crop=True))
