@@ -16,6 +16,7 @@ ASSETS = Path(__file__).parents[1] / "assets"
 WEIGHTS = ASSETS / "weights"
 WEB = ASSETS / "web"
 LEAST_ROOM = 4096  # bytes; a block of a disk
+_OF_THE_SYSTEM = frozenset({".ds_store", "thumbs.db", "desktop.ini"})
 OR_OVERWRITE = "or replace it with overwrite=True (--overwrite)"  # how every refusal ends
 
 
@@ -143,6 +144,16 @@ def _named(error: Exception, path: Path) -> OSError:
     named = kind(f"{str(path)!r} cannot be written: {reason}")
     named.errno = getattr(error, "errno", None)
     return named
+
+
+def is_of_the_system(name: str) -> bool:
+    """Whether a file manager puts a file of that name into folders, and nobody misses it.
+
+    Example:
+        >>> is_of_the_system(".DS_Store"), is_of_the_system("notes.txt")
+        (True, False)
+    """
+    return name.lower() in _OF_THE_SYSTEM
 
 
 def refuse_existing(

@@ -127,6 +127,26 @@ def test_shards_at_a_file_url_are_those_in_the_folder(here: Here, tmp_path: Path
     assert both[0] == both[1] and len(both[0]) == 5
 
 
+@pytest.mark.parametrize("record", ["[]", "null", '"a"', "{}", '{"file": []}', '{"file": "000'])
+def test_a_shard_whose_record_says_nothing_of_it_is_drawn_again(
+    here: Here, tmp_path: Path, record: str
+):
+    draw_shards("stars", tmp_path, 5, shard_size=3)
+    before = (tmp_path / "000001.json").read_bytes()
+    (tmp_path / "000001.json").write_text(record)
+    assert draw_shards("stars", tmp_path, 5, shard_size=3)["drawn"] == 2
+    assert (tmp_path / "000001.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", [".DS_Store", "Thumbs.db", "desktop.ini"])
+def test_what_a_file_manager_leaves_in_a_folder_does_not_make_it_somebody_elses(
+    here: Here, tmp_path: Path, name: str
+):
+    (tmp_path / name).touch()
+    assert draw_shards("stars", tmp_path, 2)["drawn"] == 2
+    assert (tmp_path / name).exists()
+
+
 @pytest.mark.slow
 def test_a_store_of_images_is_read_into_a_table_in_it(here: Here, store: Any, pictures: Path):
     on_disk = pictures.with_name("disk.parquet")
