@@ -301,6 +301,17 @@ def test_a_worker_killed_while_it_reads_changes_no_row(
     assert len(killed) == 6 and out.read_bytes() == table.read_bytes()
 
 
+def test_workers_killed_at_random_moments_while_they_read_change_no_row(
+    cluster: str, table: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(reading_rows, "_read_chunk", deadly.read_chunk_slowly)
+    out = tmp_path / "killed.parquet"
+    with killing(4, seed=2) as killed:
+        counts = read_files("stars", pictures, out, ray=cluster, progress=False)
+    assert len(killed) == 4 and counts == {"images": 90, "errors": 10, "read": 90}
+    assert out.read_bytes() == table.read_bytes()
+
+
 def test_a_picture_that_crashes_its_decoder_is_a_row_with_an_error(
     cluster: str, table: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
