@@ -245,7 +245,7 @@ def _model_and_images(what: Sequence[str]) -> tuple[str, list[str]]:
     model, *images = what
     if _may_be_model(model):
         if not images:
-            raise click.UsageError("Missing argument 'IMAGES...'.")
+            raise click.UsageError(_nothing_to_read(model))
         return model, images
     return DEFAULT_MODEL, list(what)
 
@@ -262,6 +262,13 @@ def _may_be_model(name: str) -> bool:
     if "://" in name or "*" in name:
         return False
     return name != STDIN and not path.exists() and path.suffix.lower() not in IMAGE_SUFFIXES
+
+
+def _nothing_to_read(name: str) -> str:
+    """Why a single argument is nothing to read: it is a model, or nothing of that name exists."""
+    if name in captcha_helpers.shipped_models() or Path(name).exists():
+        return f"Missing argument 'IMAGES...': {name!r} is a model."
+    return f"There is no image, folder or model {name!r}; check the path"
 
 
 def _read_and_tell(
