@@ -46,6 +46,15 @@ def test_its_first_claim_is_the_first_row_of_the_comparison(name):
     assert re.search(rf"\b{labels} .*\b{seconds} .*\b{share}", claim, re.S)
 
 
+@pytest.mark.parametrize("name", [*NAMES, "docs/install.md", "docs/zh-CN/install.md"])
+def test_pip_installs_into_an_environment_that_is_active(name):
+    """Debian's own Python refuses: externally-managed-environment."""
+    text = (ROOT / name).read_text("utf-8")
+    before = text.partition("pip install")[0]
+    assert re.search(r"^python3 -m venv .venv$|^python3 -m venv .venv && ", before, re.M)
+    assert re.search(r"(^|&& )\. \.venv/bin/activate$", before, re.M)
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_links_lead_to_files(name):
     text = (ROOT / name).read_text("utf-8")
