@@ -29,9 +29,9 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "chromedr
 def doctor(as_json: bool) -> None:
     """Check the installation, for a bug report.
 
-    Prints the versions, what of the optional parts is installed, browsers and fonts, and reads one
+    Prints the versions, the optional parts that are installed, browsers and fonts, and reads one
     image with each model that comes with the package. Your home folder is written as ~. The exit
-    code is 1 if a model whose parts are installed cannot read.
+    code is 1 if a model cannot read although everything that it needs is installed.
     """
     facts: dict[str, Any] = {
         "versions": dict(_versions()),

@@ -135,8 +135,8 @@ def known_strings(verb: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--charset",
             type=Characters(),
-            help="The only characters that occur: 0123456789, or words such as digits+lower "
-            "(digits, lower, upper, letters, alphanumeric).",
+            help="The only characters that occur, such as 0123456789, or names of sets, such as "
+            "digits+lower (digits, lower, upper, letters, alphanumeric).",
         ),
         click.option("--length", type=Length(), help="Number of characters: 4, or 4-6."),
         click.option(
@@ -161,8 +161,8 @@ def ray_option(more: str) -> Callable[[Callable[..., None]], Callable[..., None]
     return click.option(
         "--ray",
         metavar="ADDRESS",
-        help="Work on this Ray cluster: host:port, ray://host:port, or local for one that is "
-        f"started on this machine. {more}",
+        help="Run on this Ray cluster: host:port, ray://host:port, or local to start one on this "
+        f"machine. {more}",
     )
 
 
