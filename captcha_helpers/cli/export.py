@@ -23,6 +23,7 @@ from captcha_helpers.cli.options import (
     known_strings,
     overwrite_option,
     path_type,
+    typed,
 )
 from captcha_helpers.data.names import counted
 
@@ -100,7 +101,9 @@ def export(
         f"{out}: written, with {counted(sum(not check.left_out for check in checks), 'file')}"
     )
     if (out / "web").exists():
-        click.echo(f"{out / 'web'}: the page; captcha-helpers web {out} opens it in a browser")
+        click.echo(
+            f"{out / 'web'}: the page; captcha-helpers web {typed(out)} opens it in a browser"
+        )
 
 
 @click.command(

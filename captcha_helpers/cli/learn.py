@@ -14,10 +14,12 @@ from captcha_helpers.cli.loading import import_keras, import_runtime
 from captcha_helpers.cli.options import (
     ModelName,
     Verb,
+    frame_option,
     json_option,
     known_strings,
     overwrite_option,
     path_type,
+    typed,
 )
 from captcha_helpers.core.files import check_writable, refuse_existing
 from captcha_helpers.data.labels import find_labels
@@ -63,6 +65,7 @@ _OPTIMISM = "(slightly optimistic: these images also selected the weights)"
 )
 @click.option("--strong", is_flag=True, default=None, help="Make strokes a pixel thicker.")
 @click.option("--clahe", is_flag=True, default=None, help="Enhance the local contrast.")
+@frame_option
 @json_option
 def train(
     folder: Path,
@@ -83,10 +86,10 @@ def train(
 
     The labels are in the file names (LABEL.png, LABEL_anything.png) or in a labels.csv with the
     columns file and label. Ctrl-C keeps the best model so far, and --resume continues. What
-    --no-auto-crop, --invert, --strong and --clahe change is stored with the model, which then
-    prepares images in the same way before reading. --init continues from a model that was trained
-    before, which learns new labels, characters and lengths. To keep reading the old images, include
-    them in FOLDER.
+    --no-auto-crop, --invert, --strong, --clahe and --frame change is stored with the model, which
+    then prepares images in the same way before reading. --init continues from a model that was
+    trained before, which learns new labels, characters and lengths. To keep reading the old images,
+    include them in FOLDER.
     """
     if init is not None and from_scratch:
         raise click.UsageError("Give --init or --from-scratch, not both.")
@@ -130,10 +133,10 @@ def train(
         click.echo(f"{report} shows the curves and the errors.")
     if facts["complete"]:
         click.echo(
-            f"Measure it on other images: captcha-helpers evaluate {_typed(out)} OTHER_IMAGES"
+            f"Measure it on other images: captcha-helpers evaluate {typed(out)} OTHER_IMAGES"
         )
     else:
-        again = f"captcha-helpers train {_typed(folder)} --out {_typed(out)} --resume"
+        again = f"captcha-helpers train {typed(folder)} --out {typed(out)} --resume"
         click.echo(f"Continue with the same options and --resume: {again}")
 
 
@@ -193,10 +196,4 @@ def adapt(
         return
     click.echo(f"{result.reason}.")
     if result.adapted:
-        click.echo(f"{out} is written: captcha-helpers predict {_typed(out)} {_typed(folder)}")
-
-
-def _typed(path: Path) -> str:
-    """A path as one types it."""
-    text = str(path)
-    return f'"{text}"' if " " in text else text
+        click.echo(f"{out} is written: captcha-helpers predict {typed(out)} {typed(folder)}")

@@ -151,6 +151,13 @@ def known_strings(verb: Callable[..., None]) -> Callable[..., None]:
     return verb
 
 
+frame_option = click.option(
+    "--frame",
+    type=click.Choice(["first", "last", "most_ink", "blended"]),
+    help="Which frame of an animation to read; most_ink has the most text, blended is the mean.",
+)
+
+
 def overwrite_option(what: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a verb the flag without which it replaces nothing."""
     return click.option("--overwrite", is_flag=True, help=f"Replace {what}.")
@@ -173,6 +180,12 @@ def refuse_together(why: str, options: Iterable[str]) -> None:
         source = ctx.get_parameter_source(param.name or "")
         if param.opts[0] in options and source is not click.core.ParameterSource.DEFAULT:
             raise click.UsageError(f"{param.opts[0]} {why}.")
+
+
+def typed(path: Path) -> str:
+    """Write a path as one types it."""
+    text = str(path)
+    return f'"{text}"' if " " in text else text
 
 
 def span(length: tuple[int, int]) -> str:

@@ -21,6 +21,7 @@ from captcha_helpers.cli.options import (
     ModelName,
     ModelOrImage,
     Verb,
+    frame_option,
     json_option,
     known_strings,
     overwrite_option,
@@ -127,6 +128,7 @@ def evaluate(
 )
 @click.option("--invert", is_flag=True, help="Read the negative of each image.")
 @click.option("--strong", is_flag=True, help="Make strokes a pixel thicker.")
+@frame_option
 @click.option(
     "--save-debug", type=path_type, help="Save each processing step of every image to this folder."
 )
@@ -146,6 +148,7 @@ def predict(
     no_auto_crop: bool,
     invert: bool,
     strong: bool,
+    frame: str | None,
     save_debug: Path | None,
     table: Path | None,
     ray: str | None,
@@ -166,8 +169,8 @@ def predict(
     marked with a question mark. In a pipe each image is one line: file, text and confidence (0 to
     1), separated by tabs. Both end with the characters that the model could not tell apart, if any,
     such as 0/O. An image that cannot be read is named on stderr; the others are still read, and the
-    exit code is 1. Images are prepared as in the model's training, unless --no-auto-crop, --invert
-    or --strong say otherwise.
+    exit code is 1. Images are prepared as in the model's training, unless --no-auto-crop,
+    --invert, --strong or --frame say otherwise.
 
     With --ray, the images are read on a cluster, and IMAGES may be URLs and patterns such as
     'gs://bucket/*.png'. The file has one row per image, sorted by name, with file, text, confidence
@@ -176,7 +179,7 @@ def predict(
     if ray is not None:
         not_there = ["--csv", "--save-debug", "--min-confidence"]
         refuse_together("cannot be used with --ray", not_there)
-        changes = _changes(no_auto_crop, invert, strong)
+        changes = _changes(no_auto_crop, invert, strong, frame)
         try:
             _read_on_cluster(what, ray, out, limit, overwrite, as_json, changes, known)
         except KeyboardInterrupt:
@@ -188,7 +191,7 @@ def predict(
         refuse_existing(table, overwrite=overwrite)
     model, images = _model_and_images(what)
     sources = _sources(images)[:limit]
-    reader = _load(model, _changes(no_auto_crop, invert, strong), known)
+    reader = _load(model, _changes(no_auto_crop, invert, strong, frame), known)
     if save_debug is not None:
         _save_steps(reader, sources, save_debug, overwrite=overwrite)
     # The lines show how far it is; without them there is a bar.
@@ -292,11 +295,12 @@ def _read_and_tell(
     return rows
 
 
-def _changes(no_auto_crop: bool, invert: bool, strong: bool) -> dict[str, Any]:
+def _changes(no_auto_crop: bool, invert: bool, strong: bool, frame: str | None) -> dict[str, Any]:
     """What of the model's own `Processing` is to be another."""
     changes: dict[str, Any] = {"auto_crop": False} if no_auto_crop else {}
     changes |= {"invert": "always"} if invert else {}
-    return changes | ({"strong": True} if strong else {})
+    changes |= {"strong": True} if strong else {}
+    return changes | ({"frame": frame} if frame else {})
 
 
 def _load(model: str, changes: dict[str, Any], known: dict[str, Any]) -> Recognizer:
