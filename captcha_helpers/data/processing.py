@@ -248,9 +248,9 @@ def ink_box(image: Pixels) -> tuple[slice, slice]:
     Ink is what differs from the background (the median of the outermost pixels) by at least an
     eighth of the largest difference, and by 16 levels: low enough for a pale letter next to a black
     one. In an RGB image it may be in any channel, each of which has a background of its own, so
-    that red on a green of the same lightness is ink. A margin of a tenth of the ink's height stays, at least 2 pixels,
-    if the image has it. Lines and specks are ink too: where they reach the edges nothing is cut
-    away.
+    that red on a green of the same lightness is ink. A margin of a tenth of the ink's height stays,
+    at least 2 pixels, if the image has it. Lines and specks are ink too: where they reach the edges
+    nothing is cut away.
 
     Args:
         image: ``(H, W)`` or ``(H, W, 3)`` uint8.
