@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from captcha_helpers.cli.main import main
 from captcha_helpers.data.decoding import IMAGE_FORMATS
 from captcha_helpers.data.names import IMAGE_SUFFIXES
 
@@ -68,6 +69,17 @@ def test_the_service_names_every_format_that_is_read():
     from captcha_helpers.serving import app
 
     assert IMAGE_FORMATS in str(app._PROBLEMS[415])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_commands_have_verbs_and_options_that_exist(page: Path):
+    text = page.read_text("utf-8")
+    for verb, rest in re.findall(r"(?:^|`)captcha-helpers ([a-z]+)\b([^`\n]*)", text, re.M):
+        command = main.commands[verb]
+        known = {
+            name for option in command.params for name in (*option.opts, *option.secondary_opts)
+        }
+        assert set(re.findall(r"(?<!\S)--[a-z][\w-]*", rest)) <= known | {"--help"}, rest
 
 
 def sections(text: str) -> list[tuple[str, str]]:

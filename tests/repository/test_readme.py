@@ -12,7 +12,7 @@ from tools.languages import READMES
 
 ROOT = Path(__file__).parents[2]
 NAMES = list(READMES)
-PAGES = ("install", "own-images", "command-line", "export", "service", "results")
+PAGES = ("install", "own-images", "command-line", "export", "service", "results", "questions")
 ALL = NAMES + [f"{one.pages}/{page}.md" for one in READMES.values() for page in PAGES]
 
 
