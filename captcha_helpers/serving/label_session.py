@@ -18,7 +18,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -307,7 +308,7 @@ class LabelSession:
                 if not text
                 else f"{len(text)} characters are too many; a label has at most {LONGEST_LABEL}"
             )
-        with self._lock:
+        with self._lock, self.book.held():
             labels = self.book.labels
             if labels.get(name, "") not in (before, text):
                 raise ChangedMeanwhileError(
@@ -332,13 +333,12 @@ class LabelSession:
     def set_aside(self, name: str) -> None:
         """Note that nobody can read this image; it gets no label and loses one that it has."""
         self.path(name)
-        with self._lock:
+        with self._lock, self._noting() as notes:
             if self.book.labels.get(name):
                 self.book.write({name: ""})
-            if name not in self._notes.unreadable:
-                self._notes.unreadable.append(name)
+            if name not in notes.unreadable:
+                notes.unreadable.append(name)
             self._away.pop(name, None)
-            self._keep_notes()
 
     def survey(self) -> None:
         """Read all that has no label with the current reader, in the background."""
@@ -352,7 +352,7 @@ class LabelSession:
         Returns:
             How many there were.
         """
-        with self._lock:
+        with self._lock, self.book.held():
             found = self._confident()
             self.book.write({name: reading.text for name, reading in found.items()})
             return len(found)
@@ -486,15 +486,15 @@ class LabelSession:
         if name in self._fair:
             learned_from, guess = self._fair.pop(name)
             self._recent.append((name, guess, typed))
-            self._notes.tests.append((learned_from, guess, typed))
-            for other in self._readers:  # they have not learned from it either
-                if other.labels != learned_from:
-                    self._test(other, name, typed)
-            self._keep_notes()
+            others = [one for one in self._readers if one.labels != learned_from]
+            with self._noting() as notes:
+                notes.tests.append((learned_from, guess, typed))
+                notes.tests += [self._test(one, name, typed) for one in others]
             self._compare()
 
-    def _test(self, trained: _Trained, name: str, typed: str) -> None:
-        self._notes.tests.append((trained.labels, self._text(trained.reader, name), typed))
+    def _test(self, trained: _Trained, name: str, typed: str) -> tuple[int, str, str]:
+        """What a reader makes of an image that it has not learned from either."""
+        return trained.labels, self._text(trained.reader, name), typed
 
     def _compare(self) -> None:
         """Let the new reader take over, if it makes no more errors than the present one."""
@@ -521,8 +521,13 @@ class LabelSession:
             )
         return cer(typed, guesses)
 
-    def _keep_notes(self) -> None:
-        write_bytes(self._notes_file, json.dumps(asdict(self._notes)).encode())
+    @contextmanager
+    def _noting(self) -> Iterator[Notes]:
+        """The notes, with those of other programs, to be changed; then they are in the file."""
+        with self.book.held():
+            self._notes = _read_notes(self._notes_file)
+            yield self._notes
+            write_bytes(self._notes_file, json.dumps(asdict(self._notes)).encode())
 
     def _train_if_due(self, labels: int) -> None:
         if not self.trainings or self._training_on or labels < next_training(self._tried):
@@ -548,9 +553,10 @@ class LabelSession:
             if reader is not None:
                 self._ready = _Trained(reader, out, len(labels))
                 self._readers.append(self._ready)
-                for name, _, typed in self._recent:
-                    self._test(self._ready, name, typed)
-                self._keep_notes()
+                with self._noting() as notes:
+                    notes.tests += [
+                        self._test(self._ready, name, typed) for name, _, typed in self._recent
+                    ]
                 self._compare()
             self._train_if_due(len(self.book.labels))
 

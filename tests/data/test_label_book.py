@@ -12,6 +12,7 @@ import pytest
 
 from captcha_helpers.data.label_book import LabelBook, take_labels
 from captcha_helpers.data.labels import find_labels
+from tests.patience import end_of
 
 
 @pytest.fixture
@@ -67,6 +68,50 @@ def test_two_that_write_by_turns_lose_nothing(path: Path):
     other.write({"2.png": "b"})
     one.write({"3.png": "c"})
     assert one.labels == other.labels == {"1.png": "a", "2.png": "b", "3.png": "c"}
+
+
+def test_two_programs_that_write_at_once_lose_nothing(path: Path):
+    script = (
+        "import sys; from captcha_helpers.data.label_book import LabelBook\n"
+        "book = LabelBook(sys.argv[1])\n"
+        "print(flush=True); sys.stdin.readline()\n"
+        "for n in range(150):\n"
+        "    book.write({f'{sys.argv[2]}{n}.png': str(n)})\n"
+    )
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, str(path), name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for name in "ab"
+    ]
+    for process in both:
+        assert process.stdout is not None and process.stdout.readline()
+    for process in both:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in both:
+        end_of(process)
+        assert process.returncode == 0
+    assert LabelBook(path).labels == {f"{name}{n}.png": str(n) for name in "ab" for n in range(150)}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+def test_a_program_that_is_killed_while_it_writes_leaves_nothing_locked(path: Path):
+    script = (
+        "import sys, time; from captcha_helpers.data.label_book import LabelBook\n"
+        "with LabelBook(sys.argv[1]).held(): print(flush=True); time.sleep(1000)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None and process.stdout.readline()
+        process.kill()
+    LabelBook(path).write({"1.png": "a"})
+    assert LabelBook(path).labels == {"1.png": "a"}
 
 
 EXPORT = (  # of Label Studio

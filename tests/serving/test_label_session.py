@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -106,6 +107,37 @@ def test_a_second_start_goes_on_where_the_first_was_killed(open_session):
     while (item := second.next()) is not None:
         left.add(item.name)
     assert len(left) == 39
+
+
+def test_two_programs_with_a_page_each_keep_what_the_other_notes(open_session, folder: Path):
+    one, other = open_session(), open_session()
+    one.set_aside("000.png")
+    other.set_aside("001.png")
+    item = one.next()
+    one.label(item.name, TRUTH[item.name])
+    notes = json.loads((folder / ".labels.csv.session").read_text("utf-8"))
+    assert notes["unreadable"] == ["000.png", "001.png"] and len(notes["tests"]) == 1
+    third = open_session().progress()
+    assert (third.labelled, third.unreadable) == (1, 2)
+
+
+def test_a_label_that_another_program_is_just_writing_is_not_overwritten(open_session):
+    session, other = open_session(), open_session()
+    refused: list[Exception] = []
+
+    def label() -> None:
+        try:
+            session.label("000.png", "2222")
+        except ChangedMeanwhileError as error:
+            refused.append(error)
+
+    with other.book.held():
+        thread = threading.Thread(target=label)
+        thread.start()
+        thread.join(0.2)  # it has looked, if it does not wait
+        other.book.write({"000.png": "1111"})
+    thread.join()
+    assert len(refused) == 1 and session.book.labels == {"000.png": "1111"}
 
 
 def test_the_measure_is_on_images_drawn_at_random_and_not_on_the_doubtful(open_session):
