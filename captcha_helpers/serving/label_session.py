@@ -10,6 +10,7 @@ than the one before, which knows characters that no label has had yet.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -26,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from captcha_helpers.core.files import check_writable, refuse_existing, write_bytes
+from captcha_helpers.core.files import check_writable, write_bytes
 from captcha_helpers.core.metrics import cer, wilson_interval
 from captcha_helpers.data.images import ImageError
 from captcha_helpers.data.label_book import LabelBook
@@ -68,10 +69,13 @@ class Notes:
         unreadable: Images that nobody can read.
         tests: For each image drawn at random and each reader that had not learned from it: how
             many labels the reader had learned from, what it read, and what was typed.
+        saved: Checksums of the readers that were written to `LabelSession.out`: those may be
+            replaced.
     """
 
     unreadable: list[str] = field(default_factory=list)
     tests: list[tuple[int, str, str]] = field(default_factory=list)
+    saved: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -151,7 +155,8 @@ class LabelSession:
         folder: The images.
         labels: The file of labels; by default ``labels.csv`` in the folder.
         model: What guesses first: a reader, or what `captcha_helpers.load` opens.
-        out: Where `save` writes the reader.
+        out: Where `save` writes the reader. A file of that name is replaced if a session of these
+            labels wrote it.
         mask: What is known of the strings.
         trainings: Whether the reader is trained while labels come.
         minutes: Time of each training.
@@ -162,7 +167,7 @@ class LabelSession:
 
     Raises:
         NotADirectoryError: If there is no such folder.
-        FileExistsError: If `out` exists.
+        FileExistsError: If `out` exists and is of somebody else's making.
         OSError: If the labels cannot be written.
         ValueError: If there is no image, the file of labels is something else, or `out` does not
             end in ``.keras``.
@@ -190,13 +195,14 @@ class LabelSession:
         if self.out is not None:
             if self.out.suffix != ".keras":
                 raise ValueError(f"{os.fspath(self.out)!r} must end in .keras")
-            refuse_existing(self.out)
             check_writable(self.out)
         self.trainings, self.minutes = trainings, minutes
         self._known, self._lock = frozenset(self.names), threading.RLock()
         self._mask = mask or Mask()
         self._notes_file = self.book.path.with_name(f".{self.book.path.name}.session")
         self._notes = _read_notes(self._notes_file)
+        if self.out is not None:
+            _refuse_others(self.out, self._notes)
         order = np.random.default_rng(seed).permutation(len(self.names)).tolist()
         self._random = [self.names[place] for place in order]
         self._only = None if only is None else list(only)
@@ -361,7 +367,8 @@ class LabelSession:
         """Write the reader that was trained here to `out`.
 
         Raises:
-            FileExistsError: If there is a file of that name by now.
+            FileExistsError: If there is a file of that name by now which no session of these labels
+                wrote.
             LabelError: If none was trained yet, or no place was named.
             OSError: If it cannot be written.
         """
@@ -372,8 +379,12 @@ class LabelSession:
                 f"no reader that was trained here guesses as well as the first one yet; trainings "
                 f"begin with {FIRST_TRAINING} labels"
             )
-        refuse_existing(self.out)
-        write_bytes(self.out, self._model.read_bytes())
+        data = self._model.read_bytes()
+        with self._lock, self.book.held():
+            with self._noting() as notes:  # first: killed in between, it is known as our own
+                _refuse_others(self.out, notes)
+                notes.saved.append(hashlib.sha256(data).hexdigest())
+            write_bytes(self.out, data)
         return self.out
 
     def progress(self) -> Progress:
@@ -624,8 +635,18 @@ def _read_notes(path: Path) -> Notes:
     try:
         found = json.loads(path.read_bytes())
         tests = [(int(count), str(guess), str(typed)) for count, guess, typed in found["tests"]]
-        return Notes([str(name) for name in found["unreadable"]], tests)
+        saved = [str(checksum) for checksum in found.get("saved", [])]
+        return Notes([str(name) for name in found["unreadable"]], tests, saved)
     except FileNotFoundError:
         return Notes()
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{str(path)!r} is damaged ({error}); delete it to begin anew") from None
+
+
+def _refuse_others(out: Path, notes: Notes) -> None:
+    """Keep a file that no session of these labels wrote."""
+    if out.exists() and hashlib.sha256(out.read_bytes()).hexdigest() not in notes.saved:
+        raise FileExistsError(
+            f"{str(out)!r} exists, and it is no reader that was saved while these images were "
+            "labelled; choose another name"
+        )

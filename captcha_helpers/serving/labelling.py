@@ -151,7 +151,8 @@ def label(
         labels_from: Another list of labels, an export of Label Studio, say, which are taken first
             where an image has none.
         model: What guesses first: a reader, or what `captcha_helpers.load` opens.
-        out: Where the page writes the reader that it trained, a ``.keras`` file.
+        out: Where the page writes the reader that it trained, a ``.keras`` file. One that it wrote
+            before is replaced.
         charset: What is known of the strings, as for `captcha_helpers.load`.
         length: As for `captcha_helpers.load`.
         ignore_case: As for `captcha_helpers.load`.
@@ -166,7 +167,8 @@ def label(
         In a notebook the page, with its ``url`` and ``close()``; else None, when it has ended.
 
     Raises:
-        FileExistsError: If `out` exists.
+        FileExistsError: If `out` exists, and is no reader that was saved while these images were
+            labelled.
         NotADirectoryError: If there is no such folder.
         OSError: If the labels cannot be written, or the port is in use.
         ValueError: If there is no image, or a file of labels is something else.

@@ -283,6 +283,7 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Callable[[Recognizer, list[str]], l
         def run(self: LabelSession, arguments: list[object]) -> str:
             if arguments[0] == "export":
                 return ""
+            Path(str(arguments[arguments.index("--out") + 1])).write_text(f"reader {len(ran)}")
             listed = Path(str(arguments[1]), "labels.csv").read_text("utf-8").splitlines()
             ran.append([str(arguments[0]), str(len(listed) - 1)])
             return said[len(ran) - 1]
@@ -328,6 +329,22 @@ def test_a_reader_that_guesses_worse_does_not(open_session, play, tmp_path: Path
     assert session.reader.run is read_greys
     with pytest.raises(LabelError, match="guesses as well as the first one yet"):
         session.save()
+
+
+def test_the_reader_is_saved_as_often_as_one_likes(open_session, play, tmp_path: Path):
+    play(Recognizer(read_greys, SPEC), [""])
+    out = tmp_path / "reader.keras"
+    session = open_session(wrong_where({"1", "2"}), trainings=True, out=out)
+    label_until(session, 40)
+    assert session.save() == session.save() == out
+    assert out.read_text() == "reader 0"
+    open_session(out=out)  # the same command once more
+    out.write_text("a reader of somebody else's")
+    with pytest.raises(FileExistsError, match="choose another name"):
+        session.save()
+    with pytest.raises(FileExistsError, match="choose another name"):
+        open_session(out=out)
+    assert out.read_text() == "a reader of somebody else's"
 
 
 def test_what_more_labels_would_bring_is_said_of_readers_that_were_measured(open_session, play):
