@@ -46,8 +46,8 @@ class LabelBook:
     r"""The labels of a CSV file, by the names of the images.
 
     A file that is there is kept and extended in its own form: its columns, separators, encoding and
-    line ends. What another program writes into it meanwhile is kept too. Of two that write through a
-    `LabelBook` at the same time, one waits for the other.
+    line ends. What another program writes into it meanwhile is kept too. Of two that write through
+    a `LabelBook` at the same time, one waits for the other.
 
     Args:
         path: The file, which ends in .csv, .tsv or .txt; it is made with the first label.

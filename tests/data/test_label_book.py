@@ -172,6 +172,17 @@ def test_lines_that_name_the_images_otherwise_are_those_images(tmp_path: Path):
     assert book.labels["2.png"] == "ef"
 
 
+def test_after_a_label_is_taken_back_the_others_are_still_found(tmp_path: Path):
+    for name in ("1.png", "2.png"):
+        (tmp_path / name).touch()
+    path = tmp_path / "labels.csv"
+    path.write_text("id,file,label\n7,1.png,abc\n8,2.png,de\n", "utf-8")
+    LabelBook(path, tmp_path).write({"1.png": ""})
+    found = find_labels(tmp_path)
+    assert found.pairs == [(tmp_path / "2.png", "de")]
+    assert found.notes == ["Left out, because labels.csv has no label for it yet: 1 image (1.png)."]
+
+
 def test_labels_of_another_list_are_taken_where_an_image_has_none(path: Path):
     for name in ("1.png", "2.png", "3.png", "4.png"):
         (path.parent / name).touch()
