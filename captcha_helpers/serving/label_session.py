@@ -115,7 +115,8 @@ class Progress:
         enough: Whether the share is surely `ENOUGH`.
         more: How many more labels the next reader would need; 0 if nothing can be said of it.
         would_read: What share that reader would read, 0–1.
-        surveyed: Images without a label that were read with the current reader.
+        surveyed: Images that have no label and were not set aside, which the current reader has read
+            or could not open.
         confident: Of these, those read with a confidence of `CONFIDENT` or more.
         expected_errors: How many of the confident readings are wrong, by the reader's own account.
     """
@@ -349,7 +350,8 @@ class LabelSession:
     def survey(self) -> None:
         """Read all that has no label with the current reader, in the background."""
         with self._lock:
-            names = [name for name in self._free(away=True) if name not in self._guesses]
+            seen = self._guesses.keys() | self._unopened
+            names = [name for name in self._free(away=True) if name not in seen]
             threading.Thread(target=self._guess, args=(names, self._reader), daemon=True).start()
 
     def accept_confident(self) -> int:
@@ -390,7 +392,7 @@ class LabelSession:
     def progress(self) -> Progress:
         """How far it is, and how well the current reader guesses."""
         with self._lock:
-            labels = self.book.labels
+            labels, aside = self.book.labels, set(self._notes.unreadable)
             measured = self._measured()
             own = measured.get(self._learned_from, Measured(self._learned_from, 0, 0))
             low, high = wilson_interval(own.right, own.tested) if own.tested else (0.0, 1.0)
@@ -411,7 +413,7 @@ class LabelSession:
                 enough=low >= ENOUGH,
                 more=more,
                 would_read=would_read,
-                surveyed=sum(name not in labels for name in self._guesses),
+                surveyed=len((self._guesses.keys() | self._unopened) - labels.keys() - aside),
                 confident=len(confident),
                 expected_errors=sum(1 - one.confidence for one in confident.values()),
             )
@@ -465,6 +467,7 @@ class LabelSession:
         with self._lock:
             self._reader, self._learned_from = reader, learned_from
             self._guesses: dict[str, Reading] = {}
+            self._unopened: set[str] = set()
             self._doubtful, names = [], self._free(away=True)[:MOST_READ]
         threading.Thread(target=self._guess, args=(names, reader), daemon=True).start()
 
@@ -474,10 +477,14 @@ class LabelSession:
                 return
             try:
                 reading = reader.read(self.folder / name, strict=False)
-            except ImageError:
-                continue  # the page says it when it comes to this image
+            except ImageError:  # the page says it when it comes to this image
+                reading = None
             with self._lock:
-                if self._reader is reader:
+                if self._reader is not reader:
+                    return
+                if reading is None:
+                    self._unopened.add(name)
+                else:
                     self._guesses[name] = reading
 
     def _confident(self) -> dict[str, Reading]:

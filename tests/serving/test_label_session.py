@@ -236,6 +236,23 @@ def test_confident_readings_become_labels_together_with_the_errors_to_expect(ope
     assert session.book.labels == sure
 
 
+def test_images_that_cannot_be_opened_or_were_set_aside_do_not_hold_up_the_rest(
+    open_session, folder: Path
+):
+    """The page offers to accept the confident readings once as many are surveyed as are left."""
+    (folder / "000.png").write_bytes(b"no picture")
+    session = open_session()
+    session.survey()
+    until(lambda: session.progress().surveyed == 60)
+    session.set_aside("001.png")
+    progress = session.progress()
+    assert progress.surveyed == progress.images - progress.labelled - progress.unreadable == 59
+    assert session.accept_confident() == 58
+    session.set_aside("000.png")
+    progress = session.progress()
+    assert progress.surveyed == 0 and (progress.labelled, progress.unreadable) == (58, 2)
+
+
 def test_places_that_cannot_be_written_are_told_before_the_first_label(
     folder: Path, tmp_path: Path
 ):
