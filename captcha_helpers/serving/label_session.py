@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -35,6 +35,7 @@ from captcha_helpers.data.labels import LABELS_FILE, LONGEST_LABEL, image_files
 from captcha_helpers.reading.decoder import Reading
 from captcha_helpers.reading.mask import Mask, one_case
 from captcha_helpers.reading.recognizer import Recognizer, load
+from captcha_helpers.reading.shipped import model_path
 from captcha_helpers.reading.suggestions import MOST_READ, is_random, most_doubtful
 from captcha_helpers.serving.forecast import FEWEST_TESTED, Measured, forecast
 
@@ -61,20 +62,35 @@ class ChangedMeanwhileError(LabelError):
     """The image has another label by now, given on another page."""
 
 
+class Tested(NamedTuple):
+    """What a reader made of an image that was drawn at random and that it had not learned from.
+
+    Attributes:
+        reader: Which one: a checksum of the model and of what was told of the strings.
+        labels: How many it had learned from.
+        guess: What it read.
+        typed: What the person typed.
+    """
+
+    reader: str
+    labels: int
+    guess: str
+    typed: str
+
+
 @dataclass
 class Notes:
     """What a session keeps beside the labels, so that another one goes on from there.
 
     Attributes:
         unreadable: Images that nobody can read.
-        tests: For each image drawn at random and each reader that had not learned from it: how
-            many labels the reader had learned from, what it read, and what was typed.
+        tests: One for each image drawn at random and each reader that had not learned from it.
         saved: Checksums of the readers that were written to `LabelSession.out`: those may be
             replaced.
     """
 
     unreadable: list[str] = field(default_factory=list)
-    tests: list[tuple[int, str, str]] = field(default_factory=list)
+    tests: list[Tested] = field(default_factory=list)
     saved: list[str] = field(default_factory=list)
 
 
@@ -115,8 +131,8 @@ class Progress:
         enough: Whether the share is surely `ENOUGH`.
         more: How many more labels the next reader would need; 0 if nothing can be said of it.
         would_read: What share that reader would read, 0–1.
-        surveyed: Images that have no label and were not set aside, which the current reader has read
-            or could not open.
+        surveyed: Images that have no label and were not set aside, which the current reader has
+            read or could not open.
         confident: Of these, those read with a confidence of `CONFIDENT` or more.
         expected_errors: How many of the confident readings are wrong, by the reader's own account.
     """
@@ -141,12 +157,16 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class _Trained:
-    """A reader that was trained here, its file, and how many labels it has learned from."""
+class _Guesser:
+    """A reader, how many labels it has learned from, which one it is, and its file.
+
+    The file is that of a reader that was trained here.
+    """
 
     reader: Recognizer
-    file: Path
     labels: int
+    key: str
+    file: Path | None = None
 
 
 class LabelSession:
@@ -210,18 +230,18 @@ class LabelSession:
         self._turn = 0
         self._away: dict[str, float] = {}  # images that a page has, and since when
         self._skipped: dict[str, None] = {}
-        self._fair: dict[str, tuple[int, str]] = {}  # drawn at random: who guessed, and what
+        self._fair: dict[str, tuple[_Guesser, str]] = {}  # drawn at random: who guessed, and what
         self._doubtful: list[str] = []
         self._process: subprocess.Popen[bytes] | None = None
         self._training_on, self._tried, self._failed, self._closed = 0, 0, "", False
-        self._ready: _Trained | None = None
-        self._readers: list[_Trained] = []  # all that were trained here
+        self._ready: _Guesser | None = None
+        self._readers: list[_Guesser] = []  # all that were trained here
         self._recent: list[tuple[str, str, str]] = []  # tests since its training began, with names
         self._work = Path(tempfile.mkdtemp(prefix="captcha_labels_"))
-        self._model: Path | None = None  # the file of a reader that was trained here
+        file = None if isinstance(model, Recognizer) else model_path(model)
         if not isinstance(model, Recognizer):
             model = load(model, **_as_options(self._mask))
-        self._take(model, 0)
+        self._take(_Guesser(model, 0, self._key(model, file)))
         if isinstance(only, Mapping):
             self._guesses.update(only)
 
@@ -238,7 +258,7 @@ class LabelSession:
     @property
     def reader(self) -> Recognizer:
         """What guesses now."""
-        return self._reader
+        return self._guesser.reader
 
     def path(self, name: str) -> Path:
         """The file of an image.
@@ -258,7 +278,7 @@ class LabelSession:
         """
         path = self.path(name)
         with self._lock:
-            reader, guess = self._reader, self._guesses.get(name)
+            reader, guess = self._guesser.reader, self._guesses.get(name)
         label, problem = self.book.labels.get(name, ""), ""
         if guess is None:
             try:
@@ -270,25 +290,31 @@ class LabelSession:
     def next(self) -> Item | None:
         """The image that comes now: any, or one that the reader doubts if it reads most of them.
 
+        Then those that were skipped, and at last those that were shown and not answered, on a page
+        that was loaded again or closed, say.
+
         Returns:
-            The image; None if all have a label, were skipped or set aside.
+            The image; None if all have a label or were set aside.
         """
         with self._lock:
+            fair = False
             if self._only is not None:
-                return self.item(self._only.pop(0)) if self._only else None
-            free = self._free()
-            fair = bool(free) and is_random(self._turn, self._guesses.values())
-            name = self._choose(free, fair) or next(iter(self._skipped), None)
+                name = self._only.pop(0) if self._only else next(iter(self._away), None)
+            else:
+                free = self._free()
+                fair = bool(free) and is_random(self._turn, self._guesses.values())
+                name = self._choose(free, fair) or self._left_over()
+                self._turn += 1
             if name is None:
                 return None
-            self._skipped.pop(name, None)
+            for places in (self._skipped, self._away):
+                places.pop(name, None)
             self._away[name] = time.monotonic()
-            learned_from = self._learned_from
-            self._turn += 1
+            guesser = self._guesser
         item = self.item(name)
         if fair and item.guess is not None:
             with self._lock:
-                self._fair[name] = learned_from, item.guess.text
+                self._fair[name] = guesser, item.guess.text
         return item
 
     def label(self, name: str, text: str, *, before: str = "", sure: bool = False) -> None:
@@ -327,6 +353,9 @@ class LabelSession:
                 raise NewCharacterError(f"no label so far has {new!r}; is it right?")
             self.book.write({name: text})
             self._away.pop(name, None)
+            if name in self._notes.unreadable:
+                with self._noting() as notes:
+                    notes.unreadable.remove(name)
             self._note_test(name, text)
             self._train_if_due(len(labels | {name: text}))
 
@@ -352,7 +381,7 @@ class LabelSession:
         with self._lock:
             seen = self._guesses.keys() | self._unopened
             names = [name for name in self._free(away=True) if name not in seen]
-            threading.Thread(target=self._guess, args=(names, self._reader), daemon=True).start()
+            threading.Thread(target=self._guess, args=(names, self._guesser), daemon=True).start()
 
     def accept_confident(self) -> int:
         """Take the readings of high confidence as labels, all of them at once.
@@ -376,12 +405,13 @@ class LabelSession:
         """
         if self.out is None:
             raise LabelError("no file was named for the reader; start again with --out FILE.keras")
-        if self._model is None:
+        file = self._guesser.file
+        if file is None:
             raise LabelError(
                 f"no reader that was trained here guesses as well as the first one yet; trainings "
                 f"begin with {FIRST_TRAINING} labels"
             )
-        data = self._model.read_bytes()
+        data = file.read_bytes()
         with self._lock, self.book.held():
             with self._noting() as notes:  # first: killed in between, it is known as our own
                 _refuse_others(self.out, notes)
@@ -392,17 +422,18 @@ class LabelSession:
     def progress(self) -> Progress:
         """How far it is, and how well the current reader guesses."""
         with self._lock:
-            labels, aside = self.book.labels, set(self._notes.unreadable)
-            measured = self._measured()
-            own = measured.get(self._learned_from, Measured(self._learned_from, 0, 0))
+            labels = self.book.labels
+            aside = self._known.intersection(self._notes.unreadable) - labels.keys()
+            measured, learned_from = self._measured(), self._guesser.labels
+            own = measured.get(self._guesser.key, Measured(learned_from, 0, 0))
             low, high = wilson_interval(own.right, own.tested) if own.tested else (0.0, 1.0)
             confident, labelled = self._confident(), len(labels.keys() & self._known)
             more, would_read = self._forecast(measured.values(), own, labelled)
             return Progress(
                 images=len(self.names),
                 labelled=labelled,
-                unreadable=len(self._notes.unreadable),
-                learned_from=self._learned_from,
+                unreadable=len(aside),
+                learned_from=learned_from,
                 training_on=self._training_on,
                 ready=self._ready.labels if self._ready else 0,
                 training_failed=self._failed,
@@ -418,12 +449,12 @@ class LabelSession:
                 expected_errors=sum(1 - one.confidence for one in confident.values()),
             )
 
-    def _measured(self) -> dict[int, Measured]:
-        """How well each reader reads what is drawn at random, by how many labels it has learned."""
-        found: dict[int, Measured] = {}
-        for labels, guess, typed in self._notes.tests:
-            _, tested, right = found.get(labels, (0, 0, 0))
-            found[labels] = Measured(labels, tested + 1, right + self._same(guess, typed))
+    def _measured(self) -> dict[str, Measured]:
+        """How well each reader reads what is drawn at random."""
+        found: dict[str, Measured] = {}
+        for reader, labels, guess, typed in self._notes.tests:
+            _, tested, right = found.get(reader, (0, 0, 0))
+            found[reader] = Measured(labels, tested + 1, right + self._same(guess, typed))
         return found
 
     def _forecast(
@@ -450,6 +481,11 @@ class LabelSession:
             taken |= {*self._skipped, *(name for name, at in self._away.items() if at > since)}
         return [name for name in self._random if name not in taken]
 
+    def _left_over(self) -> str | None:
+        """One that was skipped; else the one that was shown longest ago and not answered."""
+        taken = {*self.book.labels, *self._notes.unreadable}
+        return next((name for name in (*self._skipped, *self._away) if name not in taken), None)
+
     def _choose(self, free: Sequence[str], fair: bool) -> str | None:
         """The next one by chance, or a doubtful one."""
         if not free or fair:
@@ -462,25 +498,25 @@ class LabelSession:
             self._doubtful = [list(read)[row] for row in rows]
         return self._doubtful.pop(0) if self._doubtful else free[0]
 
-    def _take(self, reader: Recognizer, learned_from: int) -> None:
+    def _take(self, guesser: _Guesser) -> None:
         """Guess with another reader from now on."""
         with self._lock:
-            self._reader, self._learned_from = reader, learned_from
+            self._guesser = guesser
             self._guesses: dict[str, Reading] = {}
             self._unopened: set[str] = set()
             self._doubtful, names = [], self._free(away=True)[:MOST_READ]
-        threading.Thread(target=self._guess, args=(names, reader), daemon=True).start()
+        threading.Thread(target=self._guess, args=(names, guesser), daemon=True).start()
 
-    def _guess(self, names: Sequence[str], reader: Recognizer) -> None:
+    def _guess(self, names: Sequence[str], guesser: _Guesser) -> None:
         for name in names:
-            if self._closed or self._reader is not reader:
+            if self._closed or self._guesser is not guesser:
                 return
             try:
-                reading = reader.read(self.folder / name, strict=False)
+                reading = guesser.reader.read(self.folder / name, strict=False)
             except ImageError:  # the page says it when it comes to this image
                 reading = None
             with self._lock:
-                if self._reader is not reader:
+                if self._guesser is not guesser:
                     return
                 if reading is None:
                     self._unopened.add(name)
@@ -502,17 +538,26 @@ class LabelSession:
 
     def _note_test(self, name: str, typed: str) -> None:
         if name in self._fair:
-            learned_from, guess = self._fair.pop(name)
+            guesser, guess = self._fair.pop(name)
             self._recent.append((name, guess, typed))
-            others = [one for one in self._readers if one.labels != learned_from]
+            others = [one for one in self._readers if one is not guesser]
             with self._noting() as notes:
-                notes.tests.append((learned_from, guess, typed))
+                notes.tests.append(Tested(guesser.key, guesser.labels, guess, typed))
                 notes.tests += [self._test(one, name, typed) for one in others]
             self._compare()
 
-    def _test(self, trained: _Trained, name: str, typed: str) -> tuple[int, str, str]:
+    def _test(self, one: _Guesser, name: str, typed: str) -> Tested:
         """What a reader makes of an image that it has not learned from either."""
-        return trained.labels, self._text(trained.reader, name), typed
+        return Tested(one.key, one.labels, self._text(one.reader, name), typed)
+
+    def _key(self, reader: Recognizer, file: Path | None) -> str:
+        """Which reader it is, over all starts: of a model in memory, its specification says it."""
+        told = hashlib.sha256(f"{reader.spec.to_json()} {self._mask}".encode())
+        parts = [] if file is None else [file] if file.is_file() else sorted(file.rglob("*"))
+        for part in parts:
+            if part.is_file():
+                told.update(part.read_bytes())
+        return told.hexdigest()[:16]
 
     def _compare(self) -> None:
         """Let the new reader take over, if it makes no more errors than the present one."""
@@ -523,8 +568,8 @@ class LabelSession:
         after = [self._text(new.reader, name) for name in names]
         if self._errors(typed, after) > self._errors(typed, before):
             return
-        self._ready, self._model = None, new.file
-        self._take(new.reader, new.labels)
+        self._ready = None
+        self._take(new)
 
     def _text(self, reader: Recognizer, name: str) -> str:
         try:
@@ -569,7 +614,7 @@ class LabelSession:
         with self._lock:
             self._training_on, self._failed = 0, failed
             if reader is not None:
-                self._ready = _Trained(reader, out, len(labels))
+                self._ready = _Guesser(reader, len(labels), self._key(reader, out), out)
                 self._readers.append(self._ready)
                 with self._noting() as notes:
                     notes.tests += [
@@ -641,7 +686,11 @@ def _open_book(folder: Path, labels: str | os.PathLike[str] | None) -> LabelBook
 def _read_notes(path: Path) -> Notes:
     try:
         found = json.loads(path.read_bytes())
-        tests = [(int(count), str(guess), str(typed)) for count, guess, typed in found["tests"]]
+        tests = [
+            Tested(str(test[0]), int(test[1]), str(test[2]), str(test[3]))
+            for test in found["tests"]
+            if len(test) == 4  # 3: of a version that did not note which reader it was
+        ]
         saved = [str(checksum) for checksum in found.get("saved", [])]
         return Notes([str(name) for name in found["unreadable"]], tests, saved)
     except FileNotFoundError:

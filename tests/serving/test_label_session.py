@@ -14,6 +14,7 @@ import pytest
 
 from captcha_helpers import Recognizer
 from captcha_helpers.reading.decoder import Character, Reading
+from captcha_helpers.reading.mask import Mask
 from captcha_helpers.serving import label_session
 from captcha_helpers.serving.label_session import (
     ChangedMeanwhileError,
@@ -84,7 +85,7 @@ def test_every_image_is_asked_for_once_and_its_label_is_in_the_file(open_session
 def test_two_pages_get_different_images_and_do_not_overwrite_each_other(open_session):
     session = open_session()
     items = [session.next() for _ in range(60)]
-    assert len({item.name for item in items}) == 60 and session.next() is None
+    assert len({item.name for item in items}) == 60
     session.label("000.png", "0001")
     with pytest.raises(ChangedMeanwhileError, match="'0001' on another page"):
         session.label("000.png", "0002")
@@ -103,10 +104,8 @@ def test_a_second_start_goes_on_where_the_first_was_killed(open_session):
     second = open_session()
     before, after = first.progress(), second.progress()
     assert (after.labelled, after.unreadable, after.tested) == (20, 1, before.tested)
-    left = set()
-    while (item := second.next()) is not None:
-        left.add(item.name)
-    assert len(left) == 39
+    left = [second.next().name for _ in range(39)]
+    assert len({*left, *first.book.labels}) == 59 and second.next().name == left[0]
 
 
 def test_two_programs_with_a_page_each_keep_what_the_other_notes(open_session, folder: Path):
@@ -172,7 +171,7 @@ def test_what_is_measured_of_one_reader_does_not_count_for_the_next(open_session
         item = session.next()
         session.label(item.name, TRUTH[item.name])
     assert session.progress().tested == 2
-    session._take(Recognizer(read_greys, SPEC), 8)
+    session._take(label_session._Guesser(Recognizer(read_greys, SPEC), 8, "another"))
     assert session.progress().tested == 0 and session.progress().high == 1
 
 
@@ -183,7 +182,65 @@ def test_skipped_images_come_again_at_the_end(open_session):
     others = []
     while (item := session.next()) is not None:
         others.append(item.name)
+        session.label(item.name, TRUTH[item.name])
     assert others[-1] == skipped and len(others) == 60
+
+
+def test_an_image_that_was_skipped_and_labelled_after_all_does_not_come_again(open_session):
+    session = open_session()
+    skipped = [session.next().name for _ in range(2)]
+    for name in skipped:
+        session.skip(name)
+    session.label(skipped[0], TRUTH[skipped[0]])  # after Back
+    session.set_aside(skipped[1])
+    others = []
+    while (item := session.next()) is not None:
+        others.append(item.name)
+        session.label(item.name, TRUTH[item.name])
+    assert len(others) == 58 and not {*skipped} & {*others}
+
+
+def test_nothing_is_called_done_while_an_image_was_shown_and_not_answered(open_session):
+    """The page was loaded again, or closed on another machine's screen."""
+    session = open_session()
+    for name in sorted(TRUTH)[:57]:
+        session.label(name, TRUTH[name])
+    shown = [session.next().name for _ in range(3)]
+    assert [session.next().name for _ in range(4)] == [*shown, shown[0]]
+    session.label(shown[1], "1111")
+    assert [session.next().name for _ in range(2)] == [shown[2], shown[0]]
+    session.label(shown[2], "1111")
+    session.set_aside(shown[0])
+    assert session.next() is None
+
+
+def test_an_image_that_can_be_read_after_all_is_no_longer_set_aside(open_session):
+    session = open_session()
+    session.set_aside("000.png")
+    session.label("000.png", "0000")
+    assert (session.progress().labelled, session.progress().unreadable) == (1, 0)
+    assert open_session().progress().unreadable == 0
+    session.book.write({"000.png": ""})
+    assert session.progress().unreadable == 0
+
+
+def test_what_was_measured_of_another_model_or_mask_is_not_claimed(open_session, folder: Path):
+    def tested(**options: object) -> int:
+        session = LabelSession(folder, trainings=False, **options)
+        session.close()
+        return session.progress().tested
+
+    session = LabelSession(folder, model="stars", trainings=False)
+    for _ in range(4):
+        item = session.next()
+        session.label(item.name, TRUTH[item.name])
+    measured = session.progress().tested
+    session.close()
+    assert measured >= 1 and tested(model="stars") == measured
+    assert tested(model="slanted") == 0
+    assert tested(model="stars", mask=Mask("0123456789")) == 0
+    assert tested(model="stars", mask=Mask(ignore_case=True)) == 0
+    assert open_session().progress().tested == 0  # of a reader in memory
 
 
 @pytest.mark.parametrize(
@@ -216,6 +273,7 @@ def test_an_image_that_cannot_be_opened_is_shown_as_that_and_stops_nothing(
     items = {}
     while (item := session.next()) is not None:
         items[item.name] = item
+        session.label(item.name, TRUTH[item.name], sure=True)
     assert items["000.png"].guess is None and "image" in items["000.png"].problem
     assert len(items) == 60
     with pytest.raises(KeyError):
@@ -370,14 +428,16 @@ def test_what_more_labels_would_bring_is_said_of_readers_that_were_measured(open
     session = open_session(wrong_where(set("0123456789")), trainings=True)
     session._random = sorted(TRUTH)
     label_until(session, 54)
-    counts = [count for count, _, _ in session._notes.tests]
+    counts = [test.labels for test in session._notes.tests]
     assert counts.count(20) >= 9 and counts.count(50) >= 1  # every fourth, or more: 20 to 52, 52
     assert session.progress().learned_from == 20
     assert (session.progress().more, session.progress().would_read) == (0, 0.0)
     tests = session._notes.tests
     tests.clear()
-    tests += [(5, "no", "yes")] * 10 + [(5, "yes", "yes")] * 10  # 10.5 of 21 wrong
-    tests += [(20, "no", "yes")] * 10 + [(20, "yes", "yes")] * 31  # 10.5 of 42
+    own, tested = session._guesser.key, label_session.Tested
+    tests += [tested("old", 5, "no", "yes")] * 10 + [tested("old", 5, "yes", "yes")] * 10
+    tests += [tested(own, 20, "no", "yes")] * 10 + [tested(own, 20, "yes", "yes")] * 31
+    # 10.5 of 21 wrong, and 10.5 of 42
     assert session.progress().more == 0  # 100 labels are too far away from 20, and 60 images
     for name in sorted(TRUTH)[36:]:
         session.book.write({name: ""})
@@ -394,7 +454,8 @@ def test_a_reader_that_surely_reads_nearly_all_is_enough(
     open_session, folder: Path, right: int, enough: bool
 ):
     """Wilson's interval of n out of n begins at n / (n + 3.84): at 0.95 for 73."""
-    notes = {"unreadable": [], "tests": [[0, "7", "7"]] * right}
+    key = open_session()._guesser.key
+    notes = {"unreadable": [], "tests": [[key, 0, "7", "7"]] * right + [[0, "7", "8"]]}
     (folder / ".labels.csv.session").write_text(json.dumps(notes), "utf-8")
     assert open_session().progress().enough == enough
 
@@ -413,9 +474,10 @@ def test_only_some_images_are_gone_through_with_their_labels(open_session):
     session = open_session(only=["003.png", "001.png"])
     items = [session.next(), session.next()]
     assert [(item.name, item.label) for item in items] == [("003.png", "0007"), ("001.png", "")]
-    assert session.next() is None
+    assert session.next().name == "003.png"  # the page was loaded again
+    session.skip("001.png")
     session.label("003.png", "0111", before="0007")
-    assert session.book.labels == {"003.png": "0111"}
+    assert session.book.labels == {"003.png": "0111"} and session.next() is None
 
 
 def test_what_others_have_read_is_shown_as_the_guess(open_session):
