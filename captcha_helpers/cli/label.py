@@ -54,7 +54,7 @@ def model_option(why: str) -> Callable[[Callable[..., None]], Callable[..., None
     type=path_type,
     help="Take the labels of this list first: CSV, JSON, or an export of Label Studio.",
 )
-@model_option("What guesses first.")
+@model_option("What guesses first; trainings begin with it if it is a .keras file.")
 @known_strings
 @click.option("--minutes", default=1.0, show_default=True, help="Time of each training.")
 @click.option("--no-training", is_flag=True, help="Do not train while labels come.")

@@ -175,7 +175,8 @@ class LabelSession:
     Args:
         folder: The images.
         labels: The file of labels; by default ``labels.csv`` in the folder.
-        model: What guesses first: a reader, or what `captcha_helpers.load` opens.
+        model: What guesses first: a reader, or what `captcha_helpers.load` opens. Trainings begin
+            with it if it is a ``.keras`` file.
         out: Where `save` writes the reader. A file of that name is replaced if a session of these
             labels wrote it.
         mask: What is known of the strings.
@@ -239,6 +240,7 @@ class LabelSession:
         self._recent: list[tuple[str, str, str]] = []  # tests since its training began, with names
         self._work = Path(tempfile.mkdtemp(prefix="captcha_labels_"))
         file = None if isinstance(model, Recognizer) else model_path(model)
+        self._init = file if file is not None and file.suffix == ".keras" else None
         if not isinstance(model, Recognizer):
             model = load(model, **_as_options(self._mask))
         self._take(_Guesser(model, 0, self._key(model, file)))
@@ -607,6 +609,8 @@ class LabelSession:
         listing.write({os.fspath(self.folder / name): text for name, text in labels.items()})
         out, exported = place / "reader.keras", place / "exported"
         train = ["train", place, "--out", out, "--minutes", self.minutes, "--json"]
+        if self._init is not None:  # what it knows already need not be learned again
+            train += ["--init", self._init]
         failed, reader = self._run(train), None
         failed = failed or self._run(["export", out, "--out", exported, "--to", "onnx"])
         if not failed:  # this process reads with the ONNX file and needs no TensorFlow

@@ -150,7 +150,8 @@ def label(
             kept and extended.
         labels_from: Another list of labels, an export of Label Studio, say, which are taken first
             where an image has none.
-        model: What guesses first: a reader, or what `captcha_helpers.load` opens.
+        model: What guesses first: a reader, or what `captcha_helpers.load` opens. Trainings begin
+            with it if it is a ``.keras`` file.
         out: Where the page writes the reader that it trained, a ``.keras`` file. One that it wrote
             before is replaced.
         charset: What is known of the strings, as for `captcha_helpers.load`.

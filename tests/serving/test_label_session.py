@@ -396,6 +396,24 @@ def test_a_reader_that_guesses_as_well_takes_over(open_session, play):
     assert session.progress().learned_from == 20
 
 
+@pytest.mark.parametrize(("model", "begins"), [("mine.keras", True), ("mine.onnx", False)])
+def test_trainings_begin_with_the_readers_own_file(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, begins: bool
+):
+    """A reader that begins anew can hardly do as well as one that knows such images already."""
+    ran: list[list[str]] = []
+    monkeypatch.setattr(
+        LabelSession, "_run", lambda _, command: ran.append([*map(str, command)]) or "stopped"
+    )
+    monkeypatch.setattr(label_session, "load", lambda *_, **__: Recognizer(read_greys, SPEC))
+    (tmp_path / model).write_bytes(b"weights")
+    session = LabelSession(folder, model=tmp_path / model)
+    label_until(session, 20)
+    session.close()
+    assert ran[0][0] == "train"
+    assert ran[0][-2:] == ["--init", str(tmp_path / model)] if begins else "--init" not in ran[0]
+
+
 def test_a_reader_that_guesses_worse_does_not(open_session, play, tmp_path: Path):
     play(wrong_where(set("0123456789")), ["", ""])
     session = open_session(trainings=True, out=tmp_path / "reader.keras")
