@@ -57,6 +57,30 @@ def test_the_verb_lists_them_for_people_and_for_programs(folder: Path):
     assert len(rows) == 4 and {"path", "label", "reading", "probability", "reason"} == set(rows[0])
 
 
+def test_the_same_picture_with_two_labels_is_in_the_list(folder: Path):
+    """Both are: where the reader takes the wrong one for true, the true one would be missing."""
+    paths = sorted(folder.glob("*.png"))
+    first, second = folder / "copy_1.png", folder / "copy_2.png"
+    for copy in (first, second):
+        copy.write_bytes(paths[0].read_bytes())
+    label = dict(find_labels(folder).pairs)[paths[0]]
+    with open(folder / "labels.csv", "a", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["copy_1.png", label], ["copy_2.png", label[:-1] + "x"]])
+    found = find_label_errors(folder, "stars")
+    reasons = {one.path: one.reason for one in found if one.reason.startswith("the same")}
+    assert set(reasons) == {paths[0], first, second}
+    assert reasons[first] == f"the same picture as copy_2.png, labelled {label[:-1] + 'x'!r}"
+    assert reasons[second].endswith(f"labelled {label!r}")
+    places = [one.path for one in found]
+    assert places.index(second) < places.index(first)  # the reader says which is the wrong one
+    said = CliRunner().invoke(main, ["check", str(folder), "--model", "stars", "--json"])
+    rows = json.loads(said.output)
+    assert {row["path"] for row in rows} >= {str(path) for path in reasons}
+    assert rows[places.index(first)]["reason"] == reasons[first]
+    said = CliRunner().invoke(main, ["check", str(folder), "--model", "stars"])
+    assert "7 labels are not what stars reads, or not that of a copy; the most" in said.output
+
+
 def test_labels_of_file_names_are_copied_before_they_are_corrected(tmp_path: Path):
     paths = write_samples(tmp_path, 5, styles=["stars"])
     copy_labels(tmp_path / "stars")
