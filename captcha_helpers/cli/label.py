@@ -159,10 +159,10 @@ def check(
 
     Nothing is changed unless you say --fix. A label is doubted if MODEL finds its own reading
     likelier, or if the same picture has another label elsewhere; where MODEL is wrong, the label
-    may be right. For images that no model knows, --train
-    trains readers on a part of the folder each, which judge the labels of the rest. With --fix the
-    page of the verb label shows them one after the other, and what you type goes to labels.csv,
-    into which labels that stand in the file names are copied first.
+    may be right. For images that no model knows, --train trains readers on a part of the folder
+    each, which judge the labels of the rest. With --fix the page of the verb label shows them one
+    after the other, and what you type goes to labels.csv, into which labels that stand in the file
+    names are copied first.
     """
     if train and model != "general":
         raise click.UsageError("Give --train or --model, not both.")
@@ -187,12 +187,9 @@ def check(
         click.echo(f"Every label is what {judge}.")
         return
     are = "is" if len(found) == 1 else "are"
-    copies = (
-        ", or not that of a copy" if any(one.label == one.reading.text for one in found) else ""
-    )
-    click.echo(
-        f"{counted(len(found), 'label')} {are} not what {judge}{copies}; the most doubtful first:"
-    )
+    if any(one.label == one.reading.text for one in found):
+        judge += ", or not that of a copy"
+    click.echo(f"{counted(len(found), 'label')} {are} not what {judge}; the most doubtful first:")
     for one in found[:limit]:
         click.echo(
             f"{one.path.name:<24} label {one.label!r:<12} read {one.reading.text!r:<12} "

@@ -262,8 +262,8 @@ def fingerprint(pixels: np.ndarray) -> bytes:
 
     Example:
         >>> page = np.zeros((20, 60, 3), np.uint8)
-        >>> fingerprint(page) == fingerprint(page.copy()), fingerprint(page) == fingerprint(page[1:])
-        (True, False)
+        >>> fingerprint(page) == fingerprint(page.copy())
+        True
     """
     return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).digest()
 

@@ -1,5 +1,4 @@
-"""Which labels of a folder are probably wrong: a reader finds others far likelier, or a copy has
-another.
+"""Which labels of a folder are probably wrong: a reader doubts them, or a copy has another label.
 
 Confident learning (Northcutt et al., *Confident Learning: Estimating Uncertainty in Dataset
 Labels*, 2021) asks a model that has not learned the label in question. So should one here: the

@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -160,13 +159,13 @@ class Progress:
 class _Guesser:
     """A reader, how many labels it has learned from, which one it is, and its file.
 
-    The file is that of a reader that was trained here.
+    The content of the file, that is, of a reader that was trained here.
     """
 
     reader: Recognizer
     labels: int
     key: str
-    file: Path | None = None
+    file: bytes = b""
 
 
 class LabelSession:
@@ -233,12 +232,12 @@ class LabelSession:
         self._skipped: dict[str, None] = {}
         self._fair: dict[str, tuple[_Guesser, str]] = {}  # drawn at random: who guessed, and what
         self._doubtful: list[str] = []
+        self._training: threading.Thread | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._training_on, self._tried, self._failed, self._closed = 0, 0, "", False
         self._ready: _Guesser | None = None
         self._readers: list[_Guesser] = []  # all that were trained here
         self._recent: list[tuple[str, str, str]] = []  # tests since its training began, with names
-        self._work = Path(tempfile.mkdtemp(prefix="captcha_labels_"))
         file = None if isinstance(model, Recognizer) else model_path(model)
         self._init = file if file is not None and file.suffix == ".keras" else None
         if not isinstance(model, Recognizer):
@@ -251,11 +250,11 @@ class LabelSession:
         """End the training under way, and leave nothing but the labels and what was saved."""
         with self._lock:
             self._closed = True
-            process = self._process
+            process, training = self._process, self._training
         if process is not None:
             process.terminate()
-            process.wait()
-        shutil.rmtree(self._work, ignore_errors=True)
+        if training is not None:
+            training.join()
 
     @property
     def reader(self) -> Recognizer:
@@ -381,9 +380,7 @@ class LabelSession:
     def survey(self) -> None:
         """Read all that has no label with the current reader, in the background."""
         with self._lock:
-            seen = self._guesses.keys() | self._unopened
-            names = [name for name in self._free(away=True) if name not in seen]
-            threading.Thread(target=self._guess, args=(names, self._guesser), daemon=True).start()
+            self._read(self._free(away=True))
 
     def accept_confident(self) -> int:
         """Take the readings of high confidence as labels, all of them at once.
@@ -407,13 +404,12 @@ class LabelSession:
         """
         if self.out is None:
             raise LabelError("no file was named for the reader; start again with --out FILE.keras")
-        file = self._guesser.file
-        if file is None:
+        data = self._guesser.file
+        if not data:
             raise LabelError(
                 f"no reader that was trained here guesses as well as the first one yet; trainings "
                 f"begin with {FIRST_TRAINING} labels"
             )
-        data = file.read_bytes()
         with self._lock, self.book.held():
             with self._noting() as notes:  # first: killed in between, it is known as our own
                 _refuse_others(self.out, notes)
@@ -506,13 +502,22 @@ class LabelSession:
             self._guesser = guesser
             self._guesses: dict[str, Reading] = {}
             self._unopened: set[str] = set()
-            self._doubtful, names = [], self._free(away=True)[:MOST_READ]
-        threading.Thread(target=self._guess, args=(names, guesser), daemon=True).start()
+            self._to_read: dict[str, None] = {}
+            self._doubtful = []
+            self._read(self._free(away=True)[:MOST_READ])
 
-    def _guess(self, names: Sequence[str], guesser: _Guesser) -> None:
-        for name in names:
-            if self._closed or self._guesser is not guesser:
-                return
+    def _read(self, names: Sequence[str]) -> None:
+        """Let these be read in the background, each once, by one thread for each reader."""
+        idle, seen = not self._to_read, self._guesses.keys() | self._unopened
+        self._to_read.update(dict.fromkeys(name for name in names if name not in seen))
+        if idle and self._to_read:
+            arguments = self._to_read, self._guesser
+            threading.Thread(target=self._guess, args=arguments, daemon=True).start()
+
+    def _guess(self, to_read: dict[str, None], guesser: _Guesser) -> None:
+        while not self._closed:
+            with self._lock:
+                name = next(iter(to_read))
             try:
                 reading = guesser.reader.read(self.folder / name, strict=False)
             except ImageError:  # the page says it when it comes to this image
@@ -524,6 +529,9 @@ class LabelSession:
                     self._unopened.add(name)
                 else:
                     self._guesses[name] = reading
+                del to_read[name]
+                if not to_read:
+                    return
 
     def _confident(self) -> dict[str, Reading]:
         taken = {*self.book.labels, *self._notes.unreadable}
@@ -599,47 +607,69 @@ class LabelSession:
             return
         self._training_on = self._tried = labels
         self._ready, self._recent = None, []
-        threading.Thread(target=self._train, args=(self.book.labels,), daemon=True).start()
+        self._training = threading.Thread(target=self._train, args=(self.book.labels,), daemon=True)
+        self._training.start()
 
     def _train(self, labels: dict[str, str]) -> None:
         """Train in another process, and compare the result with the reader that guesses now."""
-        place = self._work / str(len(labels))
-        place.mkdir()
+        failed, trained = "", None
+        try:
+            with tempfile.TemporaryDirectory(
+                prefix="captcha_labels_", ignore_cleanup_errors=True
+            ) as place:
+                failed, trained = self._trained(Path(place), labels)
+        except OSError as error:
+            failed = f"Error: {error}"
+        with self._lock:
+            self._training_on, self._failed = 0, failed
+            if trained is not None:
+                self._ready = trained
+                self._readers.append(trained)
+                with self._noting() as notes:
+                    notes.tests += [
+                        self._test(trained, name, typed) for name, _, typed in self._recent
+                    ]
+                self._compare()
+            self._train_if_due(len(self.book.labels))
+
+    def _trained(self, place: Path, labels: dict[str, str]) -> tuple[str, _Guesser | None]:
+        """What went wrong, or the reader."""
         listing = LabelBook(place / LABELS_FILE)
         listing.write({os.fspath(self.folder / name): text for name, text in labels.items()})
         out, exported = place / "reader.keras", place / "exported"
         train = ["train", place, "--out", out, "--minutes", self.minutes, "--json"]
         if self._init is not None:  # what it knows already need not be learned again
             train += ["--init", self._init]
-        failed, reader = self._run(train), None
-        failed = failed or self._run(["export", out, "--out", exported, "--to", "onnx"])
-        if not failed:  # this process reads with the ONNX file and needs no TensorFlow
-            reader = load(exported / "model.onnx", **_as_options(self._fitting_mask(labels)))
-        with self._lock:
-            self._training_on, self._failed = 0, failed
-            if reader is not None:
-                self._ready = _Guesser(reader, len(labels), self._key(reader, out), out)
-                self._readers.append(self._ready)
-                with self._noting() as notes:
-                    notes.tests += [
-                        self._test(self._ready, name, typed) for name, _, typed in self._recent
-                    ]
-                self._compare()
-            self._train_if_due(len(self.book.labels))
+        export = ["export", out, "--out", exported, "--to", "onnx"]
+        failed = self._run(place, train) or self._run(place, export)
+        if failed:
+            return failed, None
+        # This process reads with the ONNX file and needs no TensorFlow.
+        reader = load(exported / "model.onnx", **_as_options(self._fitting_mask(labels)))
+        return "", _Guesser(reader, len(labels), self._key(reader, out), out.read_bytes())
 
-    def _run(self, arguments: Sequence[object]) -> str:
-        """Run a verb in a process of its own; gives what went wrong, if something did."""
-        command = [sys.executable, "-m", "captcha_helpers", *map(str, arguments)]
+    def _run(self, place: Path, arguments: Sequence[object]) -> str:
+        """Run a verb in a process of its own; gives what went wrong, if something did.
+
+        If this process is killed, the other one ends too, and `place` goes with it.
+        """
+        child = [sys.executable, "-m", "captcha_helpers.cli.child"]
         with self._lock:
             if self._closed:
                 return "it was stopped"
             self._process = subprocess.Popen(
-                command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, creationflags=_LOW
+                [*child, *map(str, (place, *arguments))],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                creationflags=_LOW,
             )
             if os.name != "nt":
                 os.setpriority(os.PRIO_PROCESS, self._process.pid, 10)
-        _, said = self._process.communicate()
-        if self._process.returncode == 0:
+        with self._process as process:
+            assert process.stderr is not None
+            said = process.stderr.read()
+        if process.returncode == 0:
             return ""
         lines = said.decode(errors="replace").strip().splitlines()
         return next(

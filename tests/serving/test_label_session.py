@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -311,6 +313,51 @@ def test_images_that_cannot_be_opened_or_were_set_aside_do_not_hold_up_the_rest(
     assert progress.surveyed == 0 and (progress.labelled, progress.unreadable) == (58, 2)
 
 
+def test_however_often_all_are_asked_for_each_is_read_once(open_session):
+    read: list[int] = []
+
+    def run(images: np.ndarray) -> np.ndarray:
+        time.sleep(0.002)
+        read.append(len(images))
+        return read_greys(images)
+
+    session = open_session(Recognizer(run, SPEC))
+    for _ in range(5):
+        session.survey()
+    all_read(session)
+    session.survey()
+    time.sleep(0.1)
+    assert sum(read) == 60
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+def test_killed_the_page_takes_its_training_along(folder: Path, tmp_path: Path):
+    """The verb `label`, which does not end by itself, stands for a training."""
+    script = (
+        "import sys, threading, time\n"
+        "from pathlib import Path\n"
+        "from captcha_helpers.serving.label_session import LabelSession\n"
+        "session = LabelSession(sys.argv[1], model='stars', trainings=False)\n"
+        "verb = 'label', sys.argv[1], '--model', 'stars', '--no-browser'\n"
+        "threading.Thread(target=session._run, args=(Path(sys.argv[2]), verb)).start()\n"
+        "while session._process is None: time.sleep(0.01)\n"
+        "print(session._process.pid, flush=True)\n"
+        "time.sleep(1000)\n"
+    )
+    place = tmp_path / "work"
+    place.mkdir()
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(folder), str(place)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        started = Path(
+            f"/proc/{process.stdout.readline().strip()}/cmdline"
+        )  # empty of one that ended
+        process.kill()
+    until(lambda: not place.exists())
+    until(lambda: not started.exists() or not started.read_bytes())  # it is empty of a zombie
+
+
 def test_places_that_cannot_be_written_are_told_before_the_first_label(
     folder: Path, tmp_path: Path
 ):
@@ -355,7 +402,7 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Callable[[Recognizer, list[str]], l
     def start(reader: Recognizer, said: list[str]) -> list[list[str]]:
         ran: list[list[str]] = []
 
-        def run(self: LabelSession, arguments: list[object]) -> str:
+        def run(self: LabelSession, place: Path, arguments: list[object]) -> str:
             if arguments[0] == "export":
                 return ""
             Path(str(arguments[arguments.index("--out") + 1])).write_text(f"reader {len(ran)}")
@@ -403,7 +450,7 @@ def test_trainings_begin_with_the_readers_own_file(
     """A reader that begins anew can hardly do as well as one that knows such images already."""
     ran: list[list[str]] = []
     monkeypatch.setattr(
-        LabelSession, "_run", lambda _, command: ran.append([*map(str, command)]) or "stopped"
+        LabelSession, "_run", lambda _, __, command: ran.append([*map(str, command)]) or "stopped"
     )
     monkeypatch.setattr(label_session, "load", lambda *_, **__: Recognizer(read_greys, SPEC))
     (tmp_path / model).write_bytes(b"weights")
