@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,8 @@ def check(
     """
     if train and model != "general":
         raise click.UsageError("Give --train or --model, not both.")
+    if fix and as_json:
+        raise click.UsageError("Give --fix or --json, not both.")
     progress = False if as_json else None
     report = captcha_helpers.check_folder(folder, progress=progress)
     if train:
@@ -198,8 +201,8 @@ def check(
     if fix:
         from captcha_helpers.serving import labelling
 
+        shown = {name_below(folder, one.path): one.reading for one in found[:limit]}
         copy_labels(folder)
-        shown = {one.path.name: one.reading for one in found[:limit]}
         labelling.label(folder, model=model, trainings=False, only=shown)
 
 
@@ -207,6 +210,22 @@ def find_labelled(folder: Path, labels: Path | None) -> list[str]:
     """The names of the images that have a label in the file of labels."""
     file = labels or folder / LABELS_FILE
     return [*LabelBook(file, folder).labels] if file.exists() else []
+
+
+def name_below(folder: Path, path: Path) -> str:
+    """What `LabelSession` calls an image, which a list may name in a sub-folder.
+
+    Example:
+        >>> name_below(Path("my_images"), Path("my_images/sub/1.png"))
+        'sub/1.png'
+    """
+    name = Path(os.path.relpath(path, folder))
+    if name.is_absolute() or ".." in name.parts:
+        raise ValueError(
+            f"the page shows only images that are in {str(folder)!r}, but the labels name "
+            f"{str(path)!r}; correct that label in its list by hand"
+        )
+    return name.as_posix()
 
 
 def copy_labels(folder: Path) -> None:

@@ -166,8 +166,10 @@ class LabelBook:
             return written
         if written not in self._meant:
             there = self._places.find(written)
-            inside = there.parent == self._places.folder and there.is_file()
-            self._meant[written] = there.name if inside else written
+            self._meant[written] = written
+            if there.is_file() and there.is_relative_to(self._places.folder):
+                below = there.relative_to(self._places.folder)
+                self._meant[written] = written if ".." in below.parts else below.as_posix()
         return self._meant[written]
 
     def _read_again_if_changed(self) -> None:

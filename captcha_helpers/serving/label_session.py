@@ -182,7 +182,8 @@ class LabelSession:
         trainings: Whether the reader is trained while labels come.
         minutes: Time of each training.
         only: Names of images to go through in this order, whether they have a label or not,
-            perhaps each with what it is read as; by default all images that have no label, in the
+            perhaps each with what it is read as. Those in sub-folders are named by their way
+            there: ``"sub/1.png"``. By default all images that have no label, in the
             order of `captcha_helpers.suggest`.
         seed: Another seed makes another random order.
 
@@ -218,7 +219,7 @@ class LabelSession:
                 raise ValueError(f"{os.fspath(self.out)!r} must end in .keras")
             check_writable(self.out)
         self.trainings, self.minutes = trainings, minutes
-        self._known, self._lock = frozenset(self.names), threading.RLock()
+        self._known, self._lock = frozenset([*self.names, *(only or ())]), threading.RLock()
         self._mask = mask or Mask()
         self._notes_file = self.book.path.with_name(f".{self.book.path.name}.session")
         self._notes = _read_notes(self._notes_file)

@@ -160,7 +160,7 @@ def label(
         trainings: Whether readers are trained meanwhile.
         minutes: Time of each training.
         only: Names of images to go through in this order, with a label or without, perhaps each
-            with what it is read as.
+            with what it is read as; ``"sub/1.png"`` for one in a sub-folder.
         port: The port on this machine; 0 takes a free one.
         open_browser: Whether to open the page, or to show it below the cell.
 

@@ -164,7 +164,7 @@ def test_lines_that_name_the_images_otherwise_are_those_images(tmp_path: Path):
         (tmp_path / name).touch()
     path = tmp_path / "labels.csv"
     path.write_text("file,label\ndata/1.png,abc\n2.PNG,\nelsewhere.png,x\n", "utf-8")
-    book = LabelBook(path, tmp_path)
+    book = LabelBook(path, tmp_path / ".." / tmp_path.name)
     assert book.labels == {"1.png": "abc", "elsewhere.png": "x"}
     book.write({"1.png": "abd", "2.png": "ef", "3.png": "gh"})
     after = "file,label\ndata/1.png,abd\n2.PNG,ef\nelsewhere.png,x\n3.png,gh\n"
