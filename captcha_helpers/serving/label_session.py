@@ -10,6 +10,7 @@ than the one before, which knows characters that no label has had yet.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -714,7 +715,9 @@ def _open_book(folder: Path, labels: str | os.PathLike[str] | None) -> LabelBook
     path = Path(labels) if labels is not None else folder / LABELS_FILE
     try:
         return LabelBook(path, folder)
-    except PermissionError as error:
+    except OSError as error:
+        if not isinstance(error, PermissionError) and error.errno != errno.EROFS:
+            raise
         raise type(error)(f"{error}; name another file with --labels OTHER.csv") from None
 
 

@@ -113,7 +113,10 @@ def test_labels_of_images_in_sub_folders_are_corrected_where_they_stand(
     assert after.count(path.name) == 1
 
 
-def test_labels_of_images_elsewhere_are_left_to_whoever_wrote_them(folder: Path):
+def test_labels_of_images_elsewhere_are_left_to_whoever_wrote_them(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(labelling, "label", lambda *_, **__: None)
     path = sorted(folder.glob("*.png"))[5]
     path.rename(folder.parent / path.name)
     listed = (folder / "labels.csv").read_text("utf-8").replace(path.name, f"../{path.name}")

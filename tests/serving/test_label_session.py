@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -372,6 +375,26 @@ def test_places_that_cannot_be_written_are_told_before_the_first_label(
         LabelSession(tmp_path / "empty", model=reader)
     with pytest.raises(NotADirectoryError):
         LabelSession(tmp_path / "nowhere", model=reader)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_where_a_folder_cannot_be_written_another_file_is_proposed(
+    open_session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+):
+    """A folder of somebody else's, and a disc that is mounted to be read only."""
+    write = tempfile.TemporaryFile
+
+    def refuse(*, dir: Path, **options: Any) -> Any:
+        if dir != tmp_path:
+            raise OSError(number, os.strerror(number))
+        return write(dir=dir, **options)
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    with pytest.raises(OSError, match=r"labels\.csv' cannot be .*; name another .*--labels OTHER"):
+        open_session()
+    session = open_session(labels=tmp_path / "other.csv")
+    session.label("000.png", "0000")
+    assert (tmp_path / "other.csv").read_text("utf-8") == "file,label\n000.png,0000\n"
 
 
 def test_a_damaged_note_of_an_earlier_session_is_named(open_session, folder: Path):
