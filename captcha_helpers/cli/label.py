@@ -17,6 +17,7 @@ from captcha_helpers.cli.options import (
     Verb,
     json_option,
     known_strings,
+    overwrite_option,
     path_type,
 )
 from captcha_helpers.data.label_book import LabelBook
@@ -55,7 +56,7 @@ def model_option(why: str) -> Callable[[Callable[..., None]], Callable[..., None
     type=path_type,
     help="Take the labels of this list first: CSV, JSON, or an export of Label Studio.",
 )
-@model_option("What guesses first; trainings begin with it if it is a .keras file.")
+@model_option("Model that makes the first guesses; trainings begin with it if it is a .keras file.")
 @known_strings
 @click.option("--minutes", default=1.0, show_default=True, help="Time of each training.")
 @click.option("--no-training", is_flag=True, help="Do not train while labels come.")
@@ -71,6 +72,7 @@ def model_option(why: str) -> Callable[[Callable[..., None]], Callable[..., None
 @click.option(
     "--number", default=200, show_default=True, type=click.IntRange(1), help="How many tasks."
 )
+@overwrite_option("the file of --tasks")
 def label(
     folder: Path,
     out: Path | None,
@@ -83,11 +85,12 @@ def label(
     no_browser: bool,
     tasks: Path | None,
     number: int,
+    overwrite: bool,
     **known: Any,
 ) -> None:
     """Label the images in FOLDER on a page in the browser. Ctrl-C ends it.
 
-    Each image stands there with what a reader guesses: Enter accepts, typing corrects, Esc skips.
+    Each image is shown with a reader's guess: Enter accepts, typing corrects, Esc skips.
     Each label is written at once to labels.csv; the images are not changed. With 20, 50, 100, 200
     ... labels a reader is trained in the background, which guesses better. Only this machine
     reaches the page.
@@ -96,7 +99,9 @@ def label(
     if tasks is not None:
         found = find_labelled(folder, labels)
         reader = captcha_helpers.load(model, **known)
-        written = captcha_helpers.write_tasks(folder, tasks, reader, number, labelled=found)
+        written = captcha_helpers.write_tasks(
+            folder, tasks, reader, number, labelled=found, overwrite=overwrite
+        )
         click.echo(f"{counted(written, 'task')} in {tasks}, for a project of Label Studio with")
         click.echo(CONFIG)
         click.echo(f"and with the local storage {folder.resolve()}; see docs/labelling.md")
@@ -132,7 +137,7 @@ def label(
 @click.option(
     "--train",
     is_flag=True,
-    help="Ask no model, but readers that are trained on the other images of the folder.",
+    help="Judge the labels with readers trained on the other images instead of MODEL.",
 )
 @click.option(
     "--folds",
