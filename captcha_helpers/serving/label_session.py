@@ -19,6 +19,7 @@ import sys
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -27,7 +28,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from captcha_helpers.core.files import check_writable, write_bytes
+from captcha_helpers.core.files import WORK_PREFIX, check_writable, write_bytes
 from captcha_helpers.core.metrics import cer, wilson_interval
 from captcha_helpers.data.images import ImageError
 from captcha_helpers.data.label_book import LabelBook
@@ -47,6 +48,7 @@ ENOUGH = 0.95  # of the images; a reader that surely reads so many may read the 
 KNOWN_AFTER = 20  # labels, from which on a character that none of them has is asked about
 _AHEAD = 8  # doubtful images that are chosen together, so that they differ
 _LOW = 0x4000 if os.name == "nt" else 0  # BELOW_NORMAL_PRIORITY_CLASS
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
 _FORGOTTEN = 600  # seconds after which an image that a page took and did not answer is free again
 
 
@@ -211,7 +213,7 @@ class LabelSession:
     ) -> None:
         self.folder = Path(folder).absolute()
         self.names = [path.name for path in image_files(folder)]
-        if not self.names:
+        if not self.names and not only:
             raise ValueError(f"no images in {os.fspath(folder)!r}; name the folder they are in")
         self.book = _open_book(self.folder, labels)
         self.out = Path(out) if out is not None else None
@@ -334,7 +336,8 @@ class LabelSession:
             KeyError: If there is no such image.
             LabelError: If the label is empty, or too long.
             NewCharacterError: If it has a character that no label had, and `sure` is false.
-            OSError: If the file cannot be written; then nothing has changed.
+            OSError: If the file cannot be written; then nothing has changed. That the notes beside
+                it cannot be written is a warning.
         """
         text = text.strip()
         self.path(name)
@@ -344,22 +347,20 @@ class LabelSession:
                 if not text
                 else f"{len(text)} characters are too many; a label has at most {LONGEST_LABEL}"
             )
-        with self._lock, self.book.held():
-            labels = self.book.labels
-            if labels.get(name, "") not in (before, text):
-                raise ChangedMeanwhileError(
-                    f"this image was labelled {labels[name]!r} on another page meanwhile"
-                )
-            used = set("".join(labels.values()))
-            new = "".join(sorted(set(text) - used))
-            if new and len(labels) >= KNOWN_AFTER and not sure:
-                raise NewCharacterError(f"no label so far has {new!r}; is it right?")
-            self.book.write({name: text})
+        with self._lock:
+            with self.book.held():
+                labels = self.book.labels
+                if labels.get(name, "") not in (before, text):
+                    raise ChangedMeanwhileError(
+                        f"this image was labelled {labels[name]!r} on another page meanwhile"
+                    )
+                used = set("".join(labels.values()))
+                new = "".join(sorted(set(text) - used))
+                if new and len(labels) >= KNOWN_AFTER and not sure:
+                    raise NewCharacterError(f"no label so far has {new!r}; is it right?")
+                self.book.write({name: text})
             self._away.pop(name, None)
-            if name in self._notes.unreadable:
-                with self._noting() as notes:
-                    notes.unreadable.remove(name)
-            self._note_test(name, text)
+            self._note_label(name, text)
             self._train_if_due(len(labels | {name: text}))
 
     def skip(self, name: str) -> None:
@@ -392,7 +393,8 @@ class LabelSession:
         """
         with self._lock, self.book.held():
             found = self._confident()
-            self.book.write({name: reading.text for name, reading in found.items()})
+            if found:
+                self.book.write({name: reading.text for name, reading in found.items()})
             return len(found)
 
     def save(self) -> Path:
@@ -415,7 +417,9 @@ class LabelSession:
         with self._lock, self.book.held():
             with self._noting() as notes:  # first: killed in between, it is known as our own
                 _refuse_others(self.out, notes)
-                notes.saved.append(hashlib.sha256(data).hexdigest())
+                checksum = hashlib.sha256(data).hexdigest()
+                if checksum not in notes.saved:
+                    notes.saved.append(checksum)
             write_bytes(self.out, data)
         return self.out
 
@@ -430,7 +434,7 @@ class LabelSession:
             confident, labelled = self._confident(), len(labels.keys() & self._known)
             more, would_read = self._forecast(measured.values(), own, labelled)
             return Progress(
-                images=len(self.names),
+                images=len(self._known),
                 labelled=labelled,
                 unreadable=len(aside),
                 learned_from=learned_from,
@@ -548,15 +552,28 @@ class LabelSession:
             return [one_case(char) for char in guess] == [one_case(char) for char in typed]
         return guess == typed
 
-    def _note_test(self, name: str, typed: str) -> None:
+    def _note_label(self, name: str, typed: str) -> None:
+        """Note that an image can be read and, if it is a test, what readers made of it."""
+        tests = []
         if name in self._fair:
             guesser, guess = self._fair.pop(name)
             self._recent.append((name, guess, typed))
             others = [one for one in self._readers if one is not guesser]
-            with self._noting() as notes:
-                notes.tests.append(Tested(guesser.key, guesser.labels, guess, typed))
-                notes.tests += [self._test(one, name, typed) for one in others]
+            tests = [Tested(guesser.key, guesser.labels, guess, typed)]
+            tests += [self._test(one, name, typed) for one in others]
+        if tests or name in self._notes.unreadable:
+            self._note(tests, readable=name)
+        if tests:
             self._compare()
+
+    def _note(self, tests: Sequence[Tested], readable: str = "") -> None:
+        """Add to the notes. If that fails, a label is a label, and a reader is a reader."""
+        try:
+            with self._noting() as notes:
+                notes.tests += tests
+                notes.unreadable = [name for name in notes.unreadable if name != readable]
+        except (OSError, ValueError) as error:
+            warnings.warn(f"{error}; labels are kept, but not how well readers do", stacklevel=2)
 
     def _test(self, one: _Guesser, name: str, typed: str) -> Tested:
         """What a reader makes of an image that it has not learned from either."""
@@ -605,7 +622,9 @@ class LabelSession:
             write_bytes(self._notes_file, json.dumps(asdict(self._notes)).encode())
 
     def _train_if_due(self, labels: int) -> None:
-        if not self.trainings or self._training_on or labels < next_training(self._tried):
+        if self._closed or not self.trainings or self._training_on:
+            return
+        if labels < next_training(self._tried):
             return
         self._training_on = self._tried = labels
         self._ready, self._recent = None, []
@@ -617,20 +636,17 @@ class LabelSession:
         failed, trained = "", None
         try:
             with tempfile.TemporaryDirectory(
-                prefix="captcha_labels_", ignore_cleanup_errors=True
+                prefix=WORK_PREFIX, ignore_cleanup_errors=True
             ) as place:
                 failed, trained = self._trained(Path(place), labels)
-        except OSError as error:
+        except Exception as error:  # of whatever kind: the next training may do better
             failed = f"Error: {error}"
         with self._lock:
             self._training_on, self._failed = 0, failed
             if trained is not None:
                 self._ready = trained
                 self._readers.append(trained)
-                with self._noting() as notes:
-                    notes.tests += [
-                        self._test(trained, name, typed) for name, _, typed in self._recent
-                    ]
+                self._note([self._test(trained, name, typed) for name, _, typed in self._recent])
                 self._compare()
             self._train_if_due(len(self.book.labels))
 
@@ -666,9 +682,10 @@ class LabelSession:
                 stderr=subprocess.PIPE,
                 creationflags=_LOW,
             )
-            if os.name != "nt":
-                os.setpriority(os.PRIO_PROCESS, self._process.pid, 10)
         with self._process as process:
+            if os.name != "nt":
+                nice = os.getpriority(os.PRIO_PROCESS, process.pid)
+                os.setpriority(os.PRIO_PROCESS, process.pid, max(nice, 10))
             assert process.stderr is not None
             said = process.stderr.read()
         if process.returncode == 0:
@@ -714,11 +731,14 @@ def _as_options(mask: Mask) -> dict[str, Any]:
 def _open_book(folder: Path, labels: str | os.PathLike[str] | None) -> LabelBook:
     path = Path(labels) if labels is not None else folder / LABELS_FILE
     try:
-        return LabelBook(path, folder)
+        book = LabelBook(path, folder)
+        with book.held():
+            return book
     except OSError as error:
-        if not isinstance(error, PermissionError) and error.errno != errno.EROFS:
+        no_locks = "its disk knows no locks; " * (error.errno in _NO_LOCKS)
+        if not no_locks and not isinstance(error, PermissionError) and error.errno != errno.EROFS:
             raise
-        raise type(error)(f"{error}; name another file with --labels OTHER.csv") from None
+        raise type(error)(f"{error}; {no_locks}name another file with --labels OTHER.csv") from None
 
 
 def _read_notes(path: Path) -> Notes:

@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import numpy as np
 import pytest
 
 from captcha_helpers import Recognizer
+from captcha_helpers.core import files
 from captcha_helpers.reading.decoder import Character, Reading
 from captcha_helpers.reading.mask import Mask
 from captcha_helpers.serving import label_session
@@ -79,7 +81,7 @@ def test_every_image_is_asked_for_once_and_its_label_is_in_the_file(open_session
     while (item := session.next()) is not None:
         asked.append(item.name)
         assert item.guess is not None and item.guess.text == TRUTH[item.name] and not item.label
-        session.label(item.name, item.guess.text)
+        session.label(item.name, item.guess.text, sure=True)
         assert f"{item.name},{TRUTH[item.name]}\n" in (folder / "labels.csv").read_text("utf-8")
     assert sorted(asked) == sorted(TRUTH)
     progress = session.progress()
@@ -174,7 +176,7 @@ def test_what_is_measured_of_one_reader_does_not_count_for_the_next(open_session
     session = all_read(open_session())
     for _ in range(8):
         item = session.next()
-        session.label(item.name, TRUTH[item.name])
+        session.label(item.name, TRUTH[item.name], sure=True)
     assert session.progress().tested == 2
     session._take(label_session._Guesser(Recognizer(read_greys, SPEC), 8, "another"))
     assert session.progress().tested == 0 and session.progress().high == 1
@@ -187,7 +189,7 @@ def test_skipped_images_come_again_at_the_end(open_session):
     others = []
     while (item := session.next()) is not None:
         others.append(item.name)
-        session.label(item.name, TRUTH[item.name])
+        session.label(item.name, TRUTH[item.name], sure=True)
     assert others[-1] == skipped and len(others) == 60
 
 
@@ -201,7 +203,7 @@ def test_an_image_that_was_skipped_and_labelled_after_all_does_not_come_again(op
     others = []
     while (item := session.next()) is not None:
         others.append(item.name)
-        session.label(item.name, TRUTH[item.name])
+        session.label(item.name, TRUTH[item.name], sure=True)
     assert len(others) == 58 and not {*skipped} & {*others}
 
 
@@ -238,7 +240,7 @@ def test_what_was_measured_of_another_model_or_mask_is_not_claimed(open_session,
     session = LabelSession(folder, model="stars", trainings=False)
     for _ in range(4):
         item = session.next()
-        session.label(item.name, TRUTH[item.name])
+        session.label(item.name, TRUTH[item.name], sure=True)
     measured = session.progress().tested
     session.close()
     assert measured >= 1 and tested(model="stars") == measured
@@ -299,6 +301,11 @@ def test_confident_readings_become_labels_together_with_the_errors_to_expect(ope
     assert session.book.labels == sure
 
 
+def test_no_file_is_begun_if_no_reading_is_confident(open_session):
+    session = all_read(open_session(wrong_where(set("0123456789"))))
+    assert session.accept_confident() == 0 and not session.book.path.exists()
+
+
 def test_images_that_cannot_be_opened_or_were_set_aside_do_not_hold_up_the_rest(
     open_session, folder: Path
 ):
@@ -347,18 +354,46 @@ def test_killed_the_page_takes_its_training_along(folder: Path, tmp_path: Path):
         "print(session._process.pid, flush=True)\n"
         "time.sleep(1000)\n"
     )
-    place = tmp_path / "work"
+    place = tmp_path / "captcha_labels_work"
     place.mkdir()
     with subprocess.Popen(
         [sys.executable, "-c", script, str(folder), str(place)], stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
-        started = Path(
-            f"/proc/{process.stdout.readline().strip()}/cmdline"
-        )  # empty of one that ended
+        training = int(process.stdout.readline())
         process.kill()
     until(lambda: not place.exists())
-    until(lambda: not started.exists() or not started.read_bytes())  # it is empty of a zombie
+    until(lambda: has_ended(training))
+
+
+def has_ended(process: int) -> bool:
+    """Whether a process has; also if nobody has asked yet how, which Linux shows."""
+    with suppress(OSError):
+        os.kill(process, 0)
+        command = Path(f"/proc/{process}/cmdline")
+        return command.exists() and not command.read_bytes()
+    return True
+
+
+def test_a_verb_works_while_the_program_that_started_it_goes_on(tmp_path: Path):
+    """On Windows, NumPy would wait for whoever reads the pipe."""
+    child = [sys.executable, "-m", "captcha_helpers.cli.child"]
+    with subprocess.Popen(
+        [*child, str(tmp_path / "captcha_labels_"), "styles"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None and b"stars" in process.stdout.read()
+        until(lambda: process.poll() is not None)
+    assert process.returncode == 0
+
+
+def test_only_the_folder_of_a_training_is_deleted(tmp_path: Path):
+    (tmp_path / "mine").mkdir()
+    child = [sys.executable, "-m", "captcha_helpers.cli.child", str(tmp_path / "mine"), "styles"]
+    done = subprocess.run(child, input="", capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "mine' would be deleted" in done.stderr
+    assert (tmp_path / "mine").exists()
 
 
 def test_places_that_cannot_be_written_are_told_before_the_first_label(
@@ -395,6 +430,40 @@ def test_where_a_folder_cannot_be_written_another_file_is_proposed(
     session = open_session(labels=tmp_path / "other.csv")
     session.label("000.png", "0000")
     assert (tmp_path / "other.csv").read_text("utf-8") == "file,label\n000.png,0000\n"
+
+
+def test_a_disk_without_locks_is_told_before_the_first_label(
+    open_session, monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(file: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(files, "_lock", refuse)
+    with pytest.raises(OSError, match=r"labels\.csv' .* knows no locks; name another .*--labels O"):
+        open_session()
+
+
+def test_a_label_counts_though_the_notes_cannot_be_written(open_session, folder: Path):
+    session = open_session()
+    item = session.next()
+    (folder / ".labels.csv.session").mkdir()
+    with pytest.warns(UserWarning, match="session.*labels are kept"):
+        session.label(item.name, "0000")
+    assert f"{item.name},0000\n" in (folder / "labels.csv").read_text("utf-8")
+    assert session.progress().labelled == 1
+
+
+def test_no_other_program_waits_while_readers_are_compared(open_session, play):
+    held: list[bool] = []
+
+    def run(images: np.ndarray) -> np.ndarray:
+        held.append(session.book._alone)
+        return read_greys(images)
+
+    play(Recognizer(run, SPEC), [""])
+    session = open_session(wrong_where({"1", "2"}), trainings=True)
+    label_until(session, 40)
+    assert held and not any(held)
 
 
 def test_a_damaged_note_of_an_earlier_session_is_named(open_session, folder: Path):
@@ -502,7 +571,7 @@ def test_the_reader_is_saved_as_often_as_one_likes(open_session, play, tmp_path:
     session = open_session(wrong_where({"1", "2"}), trainings=True, out=out)
     label_until(session, 40)
     assert session.save() == session.save() == out
-    assert out.read_text() == "reader 0"
+    assert out.read_text() == "reader 0" and len(session._notes.saved) == 1
     open_session(out=out)  # the same command once more
     out.write_text("a reader of somebody else's")
     with pytest.raises(FileExistsError, match="choose another name"):
@@ -554,7 +623,7 @@ def test_the_notes_hold_no_path_and_no_picture(open_session, folder: Path):
     session = all_read(open_session())
     for _ in range(4):
         item = session.next()
-        session.label(item.name, TRUTH[item.name])
+        session.label(item.name, TRUTH[item.name], sure=True)
     notes = json.loads((folder / ".labels.csv.session").read_text("utf-8"))
     assert notes["unreadable"] == [] and len(notes["tests"]) == 1
 
