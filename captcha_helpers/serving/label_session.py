@@ -1,11 +1,10 @@
 """What happens while somebody labels a folder: guesses, their order, trainings, a fair measure.
 
-Nothing of HTTP is here: `labelling` shows it as a page. A training runs in a process of its own, at
-low priority. An image that comes at random is a test of the reader that guessed it: the guess was
-made before the label was typed, by a reader that had not learned it. Those that were trained here
-before read it too, and so show what labels bring. A new reader takes over when
-it does as well on those that were typed since its training began: with few labels it may be worse
-than the one before, which knows characters that no label has had yet.
+Nothing of HTTP is here: `labelling` shows it as a page. An image that comes at random is a test of
+the reader that guessed it: the guess was made before the label was typed, by a reader that had not
+learned it. Those that were trained here before read it too, and so show what labels bring. A new
+reader takes over when it does as well on those that were typed since its training began: with few
+labels it may be worse than the one before, which knows characters that no label has had yet.
 """
 
 from __future__ import annotations
@@ -14,21 +13,18 @@ import errno
 import hashlib
 import json
 import os
-import subprocess
-import sys
-import tempfile
 import threading
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from captcha_helpers.core.files import WORK_PREFIX, check_writable, write_bytes
+from captcha_helpers.core.files import check_writable, write_bytes
 from captcha_helpers.core.metrics import cer, wilson_interval
 from captcha_helpers.data.images import ImageError
 from captcha_helpers.data.label_book import LabelBook
@@ -39,6 +35,7 @@ from captcha_helpers.reading.recognizer import Recognizer, load
 from captcha_helpers.reading.shipped import model_path
 from captcha_helpers.reading.suggestions import MOST_READ, is_random, most_doubtful
 from captcha_helpers.serving.forecast import FEWEST_TESTED, Measured, forecast
+from captcha_helpers.serving.training import Trainer, as_options
 
 FIRST_TRAINING = 20  # labels; the next ones come at 50, 100, 200, 400 ...
 MINUTES = 1.0  # of a training
@@ -47,7 +44,6 @@ CONFIDENT = 0.9  # a reading that may be accepted without being looked at
 ENOUGH = 0.95  # of the images; a reader that surely reads so many may read the others
 KNOWN_AFTER = 20  # labels, from which on a character that none of them has is asked about
 _AHEAD = 8  # doubtful images that are chosen together, so that they differ
-_LOW = 0x4000 if os.name == "nt" else 0  # BELOW_NORMAL_PRIORITY_CLASS
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
 _FORGOTTEN = 600  # seconds after which an image that a page took and did not answer is free again
 
@@ -221,7 +217,7 @@ class LabelSession:
             if self.out.suffix != ".keras":
                 raise ValueError(f"{os.fspath(self.out)!r} must end in .keras")
             check_writable(self.out)
-        self.trainings, self.minutes = trainings, minutes
+        self.trainings = trainings
         self._known, self._lock = frozenset([*self.names, *(only or ())]), threading.RLock()
         self._mask = mask or Mask()
         self._notes_file = self.book.path.with_name(f".{self.book.path.name}.session")
@@ -237,26 +233,24 @@ class LabelSession:
         self._fair: dict[str, tuple[_Guesser, str]] = {}  # drawn at random: who guessed, and what
         self._doubtful: list[str] = []
         self._training: threading.Thread | None = None
-        self._process: subprocess.Popen[bytes] | None = None
         self._training_on, self._tried, self._failed, self._closed = 0, 0, "", False
         self._ready: _Guesser | None = None
         self._readers: list[_Guesser] = []  # all that were trained here
         self._recent: list[tuple[str, str, str]] = []  # tests since its training began, with names
         file = None if isinstance(model, Recognizer) else model_path(model)
-        self._init = file if file is not None and file.suffix == ".keras" else None
+        init = file if file is not None and file.suffix == ".keras" else None
+        self._trainer = Trainer(self.folder, init, self._mask, minutes)
         if not isinstance(model, Recognizer):
-            model = load(model, **_as_options(self._mask))
-        self._take(_Guesser(model, 0, self._key(model, file)))
+            model = load(model, **as_options(self._mask))
+        self._take(_Guesser(model, 0, self._key(model, *_contents(file))))
         if isinstance(only, Mapping):
             self._guesses.update(only)
 
     def close(self) -> None:
         """End the training under way, and leave nothing but the labels and what was saved."""
         with self._lock:
-            self._closed = True
-            process, training = self._process, self._training
-        if process is not None:
-            process.terminate()
+            self._closed, training = True, self._training
+        self._trainer.close()
         if training is not None:
             training.join()
 
@@ -579,13 +573,11 @@ class LabelSession:
         """What a reader makes of an image that it has not learned from either."""
         return Tested(one.key, one.labels, self._text(one.reader, name), typed)
 
-    def _key(self, reader: Recognizer, file: Path | None) -> str:
+    def _key(self, reader: Recognizer, *contents: bytes) -> str:
         """Which reader it is, over all starts: of a model in memory, its specification says it."""
         told = hashlib.sha256(f"{reader.spec.to_json()} {self._mask}".encode())
-        parts = [] if file is None else [file] if file.is_file() else sorted(file.rglob("*"))
-        for part in parts:
-            if part.is_file():
-                told.update(part.read_bytes())
+        for data in contents:
+            told.update(data)
         return told.hexdigest()[:16]
 
     def _compare(self) -> None:
@@ -632,15 +624,13 @@ class LabelSession:
         self._training.start()
 
     def _train(self, labels: dict[str, str]) -> None:
-        """Train in another process, and compare the result with the reader that guesses now."""
+        """Train a reader, and compare it with the one that guesses now."""
         failed, trained = "", None
         try:
-            with tempfile.TemporaryDirectory(
-                prefix=WORK_PREFIX, ignore_cleanup_errors=True
-            ) as place:
-                failed, trained = self._trained(Path(place), labels)
+            reader, data = self._trainer.train(labels)
+            trained = _Guesser(reader, len(labels), self._key(reader, data), data)
         except Exception as error:  # of whatever kind: the next training may do better
-            failed = f"Error: {error}"
+            failed = str(error) or repr(error)
         with self._lock:
             self._training_on, self._failed = 0, failed
             if trained is not None:
@@ -649,59 +639,6 @@ class LabelSession:
                 self._note([self._test(trained, name, typed) for name, _, typed in self._recent])
                 self._compare()
             self._train_if_due(len(self.book.labels))
-
-    def _trained(self, place: Path, labels: dict[str, str]) -> tuple[str, _Guesser | None]:
-        """What went wrong, or the reader."""
-        listing = LabelBook(place / LABELS_FILE)
-        listing.write({os.fspath(self.folder / name): text for name, text in labels.items()})
-        out, exported = place / "reader.keras", place / "exported"
-        train = ["train", place, "--out", out, "--minutes", self.minutes, "--json"]
-        if self._init is not None:  # what it knows already need not be learned again
-            train += ["--init", self._init]
-        export = ["export", out, "--out", exported, "--to", "onnx"]
-        failed = self._run(place, train) or self._run(place, export)
-        if failed:
-            return failed, None
-        # This process reads with the ONNX file and needs no TensorFlow.
-        reader = load(exported / "model.onnx", **_as_options(self._fitting_mask(labels)))
-        return "", _Guesser(reader, len(labels), self._key(reader, out), out.read_bytes())
-
-    def _run(self, place: Path, arguments: Sequence[object]) -> str:
-        """Run a verb in a process of its own; gives what went wrong, if something did.
-
-        If this process is killed, the other one ends too, and `place` goes with it.
-        """
-        child = [sys.executable, "-m", "captcha_helpers.cli.child"]
-        with self._lock:
-            if self._closed:
-                return "it was stopped"
-            self._process = subprocess.Popen(
-                [*child, *map(str, (place, *arguments))],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                creationflags=_LOW,
-            )
-        with self._process as process:
-            if os.name != "nt":
-                nice = os.getpriority(os.PRIO_PROCESS, process.pid)
-                os.setpriority(os.PRIO_PROCESS, process.pid, max(nice, 10))
-            assert process.stderr is not None
-            said = process.stderr.read()
-        if process.returncode == 0:
-            return ""
-        lines = said.decode(errors="replace").strip().splitlines()
-        return next(
-            (line for line in reversed(lines) if line.startswith("Error")), "it was stopped"
-        )
-
-    def _fitting_mask(self, labels: dict[str, str]) -> Mask:
-        """What was told of the strings, less what the labels have shown to be wrong."""
-        lengths = [len(text) for text in labels.values()]
-        told = self._mask.length
-        if told is not None and not told[0] <= min(lengths) <= max(lengths) <= told[1]:
-            return replace(self._mask, length=None, charset=None)
-        return replace(self._mask, charset=None)  # a reader of this set knows its characters
 
 
 def next_training(labels: int) -> int:
@@ -720,12 +657,10 @@ def next_training(labels: int) -> int:
     return next(count for count in due if count > labels)
 
 
-def _as_options(mask: Mask) -> dict[str, Any]:
-    return {
-        "charset": mask.charset,
-        "length": mask.length,
-        "ignore_case": mask.ignore_case or None,
-    }
+def _contents(model: Path | None) -> list[bytes]:
+    """What is in a model's file, or in those of its folder."""
+    files = [] if model is None else [model] if model.is_file() else sorted(model.rglob("*"))
+    return [file.read_bytes() for file in files if file.is_file()]
 
 
 def _open_book(folder: Path, labels: str | os.PathLike[str] | None) -> LabelBook:

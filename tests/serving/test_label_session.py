@@ -22,13 +22,14 @@ from captcha_helpers import Recognizer
 from captcha_helpers.core import files
 from captcha_helpers.reading.decoder import Character, Reading
 from captcha_helpers.reading.mask import Mask
-from captcha_helpers.serving import label_session
+from captcha_helpers.serving import label_session, training
 from captcha_helpers.serving.label_session import (
     ChangedMeanwhileError,
     LabelError,
     LabelSession,
     NewCharacterError,
 )
+from captcha_helpers.serving.training import Trainer, TrainingError
 from tests.patience import until
 from tests.servers import SPEC, picture, read_greys
 
@@ -346,12 +347,13 @@ def test_killed_the_page_takes_its_training_along(folder: Path, tmp_path: Path):
     script = (
         "import sys, threading, time\n"
         "from pathlib import Path\n"
-        "from captcha_helpers.serving.label_session import LabelSession\n"
-        "session = LabelSession(sys.argv[1], model='stars', trainings=False)\n"
+        "from captcha_helpers.reading.mask import Mask\n"
+        "from captcha_helpers.serving.training import Trainer\n"
+        "trainer = Trainer(Path(sys.argv[1]), None, Mask(), 1.0)\n"
         "verb = 'label', sys.argv[1], '--model', 'stars', '--no-browser'\n"
-        "threading.Thread(target=session._run, args=(Path(sys.argv[2]), verb)).start()\n"
-        "while session._process is None: time.sleep(0.01)\n"
-        "print(session._process.pid, flush=True)\n"
+        "threading.Thread(target=trainer._run, args=(Path(sys.argv[2]), verb)).start()\n"
+        "while trainer._process is None: time.sleep(0.01)\n"
+        "print(trainer._process.pid, flush=True)\n"
         "time.sleep(1000)\n"
     )
     place = tmp_path / "captcha_labels_work"
@@ -360,10 +362,10 @@ def test_killed_the_page_takes_its_training_along(folder: Path, tmp_path: Path):
         [sys.executable, "-c", script, str(folder), str(place)], stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
-        training = int(process.stdout.readline())
+        started = int(process.stdout.readline())
         process.kill()
     until(lambda: not place.exists())
-    until(lambda: has_ended(training))
+    until(lambda: has_ended(started))
 
 
 def has_ended(process: int) -> bool:
@@ -453,14 +455,17 @@ def test_a_label_counts_though_the_notes_cannot_be_written(open_session, folder:
     assert session.progress().labelled == 1
 
 
-def test_no_other_program_waits_while_readers_are_compared(open_session, play):
-    held: list[bool] = []
+def test_no_other_program_waits_while_readers_are_compared(
+    open_session, play, monkeypatch: pytest.MonkeyPatch
+):
+    held, read = list[bool](), LabelSession._text
 
-    def run(images: np.ndarray) -> np.ndarray:
-        held.append(session.book._alone)
-        return read_greys(images)
+    def noted(self: LabelSession, *given: Any) -> str:
+        held.append(self.book._alone)
+        return read(self, *given)
 
-    play(Recognizer(run, SPEC), [""])
+    monkeypatch.setattr(LabelSession, "_text", noted)
+    play(Recognizer(read_greys, SPEC), [""])
     session = open_session(wrong_where({"1", "2"}), trainings=True)
     label_until(session, 40)
     assert held and not any(held)
@@ -496,16 +501,17 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Callable[[Recognizer, list[str]], l
     def start(reader: Recognizer, said: list[str]) -> list[list[str]]:
         ran: list[list[str]] = []
 
-        def run(self: LabelSession, place: Path, arguments: list[object]) -> str:
+        def run(self: Trainer, place: Path, arguments: list[object]) -> None:
             if arguments[0] == "export":
-                return ""
+                return
             Path(str(arguments[arguments.index("--out") + 1])).write_text(f"reader {len(ran)}")
             listed = Path(str(arguments[1]), "labels.csv").read_text("utf-8").splitlines()
             ran.append([str(arguments[0]), str(len(listed) - 1)])
-            return said[len(ran) - 1]
+            if said[len(ran) - 1]:
+                raise TrainingError(said[len(ran) - 1])
 
-        monkeypatch.setattr(LabelSession, "_run", run)
-        monkeypatch.setattr(label_session, "load", lambda path, **_: reader)
+        monkeypatch.setattr(Trainer, "_run", run)
+        monkeypatch.setattr(training, "load", lambda path, **_: reader)
         return ran
 
     return start
@@ -537,15 +543,53 @@ def test_a_reader_that_guesses_as_well_takes_over(open_session, play):
     assert session.progress().learned_from == 20
 
 
+def test_whatever_ends_a_training_the_next_one_begins(
+    open_session, play, monkeypatch: pytest.MonkeyPatch
+):
+    ran = play(Recognizer(read_greys, SPEC), ["", ""])
+    session = open_session(trainings=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "load", lambda *_, **__: 1 / 0)
+        label_until(session, 20)
+    progress = session.progress()
+    assert (progress.training_on, progress.training_failed) == (0, "division by zero")
+    label_until(session, 50)
+    assert ran == [["train", "20"], ["train", "50"]] and not session.progress().training_failed
+
+
+def test_after_the_end_no_training_begins(open_session, play):
+    ran = play(Recognizer(read_greys, SPEC), [""])
+    session = open_session(trainings=True)
+    session.close()
+    label_until(session, 21)
+    assert not ran
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has classes instead")
+@pytest.mark.parametrize(("mine", "its"), [(0, 10), (15, 15)])
+def test_a_training_gives_way_and_never_asks_for_more_than_its_page_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mine: int, its: int
+):
+    """Only an administrator may make a program less nice."""
+    place, asked = tmp_path / "captcha_labels_", list[int]()
+    monkeypatch.setattr(os, "getpriority", lambda *_: mine)
+    monkeypatch.setattr(os, "setpriority", lambda _, __, nice: asked.append(nice))
+    Trainer(tmp_path, None, Mask(), 1.0)._run(place, ["styles"])
+    assert asked == [its]
+
+
 @pytest.mark.parametrize(("model", "begins"), [("mine.keras", True), ("mine.onnx", False)])
 def test_trainings_begin_with_the_readers_own_file(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, begins: bool
 ):
     """A reader that begins anew can hardly do as well as one that knows such images already."""
     ran: list[list[str]] = []
-    monkeypatch.setattr(
-        LabelSession, "_run", lambda _, __, command: ran.append([*map(str, command)]) or "stopped"
-    )
+
+    def stopped(_: Trainer, __: Path, command: list[object]) -> None:
+        ran.append([*map(str, command)])
+        raise TrainingError("stopped")
+
+    monkeypatch.setattr(Trainer, "_run", stopped)
     monkeypatch.setattr(label_session, "load", lambda *_, **__: Recognizer(read_greys, SPEC))
     (tmp_path / model).write_bytes(b"weights")
     session = LabelSession(folder, model=tmp_path / model)
