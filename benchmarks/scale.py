@@ -1,6 +1,7 @@
 """What a cluster costs and brings: images an hour, by the plain commands and on Ray.
 
-    python benchmarks/scale.py --json benchmarks/scale.json --plot scale.png
+    python benchmarks/scale.py --json benchmarks/scale.json --plot docs/images/scale.png
+    python benchmarks/scale.py --measured benchmarks/scale.json --plot docs/images/scale.png
 
 All are the commands that people type, timed from outside, one after another: the plain one, then on
 a cluster of one worker, then on one of two, in each round. The plain reading has one thread, as a
@@ -137,6 +138,25 @@ def start_cluster(workers: int) -> tuple[str, float]:
     return context.address_info["gcs_address"], time.perf_counter() - begun
 
 
+def measure(count: int, read: int, rounds: int) -> dict[str, Any]:
+    """Do all rounds; give the figures, and where they come from."""
+    os.environ.update(ENVIRONMENT)  # which Ray reads when it is imported
+    import ray
+
+    rows = []
+    for number in range(rounds):
+        folder = Path(tempfile.mkdtemp())
+        try:
+            found = one_round(folder, count, min(read, count))
+        finally:
+            shutil.rmtree(folder)
+        rows += [row | {"round": number} for row in found]
+    return {
+        "style": STYLE, "shard_size": SHARD_SIZE, "cores": os.cpu_count(),
+        "python": platform.python_version(), "ray": ray.__version__, "rows": rows,
+    }  # fmt: skip
+
+
 def plot(report: dict[str, Any], path: Path) -> None:
     """Draw images an hour as bars, a panel for each job."""
     import matplotlib
@@ -167,22 +187,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2, help="default: 2")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     parser.add_argument("--plot", type=Path, help="draw them into this file")
+    parser.add_argument("--measured", type=Path, help="take the figures from such a file")
     options = parser.parse_args()
-    os.environ.update(ENVIRONMENT)
-    read, rows = min(options.read or options.count, options.count), []
-    for number in range(options.rounds):
-        folder = Path(tempfile.mkdtemp())
-        try:
-            found = one_round(folder, options.count, read)
-        finally:
-            shutil.rmtree(folder)
-        rows += [row | {"round": number} for row in found]
-    import ray
-
-    report = {
-        "style": STYLE, "shard_size": SHARD_SIZE, "cores": os.cpu_count(),
-        "python": platform.python_version(), "ray": ray.__version__, "rows": rows,
-    }  # fmt: skip
+    if options.measured:
+        report = json.loads(options.measured.read_text(encoding="utf-8"))
+    else:
+        report = measure(options.count, options.read or options.count, options.rounds)
     if options.json:
         options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     if options.plot:

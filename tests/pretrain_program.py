@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from captcha_helpers.core.files import replacing
 from captcha_helpers.drawing.looks import FONTS, Font
 from tools import pretrain, pretrain_draw
 from tools.pretrain_draw import CHARSET, LONGEST
@@ -44,8 +45,16 @@ def small_model(precision: str = "float32", *, normalise: bool = True) -> Any:
 
 def save(path: str | os.PathLike[str], model: Any, values: list[np.ndarray]) -> None:
     """Write weights with their names."""
-    with open(path, "wb") as file:
+    with replacing(path) as partial, open(partial, "wb") as file:
         np.savez(file, **{one.path: v for one, v in zip(model.weights, values, strict=True)})
+
+
+def saved(path: str | os.PathLike[str]) -> Any:
+    """The model whose weights were written."""
+    model = small_model()
+    with np.load(path) as file:
+        model.set_weights([file[one.path] for one in model.weights])
+    return model
 
 
 def learn(learner: Any, drawings: Any, options: argparse.Namespace, *args: Any) -> None:
@@ -67,5 +76,6 @@ if __name__ == "__main__":
     else:
         pretrain.build_model, pretrain.learn = small_model, learn
         pretrain.Drawings.__init__.__kwdefaults__["function"] = stripes
+        pretrain.load_weights = saved
         pretrain.save_weights = lambda model, spec, path: save(path, model, model.get_weights())
         pretrain.main(arguments, command=[__file__])

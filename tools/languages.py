@@ -19,6 +19,8 @@ class Language(NamedTuple):
         percent: What stands behind a number of per cent.
         results: Headings of the table of results, by the name of the column.
         benchmarks: Headings of the tables of benchmarks.
+        scale: What the tables of the page on more than one machine say, by the name of it; ``more``
+            and ``efficiency`` take a number.
         no_address: How to open the notebooks on Colab while the repository has no address.
     """
 
@@ -30,6 +32,7 @@ class Language(NamedTuple):
     percent: str
     results: dict[str, str]
     benchmarks: dict[str, str]
+    scale: dict[str, str]
     no_address: str
 
 
@@ -51,6 +54,24 @@ READMES = {
             "exact_match_ci95": "95 % interval",
             "exact_match_ignore_case": "Ignoring case",
             "n": "n",
+        },
+        scale={
+            "job": "Job",
+            "command": "Command",
+            "hourly": "Million images an hour",
+            "note": "Compared",
+            "cpu": "CPU-seconds for 1,000",
+            "load": "Load before",
+            "draw": "draw",
+            "read": "read",
+            "plain": "plain",
+            "one": "Ray, 1 worker",
+            "two": "Ray, 2 workers",
+            "more": "{:+.0f} % time against plain",
+            "efficiency": "efficiency {:.2f} against 1 worker",
+            "cores": "Cores",
+            "draw_minutes": "Minutes to draw 100 million",
+            "read_minutes": "Minutes to read 50 million",
         },
         no_address="On Colab: `make colab` makes `dist/captcha-helpers-colab.zip` (it needs git, "
         "no environment). Open a notebook and run its first code cell; it asks for that file.",
@@ -83,6 +104,24 @@ READMES = {
             "exact_match_ci95": "95% 置信区间",
             "exact_match_ignore_case": "不分大小写",
             "n": "n",
+        },
+        scale={
+            "job": "任务",
+            "command": "命令",
+            "hourly": "每小时百万张",
+            "note": "比较",
+            "cpu": "每 1,000 张的 CPU 秒",
+            "load": "开始前的负载",
+            "draw": "绘制",
+            "read": "读取",
+            "plain": "普通命令",
+            "one": "Ray，1 个进程",
+            "two": "Ray，2 个进程",
+            "more": "用时与普通命令相比 {:+.0f} %",
+            "efficiency": "相对 1 个进程的效率为 {:.2f}",
+            "cores": "核数",
+            "draw_minutes": "绘制 1 亿张所需分钟",
+            "read_minutes": "读取 5000 万张所需分钟",
         },
         no_address="在 Colab 上：`make colab` 会生成 `dist/captcha-helpers-colab.zip`"
         "（只需要 git，不需要虚拟环境）。打开笔记本并运行第一个代码单元，它会请你上传这个文件。",

@@ -45,6 +45,7 @@ SHORT = (1, 3)  # lengths at the beginning: with little to align, CTC leaves its
 LENGTHS = (1, LONGEST)
 CHUNK = 1024  # images that a process draws at a time
 COMMON = 4  # how often the package's own fonts, plain ones, stand in the list that is drawn from
+MEMORY = "/dev/shm"  # only Linux has it, as it has /proc
 SLOTS = 4  # chunks for each process, of what is drawn and not yet taken
 
 Images = NDArray[np.uint8]  # (n, 48, 192, 3)
@@ -152,9 +153,9 @@ class Drawings:
     def __enter__(self) -> Drawings:
         if self.workers:
             slots = SLOTS * self.workers  # filled while the training step is being compiled
-            self._folder = Path(
-                tempfile.mkdtemp(prefix="drawings_", dir=_in_memory(slots * self.chunk))
-            )
+            remove_left_behind()
+            place = _in_memory(slots * self.chunk)
+            self._folder = Path(tempfile.mkdtemp(prefix=f"drawings_{os.getpid()}_", dir=place))
             self._images, self._labels = _mapped(self._folder, slots, self.chunk, "w+")
             self._pool = multiprocessing.get_context("spawn").Pool(self.workers, _be_a_worker)
             for slot in range(slots):
@@ -200,8 +201,16 @@ class Drawings:
 def _in_memory(images: int) -> str | None:
     """A folder in memory if the system has one with room for twice that, else its usual one."""
     needed = 2 * images * HEIGHT * WIDTH * CHANNELS
-    folder = "/dev/shm"
-    return folder if os.path.isdir(folder) and shutil.disk_usage(folder).free > needed else None
+    roomy = os.path.isdir(MEMORY) and shutil.disk_usage(MEMORY).free > needed
+    return MEMORY if roomy else None
+
+
+def remove_left_behind() -> None:
+    """Free the memory of trainings that were killed: folders that name a process that is gone."""
+    for folder in Path(MEMORY).glob("drawings_*_*"):
+        number = folder.name.split("_")[1]
+        if number.isdecimal() and not Path("/proc", number).exists():
+            shutil.rmtree(folder, ignore_errors=True)  # another one may be at it, too
 
 
 def _mapped(

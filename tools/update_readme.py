@@ -3,8 +3,8 @@
 ``make readme`` writes each between two comments, ``<!-- results:start -->`` and
 ``<!-- results:end -->`` for example: ``best`` and ``comparison`` into a README; ``results``,
 ``zero_labels``, ``few_labels``, ``readers`` and ``more_labels``, from which those are taken, into
-the page of results; ``scale`` and ``more_cores`` into the English page on work on more than one
-machine. ``python -m tools.update_readme --check`` only says whether they are up to date.
+the page of results; ``scale`` and ``more_cores`` into the page on work on more than one machine.
+``python -m tools.update_readme --check`` only says whether they are up to date.
 """
 
 from __future__ import annotations
@@ -25,28 +25,17 @@ FEW_LABELS = Path("benchmarks", "few_labels.json")
 READERS = Path("benchmarks", "readers.json")
 MORE_LABELS = Path("benchmarks", "more_labels.json")
 SCALE = Path("benchmarks", "scale.json")
-SCALE_PAGE = Path("docs", "scale.md")
 
 SHORT = ("notebook", "style", "exact_match", "exact_match_ci95", "n")
 COMPARED = ("reader", "labels", "seconds", "exact_match", "exact_match_ci95", "n")
 REAL, ALWAYS = "captcha_v2", ("ours", "ddddocr")
 
 LARGE_JOBS = {"draw": 100_000_000, "read": 50_000_000}  # images
-SCALE_HEADINGS = {
-    "job": "Job",
-    "command": "Command",
-    "hourly": "Million images an hour",
-    "note": "Compared",
-    "cpu": "CPU-seconds for 1,000",
-    "load": "Load before",
-}
-CORES_HEADINGS = {
-    "cores": "Cores",
-    "draw": "Minutes to draw 100 million",
-    "read": "Minutes to read 50 million",
-}
+SCALE_COLUMNS = ("job", "command", "hourly", "note", "cpu", "load")
+CORES_COLUMNS = ("cores", "draw_minutes", "read_minutes")
 
 Row = Mapping[str, Any]
+Tables = dict[str, tuple[Sequence[Row], Mapping[str, str]]]  # rows and headings, by the marker
 Figure = Callable[[list[dict[str, Any]]], str]
 FIGURES: dict[str, Figure] = {  # of a reader, from its rows
     "mean": lambda rows: f"{mean(row['exact_match'] for row in rows):.1%}",
@@ -137,20 +126,20 @@ def on_a_cluster(root: Path) -> dict[str, OnCluster]:
     return jobs
 
 
-def scale_table(jobs: Mapping[str, OnCluster]) -> list[dict[str, str]]:
-    """What was measured: a row for each job and number of workers."""
+def scale_table(jobs: Mapping[str, OnCluster], words: Mapping[str, str]) -> list[dict[str, str]]:
+    """What was measured, in the words of a language: a row for each job and number of workers."""
     table = []
     for job, found in jobs.items():
         more = found.hourly[0] / found.hourly[1] - 1
         said = {
-            "plain": "",
-            "Ray, 1 worker": f"{100 * more:+.0f} % time against plain",
-            "Ray, 2 workers": f"efficiency {found.efficiency:.2f} against 1 worker",
+            words["plain"]: "",
+            words["one"]: words["more"].format(100 * more),
+            words["two"]: words["efficiency"].format(found.efficiency),
         }
         for workers, (command, note) in enumerate(said.items()):
             table.append(
                 {
-                    "job": job,
+                    "job": words[job],
                     "command": command,
                     "hourly": f"{found.hourly[workers] / 1e6:.2f}",
                     "note": note,
@@ -168,7 +157,7 @@ def more_cores(jobs: Mapping[str, OnCluster]) -> list[dict[str, str]]:
         row = {"cores": f"{cores:,}"}
         for job, images in LARGE_JOBS.items():
             hourly = jobs[job].hourly[1] * cores * min(1, jobs[job].efficiency)
-            row[job] = f"{float(f'{60 * images / hourly:.2g}'):g}"  # two digits
+            row[f"{job}_minutes"] = f"{float(f'{60 * images / hourly:.2g}'):g}"  # two digits
         rows.append(row)
     return rows
 
@@ -206,6 +195,7 @@ def outdated(root: Path) -> dict[Path, str]:
     rows = load_results(root / "results")
     unlabelled, trained = without_labels(root), fully_trained(root)
     more, little = with_more_labels(root), from_few_labels(root)
+    jobs = on_a_cluster(root)
     amounts = {name for row in little for name in row} - {"set"}
     columns = {name: name for name in dict.fromkeys(key for row in unlabelled for key in row)}
     moments = {name for row in more for name in row} - {"reader", "labels"}
@@ -218,7 +208,7 @@ def outdated(root: Path) -> dict[Path, str]:
         by_amount = {"set": language.benchmarks["set"]}
         by_amount |= {name: f"{int(name):,}" for name in sorted(amounts, key=int)}
         few = {key: text for key, text in language.benchmarks.items() if key in COMPARED}
-        tables: dict[str, dict[str, tuple[Sequence[Row], Mapping[str, str]]]] = {
+        tables: dict[str, Tables] = {
             name: {"best": (best_of_each(rows), short), "comparison": (compared(trained), few)},
             f"{language.pages}/results.md": {
                 "results": (rows, language.results),
@@ -227,6 +217,7 @@ def outdated(root: Path) -> dict[Path, str]:
                 "readers": (trained, language.benchmarks),
                 "more_labels": (more, many),
             },
+            f"{language.pages}/scale.md": _on_more_machines(jobs, language.scale),
         }
         for file, contents in tables.items():
             new = text = (root / file).read_text(encoding="utf-8")
@@ -235,21 +226,14 @@ def outdated(root: Path) -> dict[Path, str]:
                 new = fill(new, marker, table.replace(" %", language.percent), file)
             if new != text:
                 stale[root / file] = new
-    return stale | _outdated_scale(root)
+    return stale
 
 
-def _outdated_scale(root: Path) -> dict[Path, str]:
-    """The same for the page on more than one machine, which there is in English only."""
-    jobs, file = on_a_cluster(root), root / SCALE_PAGE
-    new = text = file.read_text(encoding="utf-8")
-    contents = {
-        "scale": (scale_table(jobs), SCALE_HEADINGS),
-        "more_cores": (more_cores(jobs), CORES_HEADINGS),
+def _on_more_machines(jobs: Mapping[str, OnCluster], words: Mapping[str, str]) -> Tables:
+    return {
+        "scale": (scale_table(jobs, words), {name: words[name] for name in SCALE_COLUMNS}),
+        "more_cores": (more_cores(jobs), {name: words[name] for name in CORES_COLUMNS}),
     }
-    for marker, (rows, headings) in contents.items():
-        table = format_table(rows, markdown=True, headings=headings)
-        new = fill(new, marker, table, SCALE_PAGE.as_posix())
-    return {file: new} if new != text else {}
 
 
 def main() -> None:

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     "--out",
     required=True,
     type=click.Path(),
-    help="Folder to write the images to; with --ray, also a URL, as s3://bucket/folder.",
+    help="Folder to write the images to; with --ray, also a URL such as s3://bucket/folder.",
 )
 @click.option(
     "--count", type=click.IntRange(1), help="Number of images; with --epochs, the maximum."
@@ -78,14 +78,14 @@ if TYPE_CHECKING:
 @click.option(
     "--workers", default=1, show_default=True, type=click.IntRange(1), help="Number of processes."
 )
-@overwrite_option("another data set of this command")
-@ray_option("Images are written to tar files, as WebDataset reads them.")
+@overwrite_option("an earlier data set made by this command")
+@ray_option("Images are written to tar files that WebDataset can read.")
 @click.option(
     "--shard-size",
     default=10_000,
     show_default=True,
     type=click.IntRange(1),
-    help="Images in a tar file.",
+    help="Images per tar file.",
 )
 @json_option
 def generate(
@@ -110,13 +110,13 @@ def generate(
 ) -> None:
     """Draw a labelled data set in the style STYLE.
 
-    It consists of the images, labels.csv and meta.json. Whatever is not given is taken from STYLE;
-    captcha-helpers styles lists them. No string is in both the training and the test part. If a run
-    was interrupted, the same command continues it. --overwrite removes the files that the
-    labels.csv of an earlier data set lists, and no others.
+    It consists of the images, labels.csv and meta.json. Settings that you do not give are taken
+    from STYLE; captcha-helpers styles lists the styles. No string is in both the training and the
+    test part. If a run is interrupted, the same command continues it. --overwrite removes the files
+    listed in the labels.csv of an earlier data set, and no others.
 
-    With --ray, the images are drawn on a cluster, into tar files, and index.json lists these with
-    their checksums. Finished tar files are not drawn again.
+    With --ray, the images are drawn on a cluster and written to tar files, which index.json lists
+    with their checksums. Finished tar files are not drawn again.
     """
     if ray is None:
         refuse_together("needs --ray", ["--shard-size"])
@@ -213,10 +213,10 @@ def _draw_on_cluster(
 def preview(
     what: str, out: Path, rows: int, columns: int, seed: int, overwrite: bool, as_json: bool
 ) -> None:
-    """Show a style or a folder of images on one sheet.
+    """Show samples of a style, or images of a folder, on one sheet.
 
-    For a folder of labelled images, a summary is printed as well. The name of a style means the
-    style; for a folder of that name, write ./NAME.
+    For a folder of labelled images, a summary is printed as well. To preview a folder that has the
+    name of a style, write ./NAME.
     """
     if out.suffix.lower() != ".png":
         raise click.UsageError(f"--out is {str(out)!r}; the picture's name must end in .png.")
@@ -277,7 +277,7 @@ def _readable(pairs: Iterable[tuple[Path, str]]) -> Iterator[tuple[Any, str]]:
 @click.command(cls=Verb, epilog="captcha-helpers styles\ncaptcha-helpers styles --json")
 @json_option
 def styles(as_json: bool) -> None:
-    """List the styles that generate and preview draw."""
+    """List the styles that generate and preview can draw."""
     listed = [_about_style(name) for name in captcha_helpers.STYLES]
     if as_json:
         click.echo(json.dumps(listed))

@@ -23,6 +23,7 @@ from captcha_helpers.cli.options import (
     known_strings,
     overwrite_option,
     path_type,
+    typed,
 )
 from captcha_helpers.data.names import counted
 
@@ -44,7 +45,7 @@ from captcha_helpers.data.names import counted
 )
 @known_strings
 @click.option("--samples", type=path_type, help="Folder of images to try on the web page.")
-@click.option("--cdn", is_flag=True, help="Let the web page load its runtime from a public site.")
+@click.option("--cdn", is_flag=True, help="Let the web page load its runtime from a public CDN.")
 @overwrite_option("the folder")
 @json_option
 def export(
@@ -59,15 +60,15 @@ def export(
 ) -> None:
     """Write MODEL in other formats.
 
-    MODEL is a .keras file, or a name that captcha-helpers models lists. From an ONNX file, only
-    onnx and web can be made. --charset, --length and --ignore-case are stored in the files, which
+    MODEL is a .keras file, or a name that captcha-helpers models lists. An ONNX file can only be
+    turned into onnx and web. --charset, --length and --ignore-case are stored in the files, which
     then read only such strings.
 
     Each file is compared with MODEL and must read the same text. The formats are keras, h5 and
     savedmodel; onnx, which takes raw pixels; onnx-int8, which computes in 8 bits (only with --to);
-    litert, which gives four .tflite files; and web, a page that reads images in the
-    browser. Its runtime (14 MB) is fetched and put into the folder; with --cdn the page loads it
-    when it is opened.
+    litert, which gives four .tflite files; and web, a page that reads images in the browser. The
+    page's runtime (14 MB) is downloaded into the folder; with --cdn the page loads it when it is
+    opened.
     """
     from captcha_helpers.exporting.formats import DEFAULT_FORMATS
     from captcha_helpers.reading.mask import MaskWarning
@@ -100,7 +101,9 @@ def export(
         f"{out}: written, with {counted(sum(not check.left_out for check in checks), 'file')}"
     )
     if (out / "web").exists():
-        click.echo(f"{out / 'web'}: the page; captcha-helpers web {out} opens it in a browser")
+        click.echo(
+            f"{out / 'web'}: the page; captcha-helpers web {typed(out)} opens it in a browser"
+        )
 
 
 @click.command(
@@ -113,9 +116,9 @@ def export(
 )
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
 def web(folder: Path, port: int, no_browser: bool) -> None:
-    """Show the page in DIR, which export wrote, in a browser. Ctrl-C ends it.
+    """Open the page that export wrote to DIR in a browser. Ctrl-C ends it.
 
-    Only this machine reaches it.
+    Only this machine can reach it.
     """
     from captcha_helpers.exporting.page import serve_page
 

@@ -14,14 +14,18 @@ from captcha_helpers.cli.loading import import_keras, import_runtime
 from captcha_helpers.cli.options import (
     ModelName,
     Verb,
+    frame_option,
     json_option,
     known_strings,
     overwrite_option,
     path_type,
+    typed,
 )
 from captcha_helpers.core.files import check_writable, refuse_existing
 from captcha_helpers.data.labels import find_labels
 from captcha_helpers.data.names import counted
+
+_OPTIMISM = "(slightly optimistic: these images also selected the weights)"
 
 
 @click.command(
@@ -35,14 +39,14 @@ from captcha_helpers.data.names import counted
 @click.argument("folder", type=path_type)
 @click.option("--out", required=True, type=path_type, help="Model file to write, .keras.")
 @click.option("--minutes", default=5.0, show_default=True, help="Time limit.")
-@click.option("--epochs", type=int, help="Passes over the images, instead of a time limit.")
+@click.option("--epochs", type=int, help="Passes over the images, in place of a time limit.")
 @click.option("--seed", default=0, show_default=True, help="Another seed holds out other images.")
 @click.option(
     "--report",
     type=path_type,
     help="Write the curves and the errors on the held-out images to an HTML page.",
 )
-@click.option("--from-scratch", is_flag=True, help="Do not begin with the pre-trained weights.")
+@click.option("--from-scratch", is_flag=True, help="Do not start from the pre-trained weights.")
 @click.option(
     "--init", type=ModelName(), metavar="MODEL", help="Continue from this model, a .keras file."
 )
@@ -52,13 +56,16 @@ from captcha_helpers.data.names import counted
 @click.option(
     "--auto-crop/--no-auto-crop",
     default=None,
-    help="Cut away empty edges, or keep them.  [default: as the first weights have learned it]",
+    help="Crop empty edges, or keep them.  [default: as the initial weights were trained]",
 )
 @click.option(
-    "--invert", type=click.Choice(["no", "auto", "always"]), help="Invert dark images, or all."
+    "--invert",
+    type=click.Choice(["no", "auto", "always"]),
+    help="Invert dark images, or all.",
 )
 @click.option("--strong", is_flag=True, default=None, help="Make strokes a pixel thicker.")
-@click.option("--clahe", is_flag=True, default=None, help="Raise the contrast locally.")
+@click.option("--clahe", is_flag=True, default=None, help="Enhance the local contrast.")
+@frame_option
 @json_option
 def train(
     folder: Path,
@@ -79,9 +86,10 @@ def train(
 
     The labels are in the file names (LABEL.png, LABEL_anything.png) or in a labels.csv with the
     columns file and label. Ctrl-C keeps the best model so far, and --resume continues. What
-    --no-auto-crop, --invert, --strong and --clahe change is stored with the model, so that the same
-    is done before reading. --init continues from a model that was trained before: it learns new
-    labels, characters and lengths. What else it shall go on reading must be in FOLDER, too.
+    --no-auto-crop, --invert, --strong, --clahe and --frame change is stored with the model, which
+    then prepares images in the same way before reading. --init continues from a model that was
+    trained before, which learns new labels, characters and lengths. To keep reading the old images,
+    include them in FOLDER.
     """
     if init is not None and from_scratch:
         raise click.UsageError("Give --init or --from-scratch, not both.")
@@ -120,15 +128,15 @@ def train(
         return
     from captcha_helpers.learning.messages import result_text
 
-    click.echo(f"{out} {result_text(facts)}, by which its weights were chosen.")
+    click.echo(f"{out} {result_text(facts)} {_OPTIMISM}.")
     if report is not None:
         click.echo(f"{report} shows the curves and the errors.")
     if facts["complete"]:
         click.echo(
-            f"Measure it on other images: captcha-helpers evaluate {_typed(out)} OTHER_IMAGES"
+            f"Measure it on other images: captcha-helpers evaluate {typed(out)} OTHER_IMAGES"
         )
     else:
-        again = f"captcha-helpers train {_typed(folder)} --out {_typed(out)} --resume"
+        again = f"captcha-helpers train {typed(folder)} --out {typed(out)} --resume"
         click.echo(f"Continue with the same options and --resume: {again}")
 
 
@@ -143,7 +151,7 @@ def train(
 @click.option("--out", required=True, type=path_type, help="Model file to write, .keras.")
 @known_strings
 @click.option("--minutes", default=3.0, show_default=True, help="Time limit.")
-@click.option("--seed", default=0, show_default=True, help="Another seed keeps other images back.")
+@click.option("--seed", default=0, show_default=True, help="Another seed holds out other images.")
 @overwrite_option("the model file")
 @json_option
 def adapt(
@@ -156,12 +164,13 @@ def adapt(
     as_json: bool,
     **known: Any,
 ) -> None:
-    """Let MODEL get used to the images in FOLDER, without a label.
+    """Adapt MODEL to the unlabelled images in FOLDER.
 
-    FOLDER holds some hundred images of one kind. MODEL learns from those of its readings of which
-    it is confident. Whether that helped is seen without labels: of a quarter of the images nothing
-    is learned, and the new model must read them more steadily than MODEL does if they are moved and
-    bent a little. Only then is the file of --out written. --charset and --length help much.
+    FOLDER should hold a few hundred images of one kind. MODEL learns from those of its own readings
+    that it is confident of. Whether this helped is checked without labels, too: a quarter of the
+    images is held out, and the new model must read them more consistently than MODEL does when they
+    are shifted and bent slightly. Only then is the --out file written. --charset and --length help
+    a lot.
     """
     # What is wrong with a path is told before TensorFlow is loaded, and so is that it has begun.
     images = captcha_helpers.image_files(folder)
@@ -187,10 +196,4 @@ def adapt(
         return
     click.echo(f"{result.reason}.")
     if result.adapted:
-        click.echo(f"{out} is written: captcha-helpers predict {_typed(out)} {_typed(folder)}")
-
-
-def _typed(path: Path) -> str:
-    """A path as one types it."""
-    text = str(path)
-    return f'"{text}"' if " " in text else text
+        click.echo(f"{out} is written: captcha-helpers predict {typed(out)} {typed(folder)}")

@@ -58,14 +58,14 @@ class _Verbs(click.Group):
 @click.group(
     cls=_Verbs,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="The Tab key completes commands, options and the names of models and styles once you "
-    "have typed, in bash: "
+    epilog="To have the Tab key complete commands, options and the names of models and styles, "
+    "type in bash: "
     """eval "$(_CAPTCHA_HELPERS_COMPLETE=bash_source captcha-helpers)" (zsh_source for zsh). """
-    "Nothing works? captcha-helpers doctor says what is missing.",
+    "Something does not work? captcha-helpers doctor says what is missing.",
 )
 @click.version_option(captcha_helpers.__version__, prog_name="captcha-helpers")
 def main() -> None:
-    """Draw text CAPTCHAs, train readers of your own images, measure them and read with them."""
+    """Draw text CAPTCHAs, train readers for your own images, measure them and read with them."""
 
 
 for _verb in (

@@ -135,8 +135,8 @@ def known_strings(verb: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--charset",
             type=Characters(),
-            help="The only characters that occur: 0123456789, or words such as digits+lower "
-            "(digits, lower, upper, letters, alphanumeric).",
+            help="The only characters that occur, such as 0123456789, or names of sets, such as "
+            "digits+lower (digits, lower, upper, letters, alphanumeric).",
         ),
         click.option("--length", type=Length(), help="Number of characters: 4, or 4-6."),
         click.option(
@@ -151,6 +151,13 @@ def known_strings(verb: Callable[..., None]) -> Callable[..., None]:
     return verb
 
 
+frame_option = click.option(
+    "--frame",
+    type=click.Choice(["first", "last", "most_ink", "blended"]),
+    help="Which frame of an animation to read; most_ink has the most text, blended is the mean.",
+)
+
+
 def overwrite_option(what: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a verb the flag without which it replaces nothing."""
     return click.option("--overwrite", is_flag=True, help=f"Replace {what}.")
@@ -161,8 +168,8 @@ def ray_option(more: str) -> Callable[[Callable[..., None]], Callable[..., None]
     return click.option(
         "--ray",
         metavar="ADDRESS",
-        help="Work on this Ray cluster: host:port, ray://host:port, or local for one that is "
-        f"started on this machine. {more}",
+        help="Run on this Ray cluster: host:port, ray://host:port, or local to start one on this "
+        f"machine. {more}",
     )
 
 
@@ -173,6 +180,12 @@ def refuse_together(why: str, options: Iterable[str]) -> None:
         source = ctx.get_parameter_source(param.name or "")
         if param.opts[0] in options and source is not click.core.ParameterSource.DEFAULT:
             raise click.UsageError(f"{param.opts[0]} {why}.")
+
+
+def typed(path: Path) -> str:
+    """Write a path as one types it."""
+    text = str(path)
+    return f'"{text}"' if " " in text else text
 
 
 def span(length: tuple[int, int]) -> str:

@@ -21,6 +21,7 @@ from captcha_helpers.cli.options import (
     ModelName,
     ModelOrImage,
     Verb,
+    frame_option,
     json_option,
     known_strings,
     overwrite_option,
@@ -58,13 +59,13 @@ STDIN = "-"
 @click.argument("model", type=ModelName())
 @click.argument("folder", type=path_type)
 @json_option
-@click.option("--report", type=path_type, help="Write figures and errors to an HTML page.")
+@click.option("--report", type=path_type, help="Write the figures and the errors to an HTML page.")
 @overwrite_option("the HTML page")
 @click.option("--skip-errors", is_flag=True, help="Leave out images that cannot be read.")
 @click.option(
     "--min-confidence",
     type=click.FloatRange(0, 1),
-    help="Count the readings from this confidence on, and how many are right; by default 0.5.",
+    help="Count readings with at least this confidence, and how many are right; by default 0.5.",
 )
 @known_strings
 def evaluate(
@@ -80,7 +81,7 @@ def evaluate(
     """Measure MODEL on the labelled images in FOLDER.
 
     With --ignore-case, labels and readings are compared without regard to case. Labels that MODEL
-    cannot give, because of their characters or lengths, are counted and named.
+    can never output, because of their characters or lengths, are counted and named.
     """
     if report is not None:
         check_writable(report)
@@ -122,18 +123,21 @@ def evaluate(
     help="Leave out the text of readings below this confidence.",
 )
 @click.option("--limit", type=click.IntRange(1), help="Read at most this many images.")
-@click.option("--no-auto-crop", is_flag=True, help="Keep empty edges that training cut away.")
+@click.option(
+    "--no-auto-crop", is_flag=True, help="Keep empty edges, even if training cropped them."
+)
 @click.option("--invert", is_flag=True, help="Read the negative of each image.")
 @click.option("--strong", is_flag=True, help="Make strokes a pixel thicker.")
+@frame_option
 @click.option(
-    "--save-debug", type=path_type, help="Save each processing step of every image in this folder."
+    "--save-debug", type=path_type, help="Save each processing step of every image to this folder."
 )
 @click.option("--csv", "table", type=path_type, help="Write the readings to a CSV file.")
 @ray_option("The readings go to --out.")
 @click.option(
     "--out",
     type=click.Path(),
-    help="With --ray, write the readings to this Parquet file, or URL of one.",
+    help="With --ray, write the readings to this Parquet file or URL.",
 )
 @overwrite_option("the CSV or Parquet file and the saved steps")
 @json_option
@@ -144,6 +148,7 @@ def predict(
     no_auto_crop: bool,
     invert: bool,
     strong: bool,
+    frame: str | None,
     save_debug: Path | None,
     table: Path | None,
     ray: str | None,
@@ -155,26 +160,26 @@ def predict(
     """Read IMAGES with MODEL.
 
     IMAGES are files, folders, or - for standard input. MODEL is a file, or a name that
-    captcha-helpers models lists. Without one, a model that reads any look is used.
+    captcha-helpers models lists. Without one, the general reader is used, which reads any style.
 
-    If you know which characters occur, and how many, say so: only such strings are read, and the
-    confidence is the probability among them.
+    If you know which characters occur, and how many, say so: only such strings are considered, and
+    the confidence is the probability among them.
 
-    In a terminal the readings are printed as a table, with a summary; a confidence below 50 % is
-    marked with a question mark. In a pipe each image is a line of file, text and confidence (0 to
-    1), with tabs between them. Both end with the characters that the model could not tell apart,
-    if there are any, as 0/O. An image that cannot be read is named on stderr, the others are read,
-    and the exit code is 1. Images are prepared as in the model's training, unless --no-auto-crop,
-    --invert or --strong say otherwise.
+    In a terminal the readings are printed as a table with a summary, and a confidence below 50 % is
+    marked with a question mark. In a pipe each image is one line: file, text and confidence (0 to
+    1), separated by tabs. Both end with the characters that the model could not tell apart, if any,
+    such as 0/O. An image that cannot be read is named on stderr; the others are still read, and the
+    exit code is 1. Images are prepared as in the model's training, unless --no-auto-crop,
+    --invert, --strong or --frame say otherwise.
 
-    With --ray, the images are read on a cluster, and IMAGES may be URLs and patterns, as
-    'gs://bucket/*.png'. The file has a row for each image, in the order of their names, with file,
-    text, confidence and error.
+    With --ray, the images are read on a cluster, and IMAGES may be URLs and patterns such as
+    'gs://bucket/*.png'. The file has one row per image, sorted by name, with file, text, confidence
+    and error.
     """
     if ray is not None:
         not_there = ["--csv", "--save-debug", "--min-confidence"]
         refuse_together("cannot be used with --ray", not_there)
-        changes = _changes(no_auto_crop, invert, strong)
+        changes = _changes(no_auto_crop, invert, strong, frame)
         try:
             _read_on_cluster(what, ray, out, limit, overwrite, as_json, changes, known)
         except KeyboardInterrupt:
@@ -186,7 +191,7 @@ def predict(
         refuse_existing(table, overwrite=overwrite)
     model, images = _model_and_images(what)
     sources = _sources(images)[:limit]
-    reader = _load(model, _changes(no_auto_crop, invert, strong), known)
+    reader = _load(model, _changes(no_auto_crop, invert, strong, frame), known)
     if save_debug is not None:
         _save_steps(reader, sources, save_debug, overwrite=overwrite)
     # The lines show how far it is; without them there is a bar.
@@ -245,7 +250,7 @@ def _model_and_images(what: Sequence[str]) -> tuple[str, list[str]]:
     model, *images = what
     if _may_be_model(model):
         if not images:
-            raise click.UsageError("Missing argument 'IMAGES...'.")
+            raise click.UsageError(_nothing_to_read(model))
         return model, images
     return DEFAULT_MODEL, list(what)
 
@@ -262,6 +267,13 @@ def _may_be_model(name: str) -> bool:
     if "://" in name or "*" in name:
         return False
     return name != STDIN and not path.exists() and path.suffix.lower() not in IMAGE_SUFFIXES
+
+
+def _nothing_to_read(name: str) -> str:
+    """Why a single argument is nothing to read: it is a model, or nothing of that name exists."""
+    if name in captcha_helpers.shipped_models() or Path(name).exists():
+        return f"Missing argument 'IMAGES...': {name!r} is a model."
+    return f"There is no image, folder or model {name!r}; check the path"
 
 
 def _read_and_tell(
@@ -283,11 +295,12 @@ def _read_and_tell(
     return rows
 
 
-def _changes(no_auto_crop: bool, invert: bool, strong: bool) -> dict[str, Any]:
+def _changes(no_auto_crop: bool, invert: bool, strong: bool, frame: str | None) -> dict[str, Any]:
     """What of the model's own `Processing` is to be another."""
     changes: dict[str, Any] = {"auto_crop": False} if no_auto_crop else {}
     changes |= {"invert": "always"} if invert else {}
-    return changes | ({"strong": True} if strong else {})
+    changes |= {"strong": True} if strong else {}
+    return changes | ({"frame": frame} if frame else {})
 
 
 def _load(model: str, changes: dict[str, Any], known: dict[str, Any]) -> Recognizer:

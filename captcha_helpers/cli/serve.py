@@ -19,13 +19,19 @@ from captcha_helpers.cli.options import ModelName, Verb, known_strings
 @click.argument("model", type=ModelName())
 @known_strings
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535))
+@click.option(
+    "--port",
+    default=8000,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="Port to listen on; 0 for any free one.",
+)
 @click.option(
     "--allow-url-host",
     "allow_url_hosts",
     multiple=True,
     metavar="HOST",
-    help="Fetch images from URLs of this host; by default from none. May be repeated.",
+    help="Allow fetching images from URLs of this host (none by default). May be repeated.",
 )
 @click.option(
     "--queue-size",
@@ -39,7 +45,7 @@ from captcha_helpers.cli.options import ModelName, Verb, known_strings
     default=32,
     show_default=True,
     type=click.IntRange(1),
-    help="Images that go through the model together, at most.",
+    help="Maximum number of images that go through the model together.",
 )
 def serve(
     model: str,
@@ -52,7 +58,7 @@ def serve(
 ) -> None:
     """Answer HTTP requests with MODEL: images in, text out. Ctrl-C ends it.
 
-    --charset, --length and --ignore-case hold for requests that do not say otherwise.
+    --charset, --length and --ignore-case are defaults; a request may override them.
     """
     from captcha_helpers.serving import app
 

@@ -16,6 +16,7 @@ ASSETS = Path(__file__).parents[1] / "assets"
 WEIGHTS = ASSETS / "weights"
 WEB = ASSETS / "web"
 LEAST_ROOM = 4096  # bytes; a block of a disk
+_OF_THE_SYSTEM = frozenset({".ds_store", "thumbs.db", "desktop.ini"})
 OR_OVERWRITE = "or replace it with overwrite=True (--overwrite)"  # how every refusal ends
 
 
@@ -50,7 +51,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield partial
         os.replace(partial, path)
     except Exception as error:
-        if isinstance(error, OSError) or _full_disk(error):
+        if isinstance(error, OSError) or full_disk(error):
             raise _named(error, path) from error
         raise
     finally:
@@ -119,7 +120,7 @@ def replacing_folder(folder: str | os.PathLike[str]) -> Iterator[Path]:
     except BaseException as error:
         if old.exists() and not folder.exists():  # it came between the two
             os.replace(old, folder)
-        if isinstance(error, Exception) and _full_disk(error):
+        if isinstance(error, Exception) and full_disk(error):
             raise _named(error, folder) from error
         raise
     finally:
@@ -127,8 +128,16 @@ def replacing_folder(folder: str | os.PathLike[str]) -> Iterator[Path]:
         atexit.unregister(clean)
 
 
-def _full_disk(error: Exception) -> str:
-    """What the system calls it if a disk takes no more, in whatever words a library says so."""
+def full_disk(error: Exception) -> str:
+    """What the system calls it if a disk takes no more, in whatever words a library says so.
+
+    Returns:
+        That, or nothing if the error is another one.
+
+    Example:
+        >>> full_disk(OSError(errno.ENOSPC, "no room")), full_disk(ValueError("no number"))
+        ('No space left on device', '')
+    """
     names = [name for name in ("ENOSPC", "EDQUOT", "EROFS", "EFBIG") if hasattr(errno, name)]
     for number in (getattr(errno, name) for name in names):
         if getattr(error, "errno", None) == number or os.strerror(number) in str(error):
@@ -139,10 +148,20 @@ def _full_disk(error: Exception) -> str:
 def _named(error: Exception, path: Path) -> OSError:
     """An error that names what somebody wanted to write, of the same kind if that is an OSError."""
     kind = type(error) if isinstance(error, OSError) else OSError
-    reason = _full_disk(error) or getattr(error, "strerror", None) or error
+    reason = full_disk(error) or getattr(error, "strerror", None) or error
     named = kind(f"{str(path)!r} cannot be written: {reason}")
     named.errno = getattr(error, "errno", None)
     return named
+
+
+def is_of_the_system(name: str) -> bool:
+    """Whether a file manager puts a file of that name into folders, and nobody misses it.
+
+    Example:
+        >>> is_of_the_system(".DS_Store"), is_of_the_system("notes.txt")
+        (True, False)
+    """
+    return name.lower() in _OF_THE_SYSTEM
 
 
 def refuse_existing(
@@ -194,7 +213,7 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         with tempfile.TemporaryFile(dir=place) as file:
             file.write(bytes(LEAST_ROOM))
     except OSError as error:
-        if _full_disk(error):
+        if full_disk(error):
             raise _named(error, path) from None
         raise type(error)(
             f"{str(path)!r} cannot be written: {str(place)!r} takes no files ({error.strerror})"

@@ -292,8 +292,9 @@ def _on_pictures(
         )
     if animated:
         yield (
-            f"{counted(len(animated), 'image')} with several frames, of which one is looked at: "
-            f"{_some(animated)}. If it does not show the text, save the frame that does."
+            f"{counted(len(animated), 'image')} with several frames, of which one is read: "
+            f"{_some(animated)}. If the first does not show the text, give "
+            "train and predict --frame most_ink."
         )
     if two_rows > MOST * images:
         yield TWO_ROWS

@@ -138,8 +138,9 @@ def open_rgb(
         raise BlankImageError(
             name,
             "it is blank: all of it is one colour, so there is nothing to read. Is it a "
-            "placeholder, the empty first frame of an animation (choose another frame) or white on "
-            "a transparent background?",
+            "placeholder, white on a transparent background, or an animation with an empty first "
+            "frame (train and predict read another by --frame most_ink, Python by "
+            "Processing(frame='most_ink'))?",
         )
     return image
 

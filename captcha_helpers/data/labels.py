@@ -1,8 +1,8 @@
 """Which images of a folder there are, and where their labels stand. No image is opened.
 
-The order: `labels.csv`; another file that lists the images; a text file beside each image; the file
-names; the names of sub-folders. What was taken and was not `labels.csv` or the beginning of the
-names, and what was left out, is said in a note each.
+The order: `labels.csv`; another file that lists the images, which may be those of sub-folders; a
+text file beside each image; the file names; the names of sub-folders. What was taken and was not
+`labels.csv` or the beginning of the names, and what was left out, is said in a note each.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def find_labels(folder: str | os.PathLike[str]) -> FoundLabels:
         raise NotADirectoryError(f"{str(folder)!r} is {what} pass {which}")
     listing = _labels_file(folder)
     if listing is not None:
-        found = _from_listing(folder, listing, read_listing(listing))
+        found = _from_listing(folder, listing, read_listing(listing), image_files(folder))
     else:
         images = image_files(folder)
         found = _from_images(folder, images) if images else _from_sub_folders(folder)
@@ -176,7 +176,10 @@ class Places:
         return alike[0] if len(alike) == 1 else there
 
 
-def _from_listing(folder: Path, file: Path, listing: Listing) -> FoundLabels:
+def _from_listing(
+    folder: Path, file: Path, listing: Listing, images: Iterable[Path]
+) -> FoundLabels:
+    """The labels that a file gives; of the images, those that it does not list are left out."""
     places, notes = Places(folder), []
     pairs = [(places.find(name), label) for name, label in listing.rows]
     if file.name != LABELS_FILE or listing.said:
@@ -195,7 +198,7 @@ def _from_listing(folder: Path, file: Path, listing: Listing) -> FoundLabels:
     if twice:
         raise ValueError(f"{file}: several lines are the same image, {str(twice[0])!r}")
     listed = {path for path, _ in pairs}
-    unlisted = [path.name for path in image_files(folder) if path not in listed]
+    unlisted = [path.name for path in images if path not in listed]
     if unlisted:
         notes.append(
             f"Left out, because {file.name} does not list them: "
@@ -206,30 +209,16 @@ def _from_listing(folder: Path, file: Path, listing: Listing) -> FoundLabels:
 
 def _from_images(folder: Path, images: list[Path]) -> FoundLabels:
     """The labels of the images that are in the folder itself."""
-    stems = {path.stem for path in images}
-    files = [
-        path
-        for path in _files(folder)
-        if path.suffix.lower() in SUFFIXES
-        and path.name.partition(".")[0] not in stems
-        and path.stem not in stems
-        and path.stat().st_size <= LARGEST_LISTING
-    ]
-    listings, refused = _listings(folder, files, images)
-    if len(listings) > 1:
-        raise ValueError(
-            f"{_some([file.name for file, _ in listings])} in {str(folder)!r} all list images; "
-            f"put the lines of those that you want into one {LABELS_FILE}"
-        )
-    if listings:
-        return _from_listing(folder, *listings[0])
+    listed, refused = _from_a_list(folder, images)
+    if listed is not None:
+        return listed
     beside = _from_beside(folder, images)
     if beside is not None:
         return beside
     try:
         labels, notes = labels_from_names([path.stem for path in images])
     except NoLabelsError as error:
-        hint = f" ({refused[0]})" if refused else ""
+        hint = _hint([*refused, *_lists_above(folder, images)])
         first, last = images[0].name, images[-1].name
         raise ValueError(
             f"the file names in {str(folder)!r} are not labels: they are {error} ({first} ... "
@@ -242,6 +231,47 @@ def _from_images(folder: Path, images: list[Path]) -> FoundLabels:
         notes.append(f"Left out: {where}.")
     notes += [f"A file of labels was not understood: {reason}." for reason in refused]
     return FoundLabels(list(zip(images, labels, strict=True)), notes)
+
+
+def _from_a_list(folder: Path, images: Sequence[Path]) -> tuple[FoundLabels | None, list[str]]:
+    """What the one file of the folder says that lists the images; why others were not taken."""
+    listings, refused = _listings(folder, _texts(folder, images), images)
+    if len(listings) > 1:
+        raise ValueError(
+            f"{_some([file.name for file, _ in listings])} in {str(folder)!r} all list images; "
+            f"put the lines of those that you want into one {LABELS_FILE}"
+        )
+    found = _from_listing(folder, *listings[0], images) if listings else None
+    return found, refused
+
+
+def _texts(folder: Path, images: Iterable[Path]) -> list[Path]:
+    """The files of a folder that may list images; not those that stand beside one of them."""
+    stems = {path.stem for path in images}
+    return [
+        path
+        for path in _files(folder)
+        if path.suffix.lower() in SUFFIXES
+        and path.name.partition(".")[0] not in stems
+        and path.stem not in stems
+        and path.stat().st_size <= LARGEST_LISTING
+    ]
+
+
+def _lists_above(folder: Path, images: Sequence[Path]) -> list[str]:
+    """Which files one level up list these images, or seem to, as sentences without a stop."""
+    above = Path(os.path.normpath(folder / ".."))
+    try:
+        listings, refused = _listings(folder, _texts(above, []), images)
+    except OSError:  # what is above the folder need not be readable
+        return []
+    names = _some([file.name for file, _ in listings])
+    said = f"they are listed one level up, in {names}: pass {str(above)!r}"
+    return [said] if listings else refused
+
+
+def _hint(reasons: Sequence[str]) -> str:
+    return f" ({reasons[0]})" if reasons else ""
 
 
 def _listings(
@@ -284,11 +314,15 @@ def _text_of(file: Path) -> str:
 
 
 def _from_sub_folders(folder: Path) -> FoundLabels:
-    """The labels of images that are a folder deeper: one folder, or one for each label."""
+    """The labels of images a folder deeper: listed, in one folder, or in one for each label."""
     below = [sub for sub in _sub_folders(folder) if _holds_images(sub)]
     if not below:
         return FoundLabels([], [])
-    names = _names(below)
+    images = [path for sub in below for path in image_files(sub)]
+    listed, refused = _from_a_list(folder, images)
+    if listed is not None:
+        return listed
+    names, hint = _names(below), _hint(refused)
     parts = [sub for sub in below if sub.name.lower() in PARTS]
     if len(below) == 1:
         found = find_labels(below[0])
@@ -298,9 +332,9 @@ def _from_sub_folders(folder: Path) -> FoundLabels:
     if parts:
         raise ValueError(
             f"{str(folder)!r} is a data set in parts; pass one: {str(_first_part(parts))!r} "
-            f"(there are {_some(names)})"
+            f"(there are {_some(names)}){hint}"
         )
-    pairs = [(path, sub.name) for sub in below for path in image_files(sub)]
+    pairs = [(path, path.parent.name) for path in images]
     if pairs and kind_of(names) is None and _are_classes(pairs):
         return FoundLabels(
             pairs, [f"The labels are the names of the {len(below)} sub-folders: {_some(names)}."]
@@ -308,7 +342,7 @@ def _from_sub_folders(folder: Path) -> FoundLabels:
     raise ValueError(
         f"the images are in sub-folders of {str(folder)!r} ({_some(names)}); pass one of them, "
         f"such as {str(below[0])!r}, or list them here in a {LABELS_FILE}: "
-        f"{below[0].name}/7xk2.png,7xk2"
+        f"{below[0].name}/7xk2.png,7xk2{hint}"
     )
 
 

@@ -22,8 +22,8 @@ from captcha_helpers.core.extras import needs
 
 Pixels = NDArray[np.uint8]  # (H, W) or (H, W, 3)
 
-LEAST_CONTRAST = 16  # levels of 256; what differs less from the ground is no ink
-INK_SHARE = 0.125  # of the largest difference from the ground, from which on a pixel is ink
+LEAST_CONTRAST = 16  # levels of 256; what differs less from the background is no ink
+INK_SHARE = 0.125  # of the largest difference from the background, from which on a pixel is ink
 MARGIN = 0.1  # of the ink's height, left around it
 LEAST_MARGIN = 2  # pixels
 LEAST_SIDE = 4  # pixels; smaller images are refused
@@ -40,8 +40,8 @@ class Processing:
     best told while its edges are there, and CLAHE best spent on the part that stays.
 
     Attributes:
-        invert: ``"auto"`` turns images with light characters on a dark ground into their negatives
-            (`is_dark`), ``"always"`` all images, ``"no"`` none.
+        invert: ``"auto"`` turns images with light characters on a dark background into their
+            negatives (`is_dark`), ``"always"`` all images, ``"no"`` none.
         strong: Make strokes a pixel thicker (`thicken`).
         auto_crop: Cut away the empty edges (`auto_crop`), unless the image has the model's size.
         clahe: Raise the contrast of each part on its own (`clahe`); takes OpenCV.
@@ -135,9 +135,9 @@ class Processing:
 
 
 def is_dark(image: Pixels) -> bool:
-    """Tell whether an image shows light characters on a dark ground.
+    """Tell whether an image shows light characters on a dark background.
 
-    The ground is what most of the outermost pixels are like (their median); the characters make
+    The background is what most of the outermost pixels are like (their median); the characters make
     the mean of all pixels lighter or darker than it. Where the two are the same, as in an image of
     one grey, the first pixel decides. So of an image and its negative always exactly one is dark.
 
@@ -145,7 +145,7 @@ def is_dark(image: Pixels) -> bool:
         image: ``(H, W)`` or ``(H, W, 3)`` uint8.
 
     Returns:
-        Whether the ground is darker than what is on it.
+        Whether the background is darker than what is on it.
 
     Example:
         >>> image = np.full((6, 20), 90, np.uint8)
@@ -154,7 +154,7 @@ def is_dark(image: Pixels) -> bool:
         (False, True)
     """
     grey = _grey(image)
-    excess = 2 * int(grey.sum(dtype=np.int64)) - round(2 * float(_ground(grey))) * grey.size
+    excess = 2 * int(grey.sum(dtype=np.int64)) - round(2 * float(_background(grey))) * grey.size
     return excess > 0 or (excess == 0 and bool(grey[0, 0] < 128))
 
 
@@ -174,7 +174,7 @@ def ink(image: Pixels) -> int:
         20
     """
     grey = _grey(image)
-    return int((np.abs(grey - _ground(grey)) >= LEAST_CONTRAST).sum())
+    return int((np.abs(grey - _background(grey)) >= LEAST_CONTRAST).sum())
 
 
 def invert(image: Pixels) -> Pixels:
@@ -197,7 +197,7 @@ def thicken(image: Pixels) -> Pixels:
     """Make strokes one pixel thicker, to the right and downwards.
 
     Each pixel becomes the darkest of itself and its neighbours to the left, above and between; or
-    the lightest, if the strokes are light on a dark ground (`is_dark`).
+    the lightest, if the strokes are light on a dark background (`is_dark`).
 
     Args:
         image: ``(H, W)`` or ``(H, W, 3)`` uint8.
@@ -245,12 +245,12 @@ def auto_crop(image: Pixels) -> Pixels:
 def ink_box(image: Pixels) -> tuple[slice, slice]:
     """Find the part of an image that has ink.
 
-    Ink is what differs from the ground (the median of the outermost pixels) by at least an eighth
-    of the largest difference, and 16 levels: low enough for a pale letter beside a black one. Of
-    an RGB image it may be in any channel, each of which has a ground of its own, so that red on a
-    green that is as light is ink. A margin of a tenth of the ink's height stays, at least 2 pixels,
-    if the image has it. Lines and specks are ink too: where they reach the edges nothing is cut
-    away.
+    Ink is what differs from the background (the median of the outermost pixels) by at least an
+    eighth of the largest difference, and by 16 levels: low enough for a pale letter next to a black
+    one. In an RGB image it may be in any channel, each of which has a background of its own, so
+    that red on a green of the same lightness is ink. A margin of a tenth of the ink's height stays,
+    at least 2 pixels, if the image has it. Lines and specks are ink too: where they reach the edges
+    nothing is cut away.
 
     Args:
         image: ``(H, W)`` or ``(H, W, 3)`` uint8.
@@ -265,7 +265,7 @@ def ink_box(image: Pixels) -> tuple[slice, slice]:
         >>> ink_box(image)
         (slice(18, 42, None), slice(48, 152, None))
     """
-    differs = np.abs(image - _ground(image))
+    differs = np.abs(image - _background(image))
     if image.ndim == 3:
         differs = differs.max(axis=2)
     most = differs.max()
@@ -325,7 +325,7 @@ def _grey(image: Pixels) -> Pixels:
     return (sums >> 16).astype(np.uint8)
 
 
-def _ground(image: Pixels) -> NDArray[np.float64]:
+def _background(image: Pixels) -> NDArray[np.float64]:
     """The median of the outermost pixels, of each channel: whole numbers or halves."""
     edges = (image[0], image[-1], image[1:-1, 0], image[1:-1, -1])
     return np.asarray(np.median(np.concatenate(edges), axis=0), np.float64)

@@ -1,8 +1,8 @@
 """Cut an image into its characters, as readers did before whole lines could be learned.
 
-The steps are `even_grey` (dark ink on a light ground), `binarize` (what is ink), `character_boxes`
-(where a character stands; what touches is split) and `crops` (one small picture each). `segment`
-takes the first three at once.
+The steps are `even_grey` (dark ink on a light background), `binarize` (what is ink),
+`character_boxes` (where a character stands; what touches is split) and `crops` (one small picture
+each). `segment` takes the first three at once.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _RIM = 2  # pixels around a character in its crop
 
 
 def even_grey(image: ImageSource) -> NDArray[np.uint8]:
-    """Make an image grey so that ink is dark, the ground light, and pale colours hardly there.
+    """Make an image grey so that ink is dark, the background light, and pale colours hardly there.
 
     A pixel gets its brightest channel. Pale colours have one bright channel at least, so that they
-    fade into a light ground; grey by the usual weights leaves them in the middle. Where the ground,
-    measured along the image's edge, is dark, the image is inverted first.
+    fade into a light background; grey by the usual weights leaves them in the middle. Where the
+    background, measured along the image's edge, is dark, the image is inverted first.
 
     Args:
         image: Anything that :func:`captcha_helpers.data.images.load_image` accepts.
@@ -62,7 +62,7 @@ def binarize(grey: NDArray[np.uint8], *, line: int = 0) -> NDArray[np.bool_]:
     Source: Otsu, *A Threshold Selection Method from Gray-Level Histograms*, 1979.
 
     Args:
-        grey: ``(H, W)`` uint8, dark ink on a light ground, as `even_grey` makes it.
+        grey: ``(H, W)`` uint8, dark ink on a light background, as `even_grey` makes it.
         line: Take away what is not thicker than so many pixels each way, such as thin lines across
             the text (a morphological opening); 0 leaves everything.
 

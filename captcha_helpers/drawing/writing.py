@@ -28,7 +28,7 @@ from PIL import Image
 from tqdm import tqdm
 
 import captcha_helpers
-from captcha_helpers.core.files import OR_OVERWRITE, write_bytes
+from captcha_helpers.core.files import OR_OVERWRITE, is_of_the_system, write_bytes
 from captcha_helpers.data.folders import split_by_label
 from captcha_helpers.data.labels import LABELS_FILE, find_labels
 from captcha_helpers.drawing.painter import check_fonts, draw, sample_label
@@ -241,7 +241,11 @@ def _claim(
         raise NotADirectoryError(f"{str(folder)!r} is a file; name a folder")
     old = _read_meta(folder)
     if old is None:
-        kept = [path.name for path in _entries(folder) if not _PARTIAL.fullmatch(path.name)]
+        kept = [
+            path.name
+            for path in _entries(folder)
+            if not _PARTIAL.fullmatch(path.name) and not is_of_the_system(path.name)
+        ]
         if kept:
             raise FileExistsError(
                 f"{str(folder)!r} is not empty and holds no data set of ours ({kept[0]} is in it), "

@@ -14,7 +14,7 @@ import os
 import re
 import tarfile
 from collections.abc import Iterable
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,6 +23,7 @@ import numpy as np
 from tqdm import tqdm
 
 import captcha_helpers
+from captcha_helpers.core.files import is_of_the_system
 from captcha_helpers.drawing.painter import check_fonts, draw, sample_label
 from captcha_helpers.drawing.styles import Style, get_style
 from captcha_helpers.drawing.writing import changed_settings, image_bytes
@@ -208,7 +209,9 @@ def _claim(files: AbstractFileSystem, root: str, about: dict[str, Any]) -> None:
                 f"{root!r} holds shards with other settings ({changed}); choose another place"
             )
     else:
-        foreign = [name for name in there if not _PARTIAL.fullmatch(name)]
+        foreign = [
+            name for name in there if not _PARTIAL.fullmatch(name) and not is_of_the_system(name)
+        ]
         if foreign:
             raise FileExistsError(
                 f"{root!r} is not empty and holds no shards of ours ({foreign[0]} is in it), so "
@@ -231,10 +234,14 @@ def _written(
     said = files.cat([f"{root}/{name}.json" for name in names])
     records = {}
     for path, data in said.items():
-        with suppress(ValueError, KeyError):  # of half a file, from a place that takes such
+        name = Path(path).stem
+        try:
             record = json.loads(data)
-            if sizes[record["file"]] == record["bytes"]:
-                records[Path(path).stem] = record
+        except ValueError:  # half a file, from a place that takes such
+            continue
+        expected = {"file": f"{name}.tar", "bytes": sizes[f"{name}.tar"]}
+        if isinstance(record, dict) and expected.items() <= record.items():
+            records[name] = record
     return records
 
 

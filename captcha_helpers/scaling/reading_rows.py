@@ -15,7 +15,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from glob import glob
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -30,7 +30,11 @@ from captcha_helpers.reading.recognizer import Recognizer, load
 from captcha_helpers.reading.runtimes import SIDECAR
 from captcha_helpers.reading.shipped import model_path, shipped_models
 from captcha_helpers.scaling.cluster import LOCAL, check_installed, connected, in_order, result_of
+from captcha_helpers.scaling.places import on_disk
 from captcha_helpers.scaling.table_parts import Parts, Row
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
 
 CHUNK = 256  # images that a worker reads at a time
 _BATCH = 64  # and that go through the model together, as in `predict`, so that bits are the same
@@ -73,7 +77,8 @@ def read_files(
     Args:
         model: A model file, or the name of a model that ships. The workers are sent what they need.
         files: Files, folders and patterns, as ``"images/*.png"``, on a disk that all workers see,
-            or in a place that fsspec knows, as ``"gs://bucket/*.png"``.
+            or in a place that fsspec knows, as ``"gs://bucket/*.png"``. A folder, and a pattern
+            that leaves the ending open, as ``"images/*"``, stand for what ends like an image.
         out: The Parquet file, on a disk of this machine or in such a place. It appears when it is
             complete.
         ray: The cluster: ``"local"``, ``"host:port"`` or ``"ray://host:port"``.
@@ -91,11 +96,14 @@ def read_files(
     Raises:
         ConnectionError: If there is no cluster, or it broke down.
         FileExistsError: If `out` exists.
+        FileNotFoundError: If a file or folder that is named does not exist.
         ImportError: If the extra is not installed, or what fsspec needs for the place.
         OSError: If `out` cannot be written.
-        ValueError: If there are no images. And all that `load` raises.
+        ValueError: If there are no images, or `limit` is below 1. And all that `load` raises.
     """
     check_installed()
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit is {limit}; it must be 1 or more, or None for all images.")
     out = os.fspath(out)
     _check_out(out, overwrite)
     options: dict[str, Any] = {
@@ -105,7 +113,7 @@ def read_files(
         "processing": processing,
     }
     load(model, **options)  # what is wrong with it is told here
-    names = sorted({name for one in _listed(files) for name in _expanded(os.fspath(one))})[:limit]
+    names = _names(files)[:limit]
     packed, parts = _packed(model, options), Parts(out)
     blocks, there = _blocks(names, packed), parts.names()
     missing = {key: block for key, block in blocks.items() if key not in there}
@@ -128,33 +136,76 @@ def read_files(
     return {"images": len(names), "errors": parts.join(blocks), "read": left}
 
 
-def _listed(files: Any) -> Sequence[str | os.PathLike[str]]:
-    return [files] if isinstance(files, (str, os.PathLike)) else files
+def _names(files: Any) -> list[str]:
+    """What is to be read, in its order: each file once, however often and however it is named."""
+    places = [files] if isinstance(files, (str, os.PathLike)) else files
+    names = sorted({name for place in places for name in _expanded(os.fspath(place))})
+    if not names:
+        raise ValueError("there is nothing to read; name files, folders or patterns")
+    return names
 
 
 def _expanded(place: str) -> list[str]:
     """The images that a file, a folder or a pattern means."""
     if "://" not in place:
-        place = os.path.abspath(place)
-        if os.path.isdir(place):
-            found = [os.fspath(path) for path in image_files(place)]
-        else:
-            found = [place] if os.path.exists(place) else glob(place, recursive=True)
+        found = _on_this_disk(os.path.abspath(place))
     else:
         import fsspec
 
         files, path = fsspec.url_to_fs(place)
-        if "*" in path or "?" in path or "[" in path:
-            inside = files.glob(path)
-        elif files.isdir(path):
-            names = files.ls(path, detail=False)
-            inside = [one for one in names if Path(one).suffix.lower() in IMAGE_SUFFIXES]
-        else:
-            inside = [path]
-        found = [files.unstrip_protocol(one) for one in inside]
+        found = _on_this_disk(os.path.abspath(path)) if on_disk(files) else _stored(files, path)
+    if found is None:
+        raise FileNotFoundError(f"there is no file or folder {place!r}; check the path")
     if not found:
-        raise ValueError(f"no images in {place!r}")
+        raise ValueError(
+            f"no images in {place!r}; check the path, and name files that do not end like images "
+            "one by one, or by their ending"
+        )
     return found
+
+
+def _on_this_disk(path: str) -> list[str] | None:
+    if os.path.isdir(path):
+        return [os.fspath(one) for one in image_files(path)]
+    if os.path.exists(path):
+        return [path]
+    if not _is_pattern(path):
+        return None
+    return [
+        one for one in glob(path, recursive=True) if _means(path, one) and not os.path.isdir(one)
+    ]
+
+
+def _stored(files: AbstractFileSystem, path: str) -> list[str] | None:
+    if files.isdir(path):
+        found = [one for one in files.ls(path, detail=True) if _like_an_image(one["name"])]
+    elif files.exists(path):
+        return [files.unstrip_protocol(path)]
+    elif _is_pattern(path):
+        matches = files.glob(path, detail=True).values()
+        found = [one for one in matches if _means(path, one["name"])]
+    else:
+        return None
+    return [files.unstrip_protocol(one["name"]) for one in found if one["type"] != "directory"]
+
+
+def _is_pattern(path: str) -> bool:
+    return any(char in path for char in "*?[]")
+
+
+def _means(pattern: str, match: str) -> bool:
+    """Whether a pattern means this match: one with an open ending means what a folder would."""
+    wanted, name = Path(pattern), Path(match).name
+    if name.startswith(".") and not wanted.name.startswith("."):  # as a shell has it
+        return False
+    open_ending = not wanted.suffix or _is_pattern(wanted.suffix)
+    return _like_an_image(match) if open_ending else True
+
+
+def _like_an_image(path: str) -> bool:
+    """Whether a file has a name that has it read where a folder is."""
+    name = Path(path)
+    return not name.name.startswith(".") and name.suffix.lower() in IMAGE_SUFFIXES
 
 
 def _check_out(out: str, overwrite: bool) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from captcha_helpers.scaling.places import listed, put, written
+from captcha_helpers.core.files import full_disk
+from captcha_helpers.scaling.places import listed, on_disk, put, written
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,20 +34,25 @@ class Parts:
         import fsspec
 
         self._files, self._out = fsspec.url_to_fs(out)
-        folder, _, name = self._out.rpartition("/")
-        self._folder = f"{folder}/.{name}.parts"
+        self._place, _, name = self._out.rpartition("/")
+        self._folder = f"{self._place}/.{name}.parts"
 
     def names(self) -> set[str]:
         """The parts that are there."""
         return {name.removesuffix(".parquet") for name in listed(self._files, self._folder)}
 
     def keep(self, name: str, rows: Sequence[Row]) -> None:
-        """Write a part, in one step."""
+        """Write a part, in one step.
+
+        Raises:
+            OSError: If that cannot be done.
+        """
         from pyarrow import parquet
 
         data = io.BytesIO()
         parquet.write_table(_as_table(rows), data)
-        put(self._files, self._part(name), data.getvalue())
+        with self._telling_of_a_full_disk():
+            put(self._files, self._part(name), data.getvalue())
 
     def join(self, names: Iterable[str]) -> int:
         """Write the table from its parts, one after another, and remove them.
@@ -54,11 +62,15 @@ class Parts:
 
         Returns:
             How many rows have an error.
+
+        Raises:
+            OSError: If the table cannot be written. The parts are kept.
         """
         from pyarrow import parquet
 
         errors = 0
         with (
+            self._telling_of_a_full_disk(),
             written(self._files, self._out) as path,
             parquet.ParquetWriter(path, _as_table([]).schema) as file,
         ):
@@ -69,6 +81,24 @@ class Parts:
                 file.write_table(part)
         self._files.rm(self._folder, recursive=True)
         return errors
+
+    @contextmanager
+    def _telling_of_a_full_disk(self) -> Iterator[None]:
+        """Say which disk it is, and that nothing is lost."""
+        try:
+            yield
+        except OSError as error:
+            reason = full_disk(error)
+            if not reason:
+                raise
+            place = self._place if on_disk(self._files) else tempfile.gettempdir()
+            told = type(error)(
+                f"{self._out!r} cannot be written, since the disk of {place!r} takes no more "
+                f"({reason}); what was read is kept, and the same command goes on as soon as "
+                "there is room"
+            )
+            told.errno = error.errno
+            raise told from error
 
     def _part(self, name: str) -> str:
         return f"{self._folder}/{name}.parquet"

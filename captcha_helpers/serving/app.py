@@ -39,6 +39,7 @@ import captcha_helpers
 from captcha_helpers.core.ctc import LengthError
 from captcha_helpers.core.files import WEB
 from captcha_helpers.core.output import say
+from captcha_helpers.data.decoding import IMAGE_FORMATS
 from captcha_helpers.data.images import ImageError, NotAnImageError, TooManyPixelsError
 from captcha_helpers.reading.decoder import Decoder, Reading
 from captcha_helpers.reading.mask import WORDS, missing_characters, parse_charset, parse_length
@@ -127,7 +128,7 @@ _PROBLEMS = {
     403: "The host is not allowed.",
     408: "The upload took too long.",
     413: f"More than {MAX_BYTES:,} bytes or {MAX_PIXELS:,} pixels; larger images are not decoded.",
-    415: "Not a PNG, JPEG, GIF, BMP or WebP image, or another content type.",
+    415: f"Not a {IMAGE_FORMATS} image, or another content type.",
     422: "An image that is damaged or cut short, or that could not be downloaded; or "
     "a charset or length that the model cannot read.",
     503: "The queue is full, or the model failed; try again after the seconds in Retry-After.",

@@ -116,7 +116,7 @@ class ReadingQueue:
         """Read images, in whatever batches come about.
 
         Args:
-            images: Files, PNG, JPEG, GIF, BMP or WebP, of `MAX_PIXELS` pixels at most, and of
+            images: Image files, each of `MAX_PIXELS` pixels at most, and of
                 `MAX_REQUEST_PIXELS` together: those that come after are not decoded.
             decoder: Reads the logits of these images; by default the reader's own.
 

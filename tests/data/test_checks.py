@@ -95,7 +95,7 @@ def test_an_animation_with_an_empty_first_frame_is_named(folder: Path):
     other = Image.linear_gradient("L").resize((60, 20)).convert("RGB")
     empty.save(folder / "123_anim.gif", save_all=True, append_images=[other])
     said = str(check_folder(folder))
-    assert "123_anim.gif (it is blank" in said and "choose another frame" in said
+    assert "123_anim.gif (it is blank" in said and "--frame most_ink" in said
 
 
 def test_an_animation_is_named(folder: Path):
@@ -103,6 +103,7 @@ def test_an_animation_is_named(folder: Path):
     frames[0].save(folder / "123_anim.gif", save_all=True, append_images=frames[1:])
     said = str(check_folder(folder))
     assert "1 image with several frames" in said and "123_anim.gif" in said
+    assert "--frame most_ink" in said
 
 
 def test_images_of_one_colour_are_named(folder: Path):

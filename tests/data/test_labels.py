@@ -54,6 +54,50 @@ def test_a_list_of_any_name_is_taken_and_named(tmp_path: Path, name: str):
     assert (name in said) == (name != "labels.csv")
 
 
+@pytest.mark.parametrize(
+    ("file", "sub", "named"),
+    [
+        ("annotations.csv", "images", "images/"),
+        ("annotations.csv", "images", ""),
+        ("train_labels.txt", "train", "train/"),
+        ("train_labels.txt", "train", "data/train/"),
+    ],
+)
+def test_a_list_of_any_name_above_the_folder_of_images_is_taken(
+    tmp_path: Path, file: str, sub: str, named: str
+):
+    numbered(tmp_path / sub)
+    put(tmp_path, "val/a.png" if sub == "train" else "readme.txt")
+    between, first = (" ", "") if file.endswith(".txt") else (",", "file_name,text\n")
+    rows = [f"{named}{name}{between}{text}\n" for name, text in LISTED.items()]
+    (tmp_path / file).write_text(first + "".join(rows))
+    found, said = labels_of(tmp_path)
+    assert found == {f"{sub}/{name}": text for name, text in LISTED.items()}
+    assert f"The labels are those of {file}" in said
+    assert ("does not list them: 1 image (a.png)" in said) == (sub == "train")
+
+
+def test_a_refusal_names_the_list_that_lies_one_level_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    numbered(tmp_path / "images")
+    rows = "".join(f"images/{name},{text}\n" for name, text in LISTED.items())
+    (tmp_path / "annotations.csv").write_text(f"image,text\n{rows}")
+    with pytest.raises(ValueError, match=r"are a counter .*one level up, in annotations.csv: pass"):
+        find_labels(tmp_path / "images")
+    monkeypatch.chdir(tmp_path / "images")
+    with pytest.raises(ValueError, match=r"one level up, in annotations.csv: pass '\.\.'"):
+        find_labels(".")
+
+
+@pytest.mark.parametrize("folder", ["", "images"])
+def test_a_list_above_that_was_not_understood_is_named(tmp_path: Path, folder: str):
+    numbered(tmp_path / "images")
+    (tmp_path / "data.csv").write_text("picture,year,says\n1.png,2001,abc\n")
+    with pytest.raises(ValueError, match=r"are a counter .*data.csv, line 1: expected a header"):
+        find_labels(tmp_path / folder)
+
+
 def test_labels_csv_comes_first_and_needs_no_word(tmp_path: Path):
     numbered(tmp_path)
     (tmp_path / "labels.txt").write_text(LISTS["labels.txt"])

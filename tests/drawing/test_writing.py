@@ -244,6 +244,13 @@ def test_labels_that_somebody_changed_are_kept(tmp_path: Path):
     assert contents(tmp_path) == before
 
 
+@pytest.mark.parametrize("name", [".DS_Store", "Thumbs.db"])
+def test_what_a_file_manager_leaves_in_a_folder_does_not_make_it_foreign(tmp_path: Path, name: str):
+    (tmp_path / name).touch()
+    write_dataset("stars", tmp_path, 2, progress=False)
+    assert (tmp_path / name).exists() and len(list(tmp_path.glob("*.png"))) == 2
+
+
 @pytest.mark.parametrize("overwrite", [False, True])
 @pytest.mark.parametrize("name", ["notes.txt", "123456_000000.png", "meta.json", ".hidden"])
 def test_a_foreign_folder_is_never_touched(tmp_path: Path, name: str, overwrite: bool):

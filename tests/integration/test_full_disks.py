@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -73,15 +73,24 @@ class Disk:
         self.holder.wait()
 
 
-@pytest.fixture
-def disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Disk]:
+@contextmanager
+def small_disk(folder: Path, size: str = "300k") -> Iterator[Disk]:
+    """A small disk in a folder, unless this system has none."""
     if shutil.which("unshare") is None or shutil.which("nsenter") is None:
         pytest.skip("there is no program to make a small disk with")
-    place = tmp_path / "disk"
+    place = folder / "disk"
     place.mkdir()
-    disk = Disk(place, getattr(request, "param", "300k"))
-    yield disk
-    disk.close()
+    disk = Disk(place, size)
+    try:
+        yield disk
+    finally:
+        disk.close()
+
+
+@pytest.fixture
+def disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Disk]:
+    with small_disk(tmp_path, getattr(request, "param", "300k")) as disk:
+        yield disk
 
 
 @pytest.fixture(scope="module")

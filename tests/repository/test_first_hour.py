@@ -126,6 +126,13 @@ def running(command: str, folder: Path, **environment: str) -> Iterator[Callable
         process.wait(60)
 
 
+def type_one_after_another(commands: list[str], folder: Path) -> list[str]:
+    """Run commands in one shell, as in one terminal; return what each of them prints."""
+    end = "-- end of a command --"
+    script = "\n".join(f"{command} || exit\necho '{end}'" for command in commands)
+    return type_in(script, folder).split(end)
+
+
 def active(environment: Path) -> dict[str, str]:
     """What activating a virtual environment changes."""
     return {
@@ -136,25 +143,28 @@ def active(environment: Path) -> dict[str, str]:
 
 def test_every_command_of_the_readme_is_tried_or_left_out_for_a_reason():
     quick, make = BLOCKS
-    assert quick[0].startswith("pip install") and len(quick) > 1
+    assert quick[0].endswith("&& . .venv/bin/activate") and quick[1].startswith("pip install")
+    assert len(quick) == 4
     assert make == ["make notebooks", "make lab"]
     assert IN_SENTENCES - set(quick) == {SERVE, DRAW, *NOT_TRIED}
 
 
 def test_the_quick_install_reads(copy: Path, tmp_path: Path):
-    subprocess.run([sys.executable, "-m", "venv", tmp_path / "fresh"], check=True)
-    fresh = active(tmp_path / "fresh") | {"PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    environment, install, folder, one = BLOCKS[0]
+    assert not (copy / ".venv").exists()
+    ask = "pip download --quiet --no-deps --disable-pip-version-check --dest index click"
+    type_in(environment, tmp_path)
     try:
-        type_in("pip download --quiet --no-deps --dest index click", tmp_path, **fresh)
+        type_in(ask, tmp_path, **active(tmp_path / ".venv"))
     except AssertionError:
         pytest.skip("no package index can be reached")
-    install, folder, one = BLOCKS[0]
-    type_in(install, copy, **fresh)
-    assert type_in(folder, copy, **fresh).count(".png") == 5
+    said = type_one_after_another([environment, install, folder, one, "pip list"], copy)
+    assert said[2].count(".png") == 5
     label = Path(one.split()[-1]).stem.partition("_")[0]
-    assert f"\t{label}\t" in type_in(one, copy, **fresh)
-    assert "tensorflow" not in type_in("pip list", copy, **fresh).lower()
+    assert f"\t{label}\t" in said[3]
+    assert "tensorflow" not in said[4].lower()
     if WHOLE:
+        fresh = active(copy / ".venv")
         type_in("pip install '.[train]'", copy, **fresh)
         type_in(
             "captcha-helpers train captcha_images/stars --epochs 1 --out a.keras", copy, **fresh
@@ -163,8 +173,9 @@ def test_the_quick_install_reads(copy: Path, tmp_path: Path):
 
 
 def borrow_packages(copy: Path) -> None:
-    """Have `make` find an environment that is installed."""
+    """Have `make` find an environment that is installed, instead of the one of the quick start."""
     environment = copy / ".venv"
+    shutil.rmtree(environment, ignore_errors=True)
     environment.mkdir()
     for path in Path(sys.prefix).iterdir():
         if path.name != ".installed":
@@ -196,7 +207,8 @@ def workshop(copy: Path) -> Path:
 
 def test_make_notebooks_executes_them_and_changes_no_file_of_the_repository(workshop: Path):
     before = sorted(path.name for path in (workshop / "notebooks").glob("*.ipynb"))
-    said = type_in(BLOCKS[1][0], workshop, PYTHONPATH=str(workshop))
+    path = active(workshop / ".venv") | {"PYTHONPATH": str(workshop)}  # in the same terminal
+    said = type_in(BLOCKS[1][0], workshop, **path)
     assert "all done in" in said
     executed = workshop / "executed"
     assert sorted(path.name for path in executed.glob("*.ipynb")) == before

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
 from drawers import in_any_look
+from patience import end_of
 from pretrain_program import small_model, stripes
 
 from captcha_helpers.drawing.looks import FONTS, Font, draw_looks
@@ -31,6 +36,7 @@ from tools.pretrain_draw import (
 )
 from tools.pretrain_learn import Vote, make_learner
 
+TESTS = Path(__file__).parent.parent
 KIND: dict[str, Any] = {
     "height": HEIGHT,
     "width": WIDTH,
@@ -137,6 +143,49 @@ def test_labels_are_short_at_first():
     with Drawings(0, workers=0, chunk=8, short=16) as drawings:
         lengths = [(drawings.take()[1] > 0).sum(axis=1) for _ in range(4)]
     assert max(map(max, lengths[:2])) <= SHORT[1] < max(map(max, lengths[2:]))
+
+
+HANGING = """
+import time
+from pretrain_program import stripes
+from tools.pretrain_draw import Drawings
+
+if __name__ == "__main__":
+    with Drawings(0, workers=1, chunk=2, function=stripes) as drawings:
+        drawings.take()
+        print(drawings._folder, flush=True)
+        time.sleep(600)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="this system has no such memory")
+def test_what_a_killed_training_left_in_memory_is_freed_by_the_next(tmp_path: Path):
+    program = tmp_path / "hanging.py"
+    program.write_text(HANGING)
+    paths = os.pathsep.join([str(TESTS.parent), str(TESTS), os.environ.get("PYTHONPATH", "")])
+    processes = [
+        subprocess.Popen(
+            [sys.executable, program],
+            env=os.environ | {"PYTHONPATH": paths},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    try:
+        killed, alive = (Path(process.stdout.readline().strip()) for process in processes)
+        processes[0].kill()
+        end_of(processes[0])
+        assert killed.is_dir() and killed.parent == Path("/dev/shm"), "nobody could tidy up"
+        with Drawings(0, workers=1, chunk=2, function=stripes) as drawings:
+            drawings.take()
+            assert not killed.exists() and alive.is_dir() and drawings._folder.is_dir()
+    finally:
+        processes[1].terminate()
+        end_of(processes[1])
+    pretrain_draw.remove_left_behind()
+    assert not alive.exists()
 
 
 def test_a_worker_that_fails_says_why():

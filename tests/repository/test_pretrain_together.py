@@ -149,6 +149,7 @@ def test_whoever_is_interrupted_ends_all_with_what_was_learned(tmp_path):
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no signals like these")
 @pytest.mark.parametrize(("which", "how"), [(0, "SIGKILL"), (1, "SIGSTOP")])
 def test_a_process_that_dies_or_stands_still_ends_the_others(tmp_path, which: int, how: str):
+    """What they had learned is there, and a new start goes on from it."""
     both = begin_two(tmp_path, "--minutes", "600", "--report-every", "0.5")
     until_they_learn(both, tmp_path)
     both[which].send_signal(getattr(signal, how))
@@ -161,7 +162,14 @@ def test_a_process_that_dies_or_stands_still_ends_the_others(tmp_path, which: in
         f"process {1 - which} of 2 ends, probably since another one has ended"
         in errors.splitlines()[-1]
     )
-    assert np.load(tmp_path / pretrain.WEIGHTS).files
+    kept, again = tmp_path / pretrain.WEIGHTS, tmp_path / "again"
+    where = ("--processes", "2", "--steps", "3", "--peak-rate", "0", "--init", str(kept))
+    ended_well(begin(again, *where))  # with a rate of 0, it ends with what it begins with
+    before, after = arrays(kept), arrays(again / pretrain.WEIGHTS)
+    kernels = [name for name in before if before[name].ndim > 1]
+    assert kernels
+    for name in kernels:
+        assert np.allclose(before[name], after[name], rtol=1e-5, atol=1e-7), name
 
 
 def test_processes_with_different_options_refuse_to_begin(tmp_path):

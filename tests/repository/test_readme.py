@@ -12,7 +12,7 @@ from tools.languages import READMES
 
 ROOT = Path(__file__).parents[2]
 NAMES = list(READMES)
-PAGES = ("install", "own-images", "command-line", "export", "service", "results")
+PAGES = ("install", "own-images", "command-line", "export", "service", "results", "questions")
 ALL = NAMES + [f"{one.pages}/{page}.md" for one in READMES.values() for page in PAGES]
 
 
@@ -44,6 +44,15 @@ def test_its_first_claim_is_the_first_row_of_the_comparison(name):
     labels, seconds, share = re.search(r"ours +\| +(\d+) \| +(\d+) \| +([\d.]+ ?%)", table).groups()
     claim = text.partition("\n\n[")[0]
     assert re.search(rf"\b{labels} .*\b{seconds} .*\b{share}", claim, re.S)
+
+
+@pytest.mark.parametrize("name", [*NAMES, "docs/install.md", "docs/zh-CN/install.md"])
+def test_pip_installs_into_an_environment_that_is_active(name):
+    """Debian's own Python refuses: externally-managed-environment."""
+    text = (ROOT / name).read_text("utf-8")
+    before = text.partition("pip install")[0]
+    assert re.search(r"^python3 -m venv .venv$|^python3 -m venv .venv && ", before, re.M)
+    assert re.search(r"(^|&& )\. \.venv/bin/activate$", before, re.M)
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -23,7 +23,6 @@ from tools.update_readme import (
     MORE_LABELS,
     READERS,
     SCALE,
-    SCALE_PAGE,
     ZERO_LABELS,
     outdated,
 )
@@ -32,6 +31,7 @@ STYLES_TIMED = ["slanted", "stars", "stars3"]
 FILLED = {
     "install.md": ("colab",),
     "results.md": ("results", "zero_labels", "few_labels", "readers", "more_labels"),
+    "scale.md": ("scale", "more_cores"),
     "README": ("best", "comparison"),
 }
 BADGE = (
@@ -68,7 +68,6 @@ def clone(root: Path, tmp_path: Path) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(page_with(*filled), encoding="utf-8")
     (tmp_path / "benchmarks").mkdir()
-    (tmp_path / SCALE_PAGE).write_text(page_with("scale", "more_cores"), encoding="utf-8")
     for file in (ZERO_LABELS, FEW_LABELS, READERS, MORE_LABELS, SCALE):
         shutil.copy(root / file, tmp_path / "benchmarks")
     set_repository(tmp_path, "")
@@ -162,13 +161,15 @@ def test_readme_tables_follow_the_results(clone: Path):
     row |= {"exact_match": 0.95, "exact_match_ci95": [0.93, 0.96]}
     save_result("02_cnn", row, clone / "results")
     stale = outdated(clone)
-    pages = {f"{language.pages}/results.md" for language in READMES.values()}
+    filled = ("results.md", "scale.md")
+    pages = {f"{one.pages}/{page}" for one in READMES.values() for page in filled}
     changed = {path.relative_to(clone).as_posix() for path in stale}
-    assert changed == {*READMES, *pages, SCALE_PAGE.as_posix()}
+    assert changed == {*READMES, *pages}
     for path, text in stale.items():
         path.write_text(text, encoding="utf-8")
     assert outdated(clone) == {}
-    assert "| Ray, 2 workers |" in (clone / SCALE_PAGE).read_text("utf-8")
+    assert "| Ray, 2 workers |" in (clone / "docs/scale.md").read_text("utf-8")
+    assert "| Ray，2 个进程 |" in (clone / "docs/zh-CN/scale.md").read_text("utf-8")
     assert "| 95.0 % |" in " ".join((clone / "README.md").read_text("utf-8").split())
     assert READMES["README_zh-CN.md"].results["exact_match"] in (
         clone / "README_zh-CN.md"

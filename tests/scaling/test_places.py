@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -127,6 +128,26 @@ def test_shards_at_a_file_url_are_those_in_the_folder(here: Here, tmp_path: Path
     assert both[0] == both[1] and len(both[0]) == 5
 
 
+@pytest.mark.parametrize("record", ["[]", "null", '"a"', "{}", '{"file": []}', '{"file": "000'])
+def test_a_shard_whose_record_says_nothing_of_it_is_drawn_again(
+    here: Here, tmp_path: Path, record: str
+):
+    draw_shards("stars", tmp_path, 5, shard_size=3)
+    before = (tmp_path / "000001.json").read_bytes()
+    (tmp_path / "000001.json").write_text(record)
+    assert draw_shards("stars", tmp_path, 5, shard_size=3)["drawn"] == 2
+    assert (tmp_path / "000001.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", [".DS_Store", "Thumbs.db", "desktop.ini"])
+def test_what_a_file_manager_leaves_in_a_folder_does_not_make_it_somebody_elses(
+    here: Here, tmp_path: Path, name: str
+):
+    (tmp_path / name).touch()
+    assert draw_shards("stars", tmp_path, 2)["drawn"] == 2
+    assert (tmp_path / name).exists()
+
+
 @pytest.mark.slow
 def test_a_store_of_images_is_read_into_a_table_in_it(here: Here, store: Any, pictures: Path):
     on_disk = pictures.with_name("disk.parquet")
@@ -153,8 +174,66 @@ def test_images_and_tables_at_file_urls_are_those_in_the_folder(
     read_files("stars", pictures, tmp_path / "a.parquet")
     read_files("stars", f"{pictures.as_uri()}/*.png", (tmp_path / "b.parquet").as_uri())
     first, second = rows_of(tmp_path / "a.parquet"), rows_of(tmp_path / "b.parquet")
-    assert [row.pop("file") for row in second] == [f"file://{row.pop('file')}" for row in first]
-    assert first == second
+    assert len(first) == 11 and first == second
+
+
+@pytest.mark.parametrize("scheme", ["", "file://", "memory://"])
+def test_an_open_pattern_stands_for_the_images_that_a_folder_stands_for(
+    here: Here, store: Any, pictures: Path, tmp_path: Path, scheme: str
+):
+    folder, out = str(pictures), tmp_path / "a.parquet"
+    (pictures / ".hidden.png").touch()
+    (pictures / "folder.png").mkdir()
+    (pictures / "folder.png" / "b.txt").touch()
+    if scheme == "memory://":
+        store.put(folder, "/bucket/in", recursive=True)
+        folder = "/bucket/in"
+    for pattern in ("", "/*", "/*.*", "/*.p*", "/*.png"):
+        read_files("stars", f"{scheme}{folder}{pattern}", out, overwrite=True)
+        found = [Path(row["file"]).name for row in rows_of(out)]
+        assert found == [path.name for path in image_files(pictures)], pattern
+    read_files("stars", f"{scheme}{folder}/l*.csv", out, overwrite=True)
+    (row,) = rows_of(out)
+    assert row["file"].endswith("/labels.csv") and row["error"], "what is named is read"
+    with pytest.raises(ValueError, match="no images in .*name files that do not end like images"):
+        read_files("stars", f"{scheme}{folder}/l*", out, overwrite=True)
+
+
+def test_a_file_is_read_once_however_often_it_is_named(here: Here, pictures: Path, tmp_path: Path):
+    first = image_files(pictures)[0]
+    named = [pictures, pictures.as_uri(), f"{pictures}/*", f"{pictures.as_uri()}/*.png", first]
+    for number, files in enumerate((named, named[::-1])):
+        counts = read_files("stars", files, tmp_path / f"{number}.parquet")
+        assert counts == {"images": 11, "errors": 1, "read": 11}
+        found = [row["file"] for row in rows_of(tmp_path / f"{number}.parquet")]
+        assert found == [str(path) for path in image_files(pictures)]
+
+
+@pytest.mark.parametrize("scheme", ["", "file://", "memory://"])
+@pytest.mark.parametrize("name", ["none.png", "none"])
+def test_what_is_named_and_does_not_exist_is_told_before_anything_is_read(
+    here: Here, pictures: Path, tmp_path: Path, scheme: str, name: str
+):
+    missing, out = f"{scheme}{tmp_path}/{name}", tmp_path / "a.parquet"
+    with pytest.raises(FileNotFoundError, match="there is no file or folder '.*check the path"):
+        read_files("stars", [pictures, missing], out)
+    assert here.done == 0 and not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("files", "limit", "said"),
+    [
+        (".", 0, "limit is 0; it must be 1 or more"),
+        (".", -1, "limit is -1; it must be 1 or more"),
+        ([], None, "there is nothing to read; name files"),
+    ],
+)
+def test_nothing_to_read_is_refused(
+    here: Here, tmp_path: Path, files: Any, limit: int | None, said: str
+):
+    with pytest.raises(ValueError, match=said):
+        read_files("stars", files, tmp_path / "a.parquet", limit=limit)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_reading_that_was_stopped_goes_on_and_gives_the_same_table(
@@ -170,6 +249,30 @@ def test_a_reading_that_was_stopped_goes_on_and_gives_the_same_table(
     here.stop_after = 1_000_000
     assert read_files("stars", pictures, out) == {"images": 11, "errors": 1, "read": 3}
     assert out.read_bytes() == calm.read_bytes() and list(out.parent.iterdir()) == [out]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such disks")
+@pytest.mark.parametrize(("blocks", "left"), [(2, 3), (3, 0)])
+def test_a_disk_that_fills_up_while_images_are_read_costs_nothing(
+    here: Here, pictures: Path, tmp_path: Path, blocks: int, left: int
+):
+    """Of three parts there is room for two, or for all of them but not for the table."""
+    from tests.integration.test_full_disks import BLOCK, small_disk
+
+    read_files("stars", pictures, tmp_path / "calm.parquet")
+    with small_disk(tmp_path) as disk:
+        out = disk.seen / "a.parquet"
+        disk.fill(room=blocks * BLOCK)
+        with pytest.raises(OSError, match="the same command goes on as soon as there is") as told:
+            read_files("stars", pictures, out)
+        said = str(told.value)
+        assert said.startswith(f"'{out}' cannot be written, since the disk of '{disk.seen}' takes")
+        assert "(No space left on device)" in said and "\n" not in said
+        assert not out.exists() and not list(disk.seen.rglob("*.part.*"))
+        (disk.seen / "fill").unlink()
+        assert read_files("stars", pictures, out) == {"images": 11, "errors": 1, "read": left}
+        assert out.read_bytes() == (tmp_path / "calm.parquet").read_bytes()
+        assert list(disk.seen.iterdir()) == [out]
 
 
 @pytest.mark.parametrize(

@@ -301,6 +301,17 @@ def test_a_worker_killed_while_it_reads_changes_no_row(
     assert len(killed) == 6 and out.read_bytes() == table.read_bytes()
 
 
+def test_workers_killed_at_random_moments_while_they_read_change_no_row(
+    cluster: str, table: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(reading_rows, "_read_chunk", deadly.read_chunk_slowly)
+    out = tmp_path / "killed.parquet"
+    with killing(4, seed=2) as killed:
+        counts = read_files("stars", pictures, out, ray=cluster, progress=False)
+    assert len(killed) == 4 and counts == {"images": 90, "errors": 10, "read": 90}
+    assert out.read_bytes() == table.read_bytes()
+
+
 def test_a_picture_that_crashes_its_decoder_is_a_row_with_an_error(
     cluster: str, table: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -360,13 +371,9 @@ def test_a_model_file_travels_to_the_workers(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such disks")
 def test_a_full_disk_is_told_and_the_next_start_goes_on(cluster: str, shards: Path, tmp_path: Path):
-    from tests.integration.test_full_disks import Disk
+    from tests.integration.test_full_disks import small_disk
 
-    if shutil.which("unshare") is None or shutil.which("nsenter") is None:
-        pytest.skip("there is no program to make a small disk with")
-    (tmp_path / "disk").mkdir()
-    disk = Disk(tmp_path / "disk", "300k")
-    try:
+    with small_disk(tmp_path) as disk:
         place = disk.seen / "shards"
         settings: dict[str, Any] = {"ray": cluster, "shard_size": SHARD, "progress": False}
         with pytest.raises(OSError, match="cannot be written: No space left on device"):
@@ -386,8 +393,6 @@ def test_a_full_disk_is_told_and_the_next_start_goes_on(cluster: str, shards: Pa
         disk.fill()
         with pytest.raises(OSError, match="cannot be written: No space left on device"):
             read_files("stars", ROOT / "captcha_images" / "stars", disk.seen / "a.parquet")
-    finally:
-        disk.close()
 
 
 def test_an_address_where_no_cluster_is_costs_one_line(environment: dict[str, str], tmp_path: Path):
