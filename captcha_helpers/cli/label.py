@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from captcha_helpers.cli.options import (
     Verb,
     json_option,
     known_strings,
+    overwrite_option,
     path_type,
 )
 from captcha_helpers.data.label_book import LabelBook
@@ -54,7 +56,7 @@ def model_option(why: str) -> Callable[[Callable[..., None]], Callable[..., None
     type=path_type,
     help="Take the labels of this list first: CSV, JSON, or an export of Label Studio.",
 )
-@model_option("What guesses first.")
+@model_option("Model that makes the first guesses; trainings begin with it if it is a .keras file.")
 @known_strings
 @click.option("--minutes", default=1.0, show_default=True, help="Time of each training.")
 @click.option("--no-training", is_flag=True, help="Do not train while labels come.")
@@ -70,6 +72,7 @@ def model_option(why: str) -> Callable[[Callable[..., None]], Callable[..., None
 @click.option(
     "--number", default=200, show_default=True, type=click.IntRange(1), help="How many tasks."
 )
+@overwrite_option("the file of --tasks")
 def label(
     folder: Path,
     out: Path | None,
@@ -82,11 +85,12 @@ def label(
     no_browser: bool,
     tasks: Path | None,
     number: int,
+    overwrite: bool,
     **known: Any,
 ) -> None:
     """Label the images in FOLDER on a page in the browser. Ctrl-C ends it.
 
-    Each image stands there with what a reader guesses: Enter accepts, typing corrects, Esc skips.
+    Each image is shown with a reader's guess: Enter accepts, typing corrects, Esc skips.
     Each label is written at once to labels.csv; the images are not changed. With 20, 50, 100, 200
     ... labels a reader is trained in the background, which guesses better. Only this machine
     reaches the page.
@@ -95,7 +99,9 @@ def label(
     if tasks is not None:
         found = find_labelled(folder, labels)
         reader = captcha_helpers.load(model, **known)
-        written = captcha_helpers.write_tasks(folder, tasks, reader, number, labelled=found)
+        written = captcha_helpers.write_tasks(
+            folder, tasks, reader, number, labelled=found, overwrite=overwrite
+        )
         click.echo(f"{counted(written, 'task')} in {tasks}, for a project of Label Studio with")
         click.echo(CONFIG)
         click.echo(f"and with the local storage {folder.resolve()}; see docs/labelling.md")
@@ -131,7 +137,7 @@ def label(
 @click.option(
     "--train",
     is_flag=True,
-    help="Ask no model, but readers that are trained on the other images of the folder.",
+    help="Judge the labels with readers trained on the other images instead of MODEL.",
 )
 @click.option(
     "--folds",
@@ -158,13 +164,16 @@ def check(
     """List the labels in FOLDER that are probably wrong.
 
     Nothing is changed unless you say --fix. A label is doubted if MODEL finds its own reading
-    likelier; where MODEL is wrong, the label may be right. For images that no model knows, --train
-    trains readers on a part of the folder each, which judge the labels of the rest. With --fix the
-    page of the verb label shows them one after the other, and what you type goes to labels.csv,
-    into which labels that stand in the file names are copied first.
+    likelier, or if the same picture has another label elsewhere; where MODEL is wrong, the label
+    may be right. For images that no model knows, --train trains readers on a part of the folder
+    each, which judge the labels of the rest. With --fix the page of the verb label shows them one
+    after the other, and what you type goes to labels.csv, into which labels that stand in the file
+    names are copied first.
     """
     if train and model != "general":
         raise click.UsageError("Give --train or --model, not both.")
+    if fix and as_json:
+        raise click.UsageError("Give --fix or --json, not both.")
     progress = False if as_json else None
     report = captcha_helpers.check_folder(folder, progress=progress)
     if train:
@@ -186,6 +195,8 @@ def check(
         click.echo(f"Every label is what {judge}.")
         return
     are = "is" if len(found) == 1 else "are"
+    if any(one.label == one.reading.text for one in found):
+        judge += ", or not that of a copy"
     click.echo(f"{counted(len(found), 'label')} {are} not what {judge}; the most doubtful first:")
     for one in found[:limit]:
         click.echo(
@@ -195,8 +206,8 @@ def check(
     if fix:
         from captcha_helpers.serving import labelling
 
+        shown = {name_below(folder, one.path): one.reading for one in found[:limit]}
         copy_labels(folder)
-        shown = {one.path.name: one.reading for one in found[:limit]}
         labelling.label(folder, model=model, trainings=False, only=shown)
 
 
@@ -204,6 +215,22 @@ def find_labelled(folder: Path, labels: Path | None) -> list[str]:
     """The names of the images that have a label in the file of labels."""
     file = labels or folder / LABELS_FILE
     return [*LabelBook(file, folder).labels] if file.exists() else []
+
+
+def name_below(folder: Path, path: Path) -> str:
+    """What `LabelSession` calls an image, which a list may name in a sub-folder.
+
+    Example:
+        >>> name_below(Path("my_images"), Path("my_images/sub/1.png"))
+        'sub/1.png'
+    """
+    name = Path(os.path.relpath(path, folder))
+    if name.is_absolute() or ".." in name.parts:
+        raise ValueError(
+            f"the page shows only images that are in {str(folder)!r}, but the labels name "
+            f"{str(path)!r}; correct that label in its list by hand"
+        )
+    return name.as_posix()
 
 
 def copy_labels(folder: Path) -> None:

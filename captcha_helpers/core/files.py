@@ -7,7 +7,9 @@ import errno
 import os
 import secrets
 import shutil
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -75,6 +77,68 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
     """
     with replacing(path) as partial:
         partial.write_bytes(data)
+
+
+@contextmanager
+def locked(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Let no other program that asks for the same lock into the block; it waits.
+
+    For files that are read, changed and written back. The lock is the system's, on a hidden file
+    beside it: whatever ends the program, kill -9 included, frees it. The hidden file stays.
+
+    Args:
+        path: The file that is going to be changed.
+
+    Raises:
+        OSError: If the folder takes no files, or its file system knows no locks.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with locked(Path(folder, "a.csv")):
+        ...         [path.name for path in Path(folder).iterdir()]
+        ['.a.csv.lock']
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = open(path.with_name(f".{path.name}.lock"), "ab")  # noqa: SIM115
+    except OSError as error:
+        raise _named(error, path) from error
+    with file:
+        try:
+            _lock(file.fileno())
+        except OSError as error:
+            raise _named(error, path) from error
+        try:
+            yield
+        finally:
+            _unlock(file.fileno())
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(file: int) -> None:
+        while True:
+            try:
+                msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+            except PermissionError:  # another one has it
+                time.sleep(0.01)
+            else:
+                return
+
+    def _unlock(file: int) -> None:
+        msvcrt.locking(file, msvcrt.LK_UNLCK, 1)
+
+else:
+    import fcntl
+
+    def _lock(file: int) -> None:
+        fcntl.flock(file, fcntl.LOCK_EX)
+
+    def _unlock(file: int) -> None:
+        fcntl.flock(file, fcntl.LOCK_UN)
 
 
 @contextmanager

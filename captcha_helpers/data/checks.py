@@ -124,7 +124,7 @@ class Inspection:
             if int(np.ptp(pixels, axis=(0, 1)).max()) <= EVEN:
                 self._blank.append(example.name)
             else:  # of two blank images nobody knows whether they were the same
-                self._same[_fingerprint(pixels)].append((example.name, example.label))
+                self._same[fingerprint(pixels)].append((example.name, example.label))
                 self._two_rows += has_two_rows(pixels)
             if _is_animated(example.image):
                 self._animated.append(example.name)
@@ -254,7 +254,17 @@ def _is_animated(image: ImageSource) -> bool:
         return False
 
 
-def _fingerprint(pixels: np.ndarray) -> bytes:
+def fingerprint(pixels: np.ndarray) -> bytes:
+    """What two images have in common if all of their pixels are equal, and only then.
+
+    Args:
+        pixels: ``(H, W, 3)`` uint8.
+
+    Example:
+        >>> page = np.zeros((20, 60, 3), np.uint8)
+        >>> fingerprint(page) == fingerprint(page.copy())
+        True
+    """
     return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).digest()
 
 

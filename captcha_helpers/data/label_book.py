@@ -10,11 +10,12 @@ import csv
 import io
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from captcha_helpers.core.files import check_writable, write_bytes
+from captcha_helpers.core.files import check_writable, locked, write_bytes
 from captcha_helpers.data.label_files import (
     Table,
     decoded,
@@ -45,7 +46,8 @@ class LabelBook:
     r"""The labels of a CSV file, by the names of the images.
 
     A file that is there is kept and extended in its own form: its columns, separators, encoding and
-    line ends. What another program writes into it meanwhile is kept too.
+    line ends. What another program writes into it meanwhile is kept too. Of two that write through
+    a `LabelBook` at the same time, one waits for the other.
 
     Args:
         path: The file, which ends in .csv, .tsv or .txt; it is made with the first label.
@@ -72,7 +74,7 @@ class LabelBook:
         if self.path.suffix.lower() not in (".csv", ".tsv", ".txt"):
             raise ValueError(f"{str(path)!r} must end in .csv, .tsv or .txt; choose another name")
         check_writable(self.path)
-        self._lock = threading.Lock()
+        self._lock, self._alone = threading.RLock(), False
         self._places = None if folder is None else Places(Path(folder))
         self._meant: dict[str, str] = {}  # names in the file that are not those of images
         self._read()
@@ -84,6 +86,24 @@ class LabelBook:
             self._read_again_if_changed()
             return dict(self._labels)
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep all others from writing, in this program and in another one, while one decides.
+
+        Raises:
+            OSError: If the folder of the file cannot be written.
+        """
+        with self._lock:
+            if self._alone:
+                yield
+                return
+            with locked(self.path):
+                self._alone = True
+                try:
+                    yield
+                finally:
+                    self._alone = False
+
     def write(self, labels: Mapping[str, str]) -> None:
         """Write labels, all of them at once, in new lines or in place of those that are there.
 
@@ -93,7 +113,7 @@ class LabelBook:
         Raises:
             OSError: If the file cannot be written; then it is as before.
         """
-        with self._lock:
+        with self.held():
             self._read_again_if_changed()
             rows, places = [list(cells) for cells in self._rows], dict(self._line_of)
             file, label = self._table.places
@@ -146,8 +166,10 @@ class LabelBook:
             return written
         if written not in self._meant:
             there = self._places.find(written)
-            inside = there.parent == self._places.folder and there.is_file()
-            self._meant[written] = there.name if inside else written
+            self._meant[written] = written
+            if there.is_file() and there.is_relative_to(self._places.folder):
+                below = there.relative_to(self._places.folder)
+                self._meant[written] = written if ".." in below.parts else below.as_posix()
         return self._meant[written]
 
     def _read_again_if_changed(self) -> None:
@@ -184,16 +206,18 @@ def take_labels(book: LabelBook, folder: Path, listing: str | os.PathLike[str]) 
         OSError: If a file cannot be read or written.
         ValueError: If `listing` lists no images with their labels.
     """
-    places, labels, new = Places(folder), book.labels, dict[str, str]()
-    kept = missing = 0
+    places, found = Places(folder), dict[str, str]()
+    missing = 0
     for written, text in read_listing(listing).rows:
         path = places.find(written)
-        if path.parent != folder or not path.is_file():
+        if path.parent == folder and path.is_file():
+            found[path.name] = text
+        else:
             missing += 1
-        elif labels.get(path.name, text) != text:
-            kept += 1
-        elif path.name not in labels:
-            new[path.name] = text
-    if new:
-        book.write(new)
+    with book.held():
+        labels = book.labels
+        new = {name: text for name, text in found.items() if name not in labels}
+        if new:
+            book.write(new)
+    kept = sum(labels.get(name, text) != text for name, text in found.items())
     return Taken(len(new), kept, missing)

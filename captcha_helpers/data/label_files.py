@@ -45,10 +45,17 @@ Row = tuple[int, list[str]]  # the line on which it ends, and its cells
 
 
 class Listing(NamedTuple):
-    """What a file lists: the names of images with their labels, and what was unusual about it."""
+    """What a file lists.
+
+    Attributes:
+        rows: The names of images with their labels.
+        said: What is unusual about the file.
+        unlabelled: Names of images that are listed, but have no label yet.
+    """
 
     rows: list[tuple[str, str]]
     said: str
+    unlabelled: Sequence[str] = ()
 
 
 def read_listing(path: str | os.PathLike[str]) -> Listing:
@@ -62,10 +69,12 @@ def read_listing(path: str | os.PathLike[str]) -> Listing:
         path: The file, which ends in .csv, .tsv, .txt, .json or .jsonl.
 
     Returns:
-        Its rows, with labels as they stand there.
+        Its rows, with labels as they stand there. Images of a table whose label is empty while
+        others have one are listed apart: somebody has not come to them yet.
 
     Raises:
-        ValueError: If it lists nothing of the kind, or a row has no name or label, with the line.
+        ValueError: If it lists nothing of the kind, if a row has no name or lacks the column of the
+            labels, or if no label is filled in, with the line.
 
     Example:
         >>> import tempfile
@@ -73,7 +82,8 @@ def read_listing(path: str | os.PathLike[str]) -> Listing:
         ...     path = Path(folder) / "plates.csv"
         ...     _ = path.write_text("image_path;plate_text\n1.png;7xk2\n", "utf-8")
         ...     read_listing(path)
-        Listing(rows=[('1.png', '7xk2')], said='semicolons, columns image_path and plate_text')
+        Listing(rows=[('1.png', '7xk2')], said='semicolons, columns image_path and plate_text',
+                unlabelled=[])
     """
     path = Path(path)
     text, codec = decoded(path)
@@ -92,12 +102,10 @@ def read_listing(path: str | os.PathLike[str]) -> Listing:
             known = {"file", "label"} <= set(table.rows[0][1])
             heading = "" if known else _columns_said(header, table.places)
         separator = "" if table.delimiter == "," else _DELIMITERS[table.delimiter]
-        return Listing(_checked(path, body, table.places), _joined(encoding, separator, heading))
+        return _checked(path, body, table.places, _joined(encoding, separator, heading))
     pairs = _line_by_line(text)
     if pairs is not None:
-        return Listing(
-            _checked(path, pairs, (0, 1)), _joined(encoding, "a name and a label a line")
-        )
+        return _checked(path, pairs, (0, 1), _joined(encoding, "a name and a label a line"))
     first = next(iter(text.splitlines()), "")
     raise ValueError(f"{path}, line 1: {_no_columns([first])}")
 
@@ -236,7 +244,8 @@ def _from_json(content: Any, path: Path, encoding: str) -> Listing:
     if places is None:
         raise ValueError(f"{path} {_no_columns(header)}")
     said = "" if header == ["file", "label"] else _columns_said(header, places)
-    return Listing(_checked(path, enumerate(rows, start=1), places), _joined(encoding, said))
+    said = _joined(encoding, said)
+    return _checked(path, enumerate(rows, start=1), places, said, complete=True)
 
 
 def _records(content: Any) -> Iterator[Mapping[str, Any]]:
@@ -300,21 +309,29 @@ def _line_by_line(text: str) -> list[Row] | None:
     return None
 
 
-def _checked(path: Path, rows: Iterable[Row], places: tuple[int, int]) -> list[tuple[str, str]]:
+def _checked(
+    path: Path, rows: Iterable[Row], places: tuple[int, int], said: str, *, complete: bool = False
+) -> Listing:
     """Every row as (name, label), or an error with its line number."""
     first_line: dict[str, int] = {}
-    found = []
+    found, unlabelled = list[tuple[str, str]](), list[str]()
     for line, cells in rows:
         name, label = (cells[i].strip("\ufeff") if i < len(cells) else "" for i in places)
-        if not name or not label:
+        if not name or len(cells) <= places[1] or (complete and not label):
             missing = "label" if name else "file"
             raise ValueError(f"{path}, line {line}: the {missing} is missing")
         if name in first_line:
             first = first_line[name]
             raise ValueError(f"{path}, line {line}: {name!r} is listed already in line {first}")
         first_line[name] = line
-        found.append((name, label))
-    return found
+        if label:
+            found.append((name, label))
+        else:
+            unlabelled.append(name)
+    if unlabelled and not found:
+        line = first_line[unlabelled[0]]
+        raise ValueError(f"{path}, line {line}: the label is missing, and so are all others")
+    return Listing(found, said, unlabelled)
 
 
 def _no_columns(header: Sequence[str]) -> str:

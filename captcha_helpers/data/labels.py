@@ -197,7 +197,13 @@ def _from_listing(
     twice = [path for path, count in Counter(path for path, _ in pairs).items() if count > 1]
     if twice:
         raise ValueError(f"{file}: several lines are the same image, {str(twice[0])!r}")
-    listed = {path for path, _ in pairs}
+    if listing.unlabelled:
+        count = len(listing.unlabelled)
+        notes.append(
+            f"Left out, because {file.name} has no label for {'it' if count == 1 else 'them'} yet: "
+            f"{counted(count, 'image')} ({_some(listing.unlabelled)})."
+        )
+    listed = {path for path, _ in pairs}.union(map(places.find, listing.unlabelled))
     unlisted = [path.name for path in images if path not in listed]
     if unlisted:
         notes.append(

@@ -16,7 +16,12 @@ import numpy as np
 from captcha_helpers.core.output import say
 from captcha_helpers.data.labels import find_labels
 from captcha_helpers.learning.recipe import train
-from captcha_helpers.reading.label_errors import DoubtfulLabel, doubtful_labels, most_doubtful_first
+from captcha_helpers.reading.label_errors import (
+    DoubtfulLabel,
+    contradictions,
+    doubtful_labels,
+    most_doubtful_first,
+)
 
 
 def cross_check(
@@ -42,7 +47,8 @@ def cross_check(
         progress: As for `captcha_helpers.train`.
 
     Returns:
-        The images whose label is not what is read, the most doubtful first.
+        The images whose label is not what is read, and those of the same picture with different
+        labels, the most doubtful first.
 
     Raises:
         KeyboardInterrupt: If somebody ends it; what half a training has learned proves nothing.
@@ -52,6 +58,7 @@ def cross_check(
     if folds < 2:
         raise ValueError(f"folds is {folds}; it takes 2 at least, to judge and to learn from")
     pairs = [(path, label) for path, label in find_labels(folder).pairs if label]
+    contradicted = contradictions(pairs)
     parts, found = deal([label for _, label in pairs], folds, seed), list[DoubtfulLabel]()
     for part in range(folds):
         judged = [pair for pair, its in zip(pairs, parts, strict=True) if its == part]
@@ -65,7 +72,7 @@ def cross_check(
         reader = train(paths, labels, minutes=minutes, epochs=epochs, seed=seed, progress=progress)
         if not reader.spec.training["complete"]:
             raise KeyboardInterrupt
-        found += doubtful_labels(judged, reader)
+        found += doubtful_labels(judged, reader, contradicted)
     return most_doubtful_first(found)
 
 

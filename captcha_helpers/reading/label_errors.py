@@ -1,4 +1,4 @@
-"""Which labels of a folder are probably wrong: a reader finds others far likelier.
+"""Which labels of a folder are probably wrong: a reader doubts them, or a copy has another label.
 
 Confident learning (Northcutt et al., *Confident Learning: Estimating Uncertainty in Dataset
 Labels*, 2021) asks a model that has not learned the label in question. So should one here: the
@@ -8,14 +8,16 @@ general reader, or one that was trained on other images.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from rapidfuzz.distance import OSA
 
-from captcha_helpers.data.images import ImageError
+from captcha_helpers.data.checks import fingerprint
+from captcha_helpers.data.images import ImageError, load_image
 from captcha_helpers.data.labels import find_labels
 from captcha_helpers.reading.decoder import Reading
 from captcha_helpers.reading.model_file import read_spec
@@ -26,7 +28,7 @@ _BATCH = 64
 
 
 class DoubtfulLabel(NamedTuple):
-    """A label that is not what a reader reads.
+    """A label that is not what a reader reads, or not that of the same picture in another file.
 
     Attributes:
         path: The image.
@@ -34,7 +36,7 @@ class DoubtfulLabel(NamedTuple):
         reading: What the reader says.
         probability: How likely the label is beside the reading, 0–1: 0.001 if the reading is a
             thousand times as likely.
-        reason: How the two differ.
+        reason: How the two differ, or which file has the same picture and another label.
     """
 
     path: Path
@@ -58,7 +60,8 @@ def find_label_errors(
             the labels are allowed.
 
     Returns:
-        The images whose label is not what the reader reads.
+        The images whose label is not what the reader reads, and those of the same picture with
+        different labels.
 
     Raises:
         NotADirectoryError: If there is no such folder.
@@ -78,22 +81,52 @@ def find_label_errors(
         reader = load(DEFAULT_MODEL, charset=charset, length=(min(lengths), max(lengths)))
     elif not isinstance(reader, Recognizer):
         reader = load(reader)
-    return most_doubtful_first(doubtful_labels(pairs, reader))
+    return most_doubtful_first(doubtful_labels(pairs, reader, contradictions(pairs)))
 
 
-def doubtful_labels(pairs: Sequence[tuple[Path, str]], reader: Recognizer) -> list[DoubtfulLabel]:
+def contradictions(pairs: Sequence[tuple[Path, str]]) -> dict[Path, str]:
+    """Find pictures that are there several times, with different labels: one at least is wrong.
+
+    Args:
+        pairs: Images and their labels.
+
+    Returns:
+        For each of these images which other one has another label, in words. Images of one colour
+        and those that cannot be read are left out.
+    """
+    same: dict[bytes, list[tuple[Path, str]]] = defaultdict(list)
+    for path, label in pairs:
+        try:
+            pixels = load_image(path, strict=False, allow_blank=False)
+        except ImageError:
+            continue  # `check_folder` names it
+        same[fingerprint(pixels)].append((path, label))
+    found = {}
+    for files in same.values():
+        for path, label in files:
+            other = next(((there, its) for there, its in files if its != label), None)
+            if other is not None:
+                found[path] = f"the same picture as {other[0].name}, labelled {other[1]!r}"
+    return found
+
+
+def doubtful_labels(
+    pairs: Sequence[tuple[Path, str]], reader: Recognizer, contradicted: Mapping[Path, str]
+) -> list[DoubtfulLabel]:
     """List the labels that a reader doubts, in their order.
 
     Args:
         pairs: Images and their labels.
         reader: One that has not learned from them.
+        contradicted: What `contradictions` found: doubtful, whatever the reader reads.
 
     Returns:
-        The images whose label is not what it reads. Those that cannot be read are left out.
+        The images whose label is not what it reads, and the contradicted ones. Those that cannot be
+        read are left out.
     """
     found = []
     for first in range(0, len(pairs), _BATCH):
-        found += _doubtful(pairs[first : first + _BATCH], reader)
+        found += _doubtful(pairs[first : first + _BATCH], reader, contradicted)
     return found
 
 
@@ -102,7 +135,9 @@ def most_doubtful_first(found: Sequence[DoubtfulLabel]) -> list[DoubtfulLabel]:
     return sorted(found, key=lambda one: (one.probability, -one.reading.confidence))
 
 
-def _doubtful(pairs: Sequence[tuple[Path, str]], reader: Recognizer) -> list[DoubtfulLabel]:
+def _doubtful(
+    pairs: Sequence[tuple[Path, str]], reader: Recognizer, contradicted: Mapping[Path, str]
+) -> list[DoubtfulLabel]:
     images, usable = [], []
     for path, label in pairs:
         try:
@@ -121,10 +156,10 @@ def _doubtful(pairs: Sequence[tuple[Path, str]], reader: Recognizer) -> list[Dou
             label,
             reading,
             float(chance / max(reading.confidence, 1e-300)),
-            difference(label, reading.text),
+            contradicted.get(path) or difference(label, reading.text),
         )
         for (path, label), reading, chance in zip(usable, readings, chances, strict=True)
-        if reading.text != reader.decoder.as_written(label)
+        if path in contradicted or reading.text != reader.decoder.as_written(label)
     ]
 
 

@@ -80,6 +80,7 @@ def write_tasks(
     *,
     labelled: Sequence[str] = (),
     seed: int = 0,
+    overwrite: bool = False,
 ) -> int:
     """Write tasks for Label Studio: what `suggest` chooses, with what the reader reads.
 
@@ -90,17 +91,18 @@ def write_tasks(
         n: As for `suggest`.
         labelled: As for `suggest`.
         seed: As for `suggest`.
+        overwrite: Replace `out` if it exists.
 
     Returns:
         How many tasks there are.
 
     Raises:
-        FileExistsError: If `out` exists.
+        FileExistsError: If `out` exists and `overwrite` is not set.
         NotADirectoryError: If there is no such folder.
         OSError: If `out` cannot be written.
         ValueError: If `n` is not positive.
     """
-    refuse_existing(out)
+    refuse_existing(out, overwrite=overwrite)
     check_writable(out)
     name = Path(folder).resolve().name
     tasks = [

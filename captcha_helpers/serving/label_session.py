@@ -10,22 +10,24 @@ than the one before, which knows characters that no label has had yet.
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from captcha_helpers.core.files import check_writable, refuse_existing, write_bytes
+from captcha_helpers.core.files import check_writable, write_bytes
 from captcha_helpers.core.metrics import cer, wilson_interval
 from captcha_helpers.data.images import ImageError
 from captcha_helpers.data.label_book import LabelBook
@@ -33,6 +35,7 @@ from captcha_helpers.data.labels import LABELS_FILE, LONGEST_LABEL, image_files
 from captcha_helpers.reading.decoder import Reading
 from captcha_helpers.reading.mask import Mask, one_case
 from captcha_helpers.reading.recognizer import Recognizer, load
+from captcha_helpers.reading.shipped import model_path
 from captcha_helpers.reading.suggestions import MOST_READ, is_random, most_doubtful
 from captcha_helpers.serving.forecast import FEWEST_TESTED, Measured, forecast
 
@@ -59,18 +62,36 @@ class ChangedMeanwhileError(LabelError):
     """The image has another label by now, given on another page."""
 
 
+class Tested(NamedTuple):
+    """What a reader made of an image that was drawn at random and that it had not learned from.
+
+    Attributes:
+        reader: Which one: a checksum of the model and of what was told of the strings.
+        labels: How many it had learned from.
+        guess: What it read.
+        typed: What the person typed.
+    """
+
+    reader: str
+    labels: int
+    guess: str
+    typed: str
+
+
 @dataclass
 class Notes:
     """What a session keeps beside the labels, so that another one goes on from there.
 
     Attributes:
         unreadable: Images that nobody can read.
-        tests: For each image drawn at random and each reader that had not learned from it: how
-            many labels the reader had learned from, what it read, and what was typed.
+        tests: One for each image drawn at random and each reader that had not learned from it.
+        saved: Checksums of the readers that were written to `LabelSession.out`: those may be
+            replaced.
     """
 
     unreadable: list[str] = field(default_factory=list)
-    tests: list[tuple[int, str, str]] = field(default_factory=list)
+    tests: list[Tested] = field(default_factory=list)
+    saved: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -110,7 +131,8 @@ class Progress:
         enough: Whether the share is surely `ENOUGH`.
         more: How many more labels the next reader would need; 0 if nothing can be said of it.
         would_read: What share that reader would read, 0–1.
-        surveyed: Images without a label that were read with the current reader.
+        surveyed: Images that have no label and were not set aside, which the current reader has
+            read or could not open.
         confident: Of these, those read with a confidence of `CONFIDENT` or more.
         expected_errors: How many of the confident readings are wrong, by the reader's own account.
     """
@@ -135,12 +157,16 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class _Trained:
-    """A reader that was trained here, its file, and how many labels it has learned from."""
+class _Guesser:
+    """A reader, how many labels it has learned from, which one it is, and its file.
+
+    The content of the file, that is, of a reader that was trained here.
+    """
 
     reader: Recognizer
-    file: Path
     labels: int
+    key: str
+    file: bytes = b""
 
 
 class LabelSession:
@@ -149,19 +175,22 @@ class LabelSession:
     Args:
         folder: The images.
         labels: The file of labels; by default ``labels.csv`` in the folder.
-        model: What guesses first: a reader, or what `captcha_helpers.load` opens.
-        out: Where `save` writes the reader.
+        model: What guesses first: a reader, or what `captcha_helpers.load` opens. Trainings begin
+            with it if it is a ``.keras`` file.
+        out: Where `save` writes the reader. A file of that name is replaced if a session of these
+            labels wrote it.
         mask: What is known of the strings.
         trainings: Whether the reader is trained while labels come.
         minutes: Time of each training.
         only: Names of images to go through in this order, whether they have a label or not,
-            perhaps each with what it is read as; by default all images that have no label, in the
+            perhaps each with what it is read as. Those in sub-folders are named by their way
+            there: ``"sub/1.png"``. By default all images that have no label, in the
             order of `captcha_helpers.suggest`.
         seed: Another seed makes another random order.
 
     Raises:
         NotADirectoryError: If there is no such folder.
-        FileExistsError: If `out` exists.
+        FileExistsError: If `out` exists and is of somebody else's making.
         OSError: If the labels cannot be written.
         ValueError: If there is no image, the file of labels is something else, or `out` does not
             end in ``.keras``.
@@ -189,31 +218,33 @@ class LabelSession:
         if self.out is not None:
             if self.out.suffix != ".keras":
                 raise ValueError(f"{os.fspath(self.out)!r} must end in .keras")
-            refuse_existing(self.out)
             check_writable(self.out)
         self.trainings, self.minutes = trainings, minutes
-        self._known, self._lock = frozenset(self.names), threading.RLock()
+        self._known, self._lock = frozenset([*self.names, *(only or ())]), threading.RLock()
         self._mask = mask or Mask()
         self._notes_file = self.book.path.with_name(f".{self.book.path.name}.session")
         self._notes = _read_notes(self._notes_file)
+        if self.out is not None:
+            _refuse_others(self.out, self._notes)
         order = np.random.default_rng(seed).permutation(len(self.names)).tolist()
         self._random = [self.names[place] for place in order]
         self._only = None if only is None else list(only)
         self._turn = 0
         self._away: dict[str, float] = {}  # images that a page has, and since when
         self._skipped: dict[str, None] = {}
-        self._fair: dict[str, tuple[int, str]] = {}  # drawn at random: who guessed, and what
+        self._fair: dict[str, tuple[_Guesser, str]] = {}  # drawn at random: who guessed, and what
         self._doubtful: list[str] = []
+        self._training: threading.Thread | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._training_on, self._tried, self._failed, self._closed = 0, 0, "", False
-        self._ready: _Trained | None = None
-        self._readers: list[_Trained] = []  # all that were trained here
+        self._ready: _Guesser | None = None
+        self._readers: list[_Guesser] = []  # all that were trained here
         self._recent: list[tuple[str, str, str]] = []  # tests since its training began, with names
-        self._work = Path(tempfile.mkdtemp(prefix="captcha_labels_"))
-        self._model: Path | None = None  # the file of a reader that was trained here
+        file = None if isinstance(model, Recognizer) else model_path(model)
+        self._init = file if file is not None and file.suffix == ".keras" else None
         if not isinstance(model, Recognizer):
             model = load(model, **_as_options(self._mask))
-        self._take(model, 0)
+        self._take(_Guesser(model, 0, self._key(model, file)))
         if isinstance(only, Mapping):
             self._guesses.update(only)
 
@@ -221,16 +252,16 @@ class LabelSession:
         """End the training under way, and leave nothing but the labels and what was saved."""
         with self._lock:
             self._closed = True
-            process = self._process
+            process, training = self._process, self._training
         if process is not None:
             process.terminate()
-            process.wait()
-        shutil.rmtree(self._work, ignore_errors=True)
+        if training is not None:
+            training.join()
 
     @property
     def reader(self) -> Recognizer:
         """What guesses now."""
-        return self._reader
+        return self._guesser.reader
 
     def path(self, name: str) -> Path:
         """The file of an image.
@@ -250,7 +281,7 @@ class LabelSession:
         """
         path = self.path(name)
         with self._lock:
-            reader, guess = self._reader, self._guesses.get(name)
+            reader, guess = self._guesser.reader, self._guesses.get(name)
         label, problem = self.book.labels.get(name, ""), ""
         if guess is None:
             try:
@@ -262,25 +293,31 @@ class LabelSession:
     def next(self) -> Item | None:
         """The image that comes now: any, or one that the reader doubts if it reads most of them.
 
+        Then those that were skipped, and at last those that were shown and not answered, on a page
+        that was loaded again or closed, say.
+
         Returns:
-            The image; None if all have a label, were skipped or set aside.
+            The image; None if all have a label or were set aside.
         """
         with self._lock:
+            fair = False
             if self._only is not None:
-                return self.item(self._only.pop(0)) if self._only else None
-            free = self._free()
-            fair = bool(free) and is_random(self._turn, self._guesses.values())
-            name = self._choose(free, fair) or next(iter(self._skipped), None)
+                name = self._only.pop(0) if self._only else next(iter(self._away), None)
+            else:
+                free = self._free()
+                fair = bool(free) and is_random(self._turn, self._guesses.values())
+                name = self._choose(free, fair) or self._left_over()
+                self._turn += 1
             if name is None:
                 return None
-            self._skipped.pop(name, None)
+            for places in (self._skipped, self._away):
+                places.pop(name, None)
             self._away[name] = time.monotonic()
-            learned_from = self._learned_from
-            self._turn += 1
+            guesser = self._guesser
         item = self.item(name)
         if fair and item.guess is not None:
             with self._lock:
-                self._fair[name] = learned_from, item.guess.text
+                self._fair[name] = guesser, item.guess.text
         return item
 
     def label(self, name: str, text: str, *, before: str = "", sure: bool = False) -> None:
@@ -307,7 +344,7 @@ class LabelSession:
                 if not text
                 else f"{len(text)} characters are too many; a label has at most {LONGEST_LABEL}"
             )
-        with self._lock:
+        with self._lock, self.book.held():
             labels = self.book.labels
             if labels.get(name, "") not in (before, text):
                 raise ChangedMeanwhileError(
@@ -319,6 +356,9 @@ class LabelSession:
                 raise NewCharacterError(f"no label so far has {new!r}; is it right?")
             self.book.write({name: text})
             self._away.pop(name, None)
+            if name in self._notes.unreadable:
+                with self._noting() as notes:
+                    notes.unreadable.remove(name)
             self._note_test(name, text)
             self._train_if_due(len(labels | {name: text}))
 
@@ -332,19 +372,17 @@ class LabelSession:
     def set_aside(self, name: str) -> None:
         """Note that nobody can read this image; it gets no label and loses one that it has."""
         self.path(name)
-        with self._lock:
+        with self._lock, self._noting() as notes:
             if self.book.labels.get(name):
                 self.book.write({name: ""})
-            if name not in self._notes.unreadable:
-                self._notes.unreadable.append(name)
+            if name not in notes.unreadable:
+                notes.unreadable.append(name)
             self._away.pop(name, None)
-            self._keep_notes()
 
     def survey(self) -> None:
         """Read all that has no label with the current reader, in the background."""
         with self._lock:
-            names = [name for name in self._free(away=True) if name not in self._guesses]
-            threading.Thread(target=self._guess, args=(names, self._reader), daemon=True).start()
+            self._read(self._free(away=True))
 
     def accept_confident(self) -> int:
         """Take the readings of high confidence as labels, all of them at once.
@@ -352,7 +390,7 @@ class LabelSession:
         Returns:
             How many there were.
         """
-        with self._lock:
+        with self._lock, self.book.held():
             found = self._confident()
             self.book.write({name: reading.text for name, reading in found.items()})
             return len(found)
@@ -361,35 +399,41 @@ class LabelSession:
         """Write the reader that was trained here to `out`.
 
         Raises:
-            FileExistsError: If there is a file of that name by now.
+            FileExistsError: If there is a file of that name by now which no session of these labels
+                wrote.
             LabelError: If none was trained yet, or no place was named.
             OSError: If it cannot be written.
         """
         if self.out is None:
             raise LabelError("no file was named for the reader; start again with --out FILE.keras")
-        if self._model is None:
+        data = self._guesser.file
+        if not data:
             raise LabelError(
                 f"no reader that was trained here guesses as well as the first one yet; trainings "
                 f"begin with {FIRST_TRAINING} labels"
             )
-        refuse_existing(self.out)
-        write_bytes(self.out, self._model.read_bytes())
+        with self._lock, self.book.held():
+            with self._noting() as notes:  # first: killed in between, it is known as our own
+                _refuse_others(self.out, notes)
+                notes.saved.append(hashlib.sha256(data).hexdigest())
+            write_bytes(self.out, data)
         return self.out
 
     def progress(self) -> Progress:
         """How far it is, and how well the current reader guesses."""
         with self._lock:
             labels = self.book.labels
-            measured = self._measured()
-            own = measured.get(self._learned_from, Measured(self._learned_from, 0, 0))
+            aside = self._known.intersection(self._notes.unreadable) - labels.keys()
+            measured, learned_from = self._measured(), self._guesser.labels
+            own = measured.get(self._guesser.key, Measured(learned_from, 0, 0))
             low, high = wilson_interval(own.right, own.tested) if own.tested else (0.0, 1.0)
             confident, labelled = self._confident(), len(labels.keys() & self._known)
             more, would_read = self._forecast(measured.values(), own, labelled)
             return Progress(
                 images=len(self.names),
                 labelled=labelled,
-                unreadable=len(self._notes.unreadable),
-                learned_from=self._learned_from,
+                unreadable=len(aside),
+                learned_from=learned_from,
                 training_on=self._training_on,
                 ready=self._ready.labels if self._ready else 0,
                 training_failed=self._failed,
@@ -400,17 +444,17 @@ class LabelSession:
                 enough=low >= ENOUGH,
                 more=more,
                 would_read=would_read,
-                surveyed=sum(name not in labels for name in self._guesses),
+                surveyed=len((self._guesses.keys() | self._unopened) - labels.keys() - aside),
                 confident=len(confident),
                 expected_errors=sum(1 - one.confidence for one in confident.values()),
             )
 
-    def _measured(self) -> dict[int, Measured]:
-        """How well each reader reads what is drawn at random, by how many labels it has learned."""
-        found: dict[int, Measured] = {}
-        for labels, guess, typed in self._notes.tests:
-            _, tested, right = found.get(labels, (0, 0, 0))
-            found[labels] = Measured(labels, tested + 1, right + self._same(guess, typed))
+    def _measured(self) -> dict[str, Measured]:
+        """How well each reader reads what is drawn at random."""
+        found: dict[str, Measured] = {}
+        for reader, labels, guess, typed in self._notes.tests:
+            _, tested, right = found.get(reader, (0, 0, 0))
+            found[reader] = Measured(labels, tested + 1, right + self._same(guess, typed))
         return found
 
     def _forecast(
@@ -437,6 +481,11 @@ class LabelSession:
             taken |= {*self._skipped, *(name for name, at in self._away.items() if at > since)}
         return [name for name in self._random if name not in taken]
 
+    def _left_over(self) -> str | None:
+        """One that was skipped; else the one that was shown longest ago and not answered."""
+        taken = {*self.book.labels, *self._notes.unreadable}
+        return next((name for name in (*self._skipped, *self._away) if name not in taken), None)
+
     def _choose(self, free: Sequence[str], fair: bool) -> str | None:
         """The next one by chance, or a doubtful one."""
         if not free or fair:
@@ -449,25 +498,42 @@ class LabelSession:
             self._doubtful = [list(read)[row] for row in rows]
         return self._doubtful.pop(0) if self._doubtful else free[0]
 
-    def _take(self, reader: Recognizer, learned_from: int) -> None:
+    def _take(self, guesser: _Guesser) -> None:
         """Guess with another reader from now on."""
         with self._lock:
-            self._reader, self._learned_from = reader, learned_from
+            self._guesser = guesser
             self._guesses: dict[str, Reading] = {}
-            self._doubtful, names = [], self._free(away=True)[:MOST_READ]
-        threading.Thread(target=self._guess, args=(names, reader), daemon=True).start()
+            self._unopened: set[str] = set()
+            self._to_read: dict[str, None] = {}
+            self._doubtful = []
+            self._read(self._free(away=True)[:MOST_READ])
 
-    def _guess(self, names: Sequence[str], reader: Recognizer) -> None:
-        for name in names:
-            if self._closed or self._reader is not reader:
-                return
-            try:
-                reading = reader.read(self.folder / name, strict=False)
-            except ImageError:
-                continue  # the page says it when it comes to this image
+    def _read(self, names: Sequence[str]) -> None:
+        """Let these be read in the background, each once, by one thread for each reader."""
+        idle, seen = not self._to_read, self._guesses.keys() | self._unopened
+        self._to_read.update(dict.fromkeys(name for name in names if name not in seen))
+        if idle and self._to_read:
+            arguments = self._to_read, self._guesser
+            threading.Thread(target=self._guess, args=arguments, daemon=True).start()
+
+    def _guess(self, to_read: dict[str, None], guesser: _Guesser) -> None:
+        while not self._closed:
             with self._lock:
-                if self._reader is reader:
+                name = next(iter(to_read))
+            try:
+                reading = guesser.reader.read(self.folder / name, strict=False)
+            except ImageError:  # the page says it when it comes to this image
+                reading = None
+            with self._lock:
+                if self._guesser is not guesser:
+                    return
+                if reading is None:
+                    self._unopened.add(name)
+                else:
                     self._guesses[name] = reading
+                del to_read[name]
+                if not to_read:
+                    return
 
     def _confident(self) -> dict[str, Reading]:
         taken = {*self.book.labels, *self._notes.unreadable}
@@ -484,17 +550,26 @@ class LabelSession:
 
     def _note_test(self, name: str, typed: str) -> None:
         if name in self._fair:
-            learned_from, guess = self._fair.pop(name)
+            guesser, guess = self._fair.pop(name)
             self._recent.append((name, guess, typed))
-            self._notes.tests.append((learned_from, guess, typed))
-            for other in self._readers:  # they have not learned from it either
-                if other.labels != learned_from:
-                    self._test(other, name, typed)
-            self._keep_notes()
+            others = [one for one in self._readers if one is not guesser]
+            with self._noting() as notes:
+                notes.tests.append(Tested(guesser.key, guesser.labels, guess, typed))
+                notes.tests += [self._test(one, name, typed) for one in others]
             self._compare()
 
-    def _test(self, trained: _Trained, name: str, typed: str) -> None:
-        self._notes.tests.append((trained.labels, self._text(trained.reader, name), typed))
+    def _test(self, one: _Guesser, name: str, typed: str) -> Tested:
+        """What a reader makes of an image that it has not learned from either."""
+        return Tested(one.key, one.labels, self._text(one.reader, name), typed)
+
+    def _key(self, reader: Recognizer, file: Path | None) -> str:
+        """Which reader it is, over all starts: of a model in memory, its specification says it."""
+        told = hashlib.sha256(f"{reader.spec.to_json()} {self._mask}".encode())
+        parts = [] if file is None else [file] if file.is_file() else sorted(file.rglob("*"))
+        for part in parts:
+            if part.is_file():
+                told.update(part.read_bytes())
+        return told.hexdigest()[:16]
 
     def _compare(self) -> None:
         """Let the new reader take over, if it makes no more errors than the present one."""
@@ -505,8 +580,8 @@ class LabelSession:
         after = [self._text(new.reader, name) for name in names]
         if self._errors(typed, after) > self._errors(typed, before):
             return
-        self._ready, self._model = None, new.file
-        self._take(new.reader, new.labels)
+        self._ready = None
+        self._take(new)
 
     def _text(self, reader: Recognizer, name: str) -> str:
         try:
@@ -521,52 +596,82 @@ class LabelSession:
             )
         return cer(typed, guesses)
 
-    def _keep_notes(self) -> None:
-        write_bytes(self._notes_file, json.dumps(asdict(self._notes)).encode())
+    @contextmanager
+    def _noting(self) -> Iterator[Notes]:
+        """The notes, with those of other programs, to be changed; then they are in the file."""
+        with self.book.held():
+            self._notes = _read_notes(self._notes_file)
+            yield self._notes
+            write_bytes(self._notes_file, json.dumps(asdict(self._notes)).encode())
 
     def _train_if_due(self, labels: int) -> None:
         if not self.trainings or self._training_on or labels < next_training(self._tried):
             return
         self._training_on = self._tried = labels
         self._ready, self._recent = None, []
-        threading.Thread(target=self._train, args=(self.book.labels,), daemon=True).start()
+        self._training = threading.Thread(target=self._train, args=(self.book.labels,), daemon=True)
+        self._training.start()
 
     def _train(self, labels: dict[str, str]) -> None:
         """Train in another process, and compare the result with the reader that guesses now."""
-        place = self._work / str(len(labels))
-        place.mkdir()
+        failed, trained = "", None
+        try:
+            with tempfile.TemporaryDirectory(
+                prefix="captcha_labels_", ignore_cleanup_errors=True
+            ) as place:
+                failed, trained = self._trained(Path(place), labels)
+        except OSError as error:
+            failed = f"Error: {error}"
+        with self._lock:
+            self._training_on, self._failed = 0, failed
+            if trained is not None:
+                self._ready = trained
+                self._readers.append(trained)
+                with self._noting() as notes:
+                    notes.tests += [
+                        self._test(trained, name, typed) for name, _, typed in self._recent
+                    ]
+                self._compare()
+            self._train_if_due(len(self.book.labels))
+
+    def _trained(self, place: Path, labels: dict[str, str]) -> tuple[str, _Guesser | None]:
+        """What went wrong, or the reader."""
         listing = LabelBook(place / LABELS_FILE)
         listing.write({os.fspath(self.folder / name): text for name, text in labels.items()})
         out, exported = place / "reader.keras", place / "exported"
         train = ["train", place, "--out", out, "--minutes", self.minutes, "--json"]
-        failed, reader = self._run(train), None
-        failed = failed or self._run(["export", out, "--out", exported, "--to", "onnx"])
-        if not failed:  # this process reads with the ONNX file and needs no TensorFlow
-            reader = load(exported / "model.onnx", **_as_options(self._fitting_mask(labels)))
-        with self._lock:
-            self._training_on, self._failed = 0, failed
-            if reader is not None:
-                self._ready = _Trained(reader, out, len(labels))
-                self._readers.append(self._ready)
-                for name, _, typed in self._recent:
-                    self._test(self._ready, name, typed)
-                self._keep_notes()
-                self._compare()
-            self._train_if_due(len(self.book.labels))
+        if self._init is not None:  # what it knows already need not be learned again
+            train += ["--init", self._init]
+        export = ["export", out, "--out", exported, "--to", "onnx"]
+        failed = self._run(place, train) or self._run(place, export)
+        if failed:
+            return failed, None
+        # This process reads with the ONNX file and needs no TensorFlow.
+        reader = load(exported / "model.onnx", **_as_options(self._fitting_mask(labels)))
+        return "", _Guesser(reader, len(labels), self._key(reader, out), out.read_bytes())
 
-    def _run(self, arguments: Sequence[object]) -> str:
-        """Run a verb in a process of its own; gives what went wrong, if something did."""
-        command = [sys.executable, "-m", "captcha_helpers", *map(str, arguments)]
+    def _run(self, place: Path, arguments: Sequence[object]) -> str:
+        """Run a verb in a process of its own; gives what went wrong, if something did.
+
+        If this process is killed, the other one ends too, and `place` goes with it.
+        """
+        child = [sys.executable, "-m", "captcha_helpers.cli.child"]
         with self._lock:
             if self._closed:
                 return "it was stopped"
             self._process = subprocess.Popen(
-                command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, creationflags=_LOW
+                [*child, *map(str, (place, *arguments))],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                creationflags=_LOW,
             )
             if os.name != "nt":
                 os.setpriority(os.PRIO_PROCESS, self._process.pid, 10)
-        _, said = self._process.communicate()
-        if self._process.returncode == 0:
+        with self._process as process:
+            assert process.stderr is not None
+            said = process.stderr.read()
+        if process.returncode == 0:
             return ""
         lines = said.decode(errors="replace").strip().splitlines()
         return next(
@@ -610,16 +715,32 @@ def _open_book(folder: Path, labels: str | os.PathLike[str] | None) -> LabelBook
     path = Path(labels) if labels is not None else folder / LABELS_FILE
     try:
         return LabelBook(path, folder)
-    except PermissionError as error:
+    except OSError as error:
+        if not isinstance(error, PermissionError) and error.errno != errno.EROFS:
+            raise
         raise type(error)(f"{error}; name another file with --labels OTHER.csv") from None
 
 
 def _read_notes(path: Path) -> Notes:
     try:
         found = json.loads(path.read_bytes())
-        tests = [(int(count), str(guess), str(typed)) for count, guess, typed in found["tests"]]
-        return Notes([str(name) for name in found["unreadable"]], tests)
+        tests = [
+            Tested(str(test[0]), int(test[1]), str(test[2]), str(test[3]))
+            for test in found["tests"]
+            if len(test) == 4  # 3: of a version that did not note which reader it was
+        ]
+        saved = [str(checksum) for checksum in found.get("saved", [])]
+        return Notes([str(name) for name in found["unreadable"]], tests, saved)
     except FileNotFoundError:
         return Notes()
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{str(path)!r} is damaged ({error}); delete it to begin anew") from None
+
+
+def _refuse_others(out: Path, notes: Notes) -> None:
+    """Keep a file that no session of these labels wrote."""
+    if out.exists() and hashlib.sha256(out.read_bytes()).hexdigest() not in notes.saved:
+        raise FileExistsError(
+            f"{str(out)!r} exists, and it is no reader that was saved while these images were "
+            "labelled; choose another name"
+        )

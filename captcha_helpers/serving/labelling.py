@@ -150,15 +150,17 @@ def label(
             kept and extended.
         labels_from: Another list of labels, an export of Label Studio, say, which are taken first
             where an image has none.
-        model: What guesses first: a reader, or what `captcha_helpers.load` opens.
-        out: Where the page writes the reader that it trained, a ``.keras`` file.
+        model: What guesses first: a reader, or what `captcha_helpers.load` opens. Trainings begin
+            with it if it is a ``.keras`` file.
+        out: Where the page writes the reader that it trained, a ``.keras`` file. One that it wrote
+            before is replaced.
         charset: What is known of the strings, as for `captcha_helpers.load`.
         length: As for `captcha_helpers.load`.
         ignore_case: As for `captcha_helpers.load`.
         trainings: Whether readers are trained meanwhile.
         minutes: Time of each training.
         only: Names of images to go through in this order, with a label or without, perhaps each
-            with what it is read as.
+            with what it is read as; ``"sub/1.png"`` for one in a sub-folder.
         port: The port on this machine; 0 takes a free one.
         open_browser: Whether to open the page, or to show it below the cell.
 
@@ -166,7 +168,8 @@ def label(
         In a notebook the page, with its ``url`` and ``close()``; else None, when it has ended.
 
     Raises:
-        FileExistsError: If `out` exists.
+        FileExistsError: If `out` exists, and is no reader that was saved while these images were
+            labelled.
         NotADirectoryError: If there is no such folder.
         OSError: If the labels cannot be written, or the port is in use.
         ValueError: If there is no image, or a file of labels is something else.

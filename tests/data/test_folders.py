@@ -97,7 +97,7 @@ def test_labels_csv_takes_the_place_of_file_names(tmp_path):
         ),
         (b"just some words\n", "line 1: expected a header with the columns file,label, got 'just"),
         (b"", "line 1: expected a header"),
-        (b"file,label\na.png,ab\nb.png,\n", "line 3: the label is missing"),
+        (b"file,label\na.png,\nb.png,\n", "line 2: the label is missing, and so are all others"),
         (b"file,label\na.png,ab\nb.png\n", "line 3: the label is missing"),
         (b"file,label\na.png,ab\n,cd\n", "line 3: the file is missing"),
         (b"file,label\na.png,ab\nb.png,cd\na.png,ef\n", "line 4: 'a.png' is listed already in lin"),
@@ -109,6 +109,20 @@ def test_a_malformed_labels_csv_is_reported_with_its_line(content, message, tmp_
     (tmp_path / "labels.csv").write_bytes(content)
     with pytest.raises(ValueError, match=message):
         read_labels(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["file,label\na.png,ab\nb.png,\nc.png,\n", "id,file,label\n1,a.png,ab\n2,b.png,\n3,c.png,\n"],
+)
+def test_listed_images_that_have_no_label_yet_are_counted_and_left_out(content: str, tmp_path):
+    """So `train` and `check` take a list that somebody prepared and has not labelled to its end."""
+    for name in "abc":
+        draw(tmp_path / f"{name}.png")
+    (tmp_path / "labels.csv").write_text(content)
+    said = r"Left out, because labels.csv has no label for them yet: 2 images \(b.png, c.png\)\.$"
+    with pytest.warns(UserWarning, match=said):
+        assert read_labels(tmp_path) == [(tmp_path / "a.png", "ab")]
 
 
 def test_a_folder_named_labels_csv_is_reported(tmp_path):

@@ -12,6 +12,7 @@ import pytest
 
 from captcha_helpers.data.label_book import LabelBook, take_labels
 from captcha_helpers.data.labels import find_labels
+from tests.patience import end_of
 
 
 @pytest.fixture
@@ -69,6 +70,50 @@ def test_two_that_write_by_turns_lose_nothing(path: Path):
     assert one.labels == other.labels == {"1.png": "a", "2.png": "b", "3.png": "c"}
 
 
+def test_two_programs_that_write_at_once_lose_nothing(path: Path):
+    script = (
+        "import sys; from captcha_helpers.data.label_book import LabelBook\n"
+        "book = LabelBook(sys.argv[1])\n"
+        "print(flush=True); sys.stdin.readline()\n"
+        "for n in range(150):\n"
+        "    book.write({f'{sys.argv[2]}{n}.png': str(n)})\n"
+    )
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, str(path), name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for name in "ab"
+    ]
+    for process in both:
+        assert process.stdout is not None and process.stdout.readline()
+    for process in both:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in both:
+        end_of(process)
+        assert process.returncode == 0
+    assert LabelBook(path).labels == {f"{name}{n}.png": str(n) for name in "ab" for n in range(150)}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+def test_a_program_that_is_killed_while_it_writes_leaves_nothing_locked(path: Path):
+    script = (
+        "import sys, time; from captcha_helpers.data.label_book import LabelBook\n"
+        "with LabelBook(sys.argv[1]).held(): print(flush=True); time.sleep(1000)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None and process.stdout.readline()
+        process.kill()
+    LabelBook(path).write({"1.png": "a"})
+    assert LabelBook(path).labels == {"1.png": "a"}
+
+
 EXPORT = (  # of Label Studio
     "annotation_id,annotator,created_at,id,image,label,lead_time,updated_at\n"
     "9,1,2024,3,/data/upload/1/1a2b3c4d-7.png,0053,4.3,2024\n"
@@ -119,12 +164,23 @@ def test_lines_that_name_the_images_otherwise_are_those_images(tmp_path: Path):
         (tmp_path / name).touch()
     path = tmp_path / "labels.csv"
     path.write_text("file,label\ndata/1.png,abc\n2.PNG,\nelsewhere.png,x\n", "utf-8")
-    book = LabelBook(path, tmp_path)
+    book = LabelBook(path, tmp_path / ".." / tmp_path.name)
     assert book.labels == {"1.png": "abc", "elsewhere.png": "x"}
     book.write({"1.png": "abd", "2.png": "ef", "3.png": "gh"})
     after = "file,label\ndata/1.png,abd\n2.PNG,ef\nelsewhere.png,x\n3.png,gh\n"
     assert path.read_text("utf-8") == after
     assert book.labels["2.png"] == "ef"
+
+
+def test_after_a_label_is_taken_back_the_others_are_still_found(tmp_path: Path):
+    for name in ("1.png", "2.png"):
+        (tmp_path / name).touch()
+    path = tmp_path / "labels.csv"
+    path.write_text("id,file,label\n7,1.png,abc\n8,2.png,de\n", "utf-8")
+    LabelBook(path, tmp_path).write({"1.png": ""})
+    found = find_labels(tmp_path)
+    assert found.pairs == [(tmp_path / "2.png", "de")]
+    assert found.notes == ["Left out, because labels.csv has no label for it yet: 1 image (1.png)."]
 
 
 def test_labels_of_another_list_are_taken_where_an_image_has_none(path: Path):

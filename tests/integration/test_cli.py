@@ -584,19 +584,22 @@ def test_a_missing_part_is_named_with_a_line_that_installs_it(
 def test_every_refusal_to_overwrite_names_the_flag_in_one_wording(folder: Path, tmp_path: Path):
     there = tmp_path / "there.keras"
     there.touch()
-    page, table, sheet = (tmp_path / f"x.{ending}" for ending in ("html", "csv", "png"))
-    for path in (page, table, sheet):
+    page, table, sheet, tasks = (tmp_path / f"x.{end}" for end in ("html", "csv", "png", "json"))
+    for path in (page, table, sheet, tasks):
         path.touch()
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "metadata.json").touch()
     run_here("generate", "stars", "--count", 2, "--out", tmp_path / "drawn")
     steps = ("predict", "stars", folder, "--limit", 1, "--save-debug", tmp_path / "steps")
+    label = ("label", folder, "--labels", tmp_path / "l.csv", "--number", 1, "--tasks")
+    assert run_here(*label, tasks, "--overwrite").exit_code == 0 and tasks.read_text() != ""
     assert run_here(*steps).exit_code == run_here(*steps, "--overwrite").exit_code == 0
     refused = [
         ("train", folder, "--out", there),
         ("train", folder, "--out", tmp_path / "new.keras", "--report", page),
         ("evaluate", "stars", folder, "--report", page),
         ("predict", "stars", folder, "--csv", table),
+        ("label", folder, "--tasks", tasks),
         ("predict", "stars", folder, "--save-debug", tmp_path / "steps"),
         ("preview", "stars", "--out", sheet),
         ("export", "stars", "--to", "onnx", "--out", tmp_path / "out"),

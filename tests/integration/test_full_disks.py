@@ -143,7 +143,9 @@ def check_that_the_old_stays(
         arguments, target = written[verb]
         process = start(verb, *arguments, *(["--overwrite"] * (verb != "label")), **how)
         said = end_of(process)
-        assert said == ("", f"Error: {str(target)!r} cannot be written: {why}\n")
+        advice = "; name another file with --labels OTHER.csv" * (why == READ_ONLY)
+        more = advice if verb == "label" else ""
+        assert said == ("", f"Error: {str(target)!r} cannot be written: {why}{more}\n")
         assert process.returncode == 1 and contents(seen) == before
 
 

@@ -17,6 +17,7 @@ from captcha_helpers import evaluate, load
 from captcha_helpers.data.label_book import LabelBook
 from captcha_helpers.drawing.samples import write_samples
 from captcha_helpers.reading.evaluation import Evaluation
+from captcha_helpers.serving.label_session import LabelSession
 from tests.patience import end_of, until
 
 pytestmark = pytest.mark.slow
@@ -123,7 +124,9 @@ def test_from_a_folder_without_labels_to_a_reader(browser: Any, tmp_path: Path):
 
 def test_a_reader_that_is_good_enough_is_proposed_for_the_rest(browser: Any, tmp_path: Path):
     (folder,) = {path.parent for path in write_samples(tmp_path, 3, styles=["stars"])}
-    notes = {"unreadable": [], "tests": [[0, "1", "1"]] * 80}
+    session = LabelSession(folder, labels=tmp_path / "my.csv", trainings=False)
+    notes = {"unreadable": [], "tests": [[session._guesser.key, 0, "1", "1"]] * 80}
+    session.close()
     (tmp_path / ".my.csv.session").write_text(json.dumps(notes), "utf-8")
     page = Labelling(browser, folder, "--labels", tmp_path / "my.csv", "--no-training")
     try:

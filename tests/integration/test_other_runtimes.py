@@ -35,9 +35,12 @@ def installed(package: str, folder: Path) -> tuple[str, str]:
     if node is None or npm is None:
         pytest.skip("there is no Node.js with npm")
     command = [npm, "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"]
-    done = subprocess.run([*command, package], cwd=folder, capture_output=True, check=False)
-    if done.returncode:
-        pytest.skip(f"npm cannot install {package}")
+    try:
+        subprocess.run(
+            [*command, package], cwd=folder, capture_output=True, check=True, timeout=120
+        )
+    except subprocess.SubprocessError as error:
+        pytest.skip(f"npm cannot install {package}: {error}")
     return node, package.partition("@")[0]
 
 

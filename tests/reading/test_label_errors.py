@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -15,6 +16,8 @@ from captcha_helpers.cli.main import main
 from captcha_helpers.data.labels import find_labels
 from captcha_helpers.drawing.samples import write_samples
 from captcha_helpers.reading.label_errors import difference
+from captcha_helpers.serving import labelling
+from captcha_helpers.serving.label_session import Item, LabelSession
 
 
 @pytest.fixture
@@ -55,6 +58,76 @@ def test_the_verb_lists_them_for_people_and_for_programs(folder: Path):
     result = CliRunner().invoke(main, ["check", str(folder), "--model", "stars", "--json"])
     rows = json.loads(result.output)
     assert len(rows) == 4 and {"path", "label", "reading", "probability", "reason"} == set(rows[0])
+
+
+def test_the_same_picture_with_two_labels_is_in_the_list(folder: Path):
+    """Both are: where the reader takes the wrong one for true, the true one would be missing."""
+    paths = sorted(folder.glob("*.png"))
+    first, second = folder / "copy_1.png", folder / "copy_2.png"
+    for copy in (first, second):
+        copy.write_bytes(paths[0].read_bytes())
+    label = dict(find_labels(folder).pairs)[paths[0]]
+    with open(folder / "labels.csv", "a", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["copy_1.png", label], ["copy_2.png", label[:-1] + "x"]])
+    found = find_label_errors(folder, "stars")
+    reasons = {one.path: one.reason for one in found if one.reason.startswith("the same")}
+    assert set(reasons) == {paths[0], first, second}
+    assert reasons[first] == f"the same picture as copy_2.png, labelled {label[:-1] + 'x'!r}"
+    assert reasons[second].endswith(f"labelled {label!r}")
+    places = [one.path for one in found]
+    assert places.index(second) < places.index(first)  # the reader says which is the wrong one
+    said = CliRunner().invoke(main, ["check", str(folder), "--model", "stars", "--json"])
+    rows = json.loads(said.output)
+    assert {row["path"] for row in rows} >= {str(path) for path in reasons}
+    assert rows[places.index(first)]["reason"] == reasons[first]
+    said = CliRunner().invoke(main, ["check", str(folder), "--model", "stars"])
+    assert "7 labels are not what stars reads, or not that of a copy; the most" in said.output
+
+
+@pytest.mark.parametrize("written", ["sub/{}", "sub\\{}", "elsewhere/sub/{}", "{}"])
+def test_labels_of_images_in_sub_folders_are_corrected_where_they_stand(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, written: str
+):
+    path = sorted(folder.glob("*.png"))[5]
+    (folder / "sub").mkdir()
+    path.rename(folder / "sub" / path.name)
+    listed = (folder / "labels.csv").read_text("utf-8")
+    wrong = dict(csv.reader(listed.splitlines()))[path.name]
+    listed = listed.replace(path.name, written.format(path.name))
+    (folder / "labels.csv").write_text(listed, "utf-8")
+    asked: list[Item] = []
+
+    def correct(folder: Path, **options: Any) -> None:
+        session = LabelSession(folder, **options)
+        while (item := session.next()) is not None:
+            asked.append(item)
+            session.label(item.name, "999", before=item.label, sure=True)
+        session.close()
+
+    monkeypatch.setattr(labelling, "label", correct)
+    said = CliRunner().invoke(main, ["check", str(folder), "--model", "stars", "--fix"])
+    assert said.exit_code == 0, said.output
+    assert ("sub/" + path.name, wrong) in [(item.name, item.label) for item in asked]
+    after = (folder / "labels.csv").read_text("utf-8")
+    assert f"{written.format(path.name)},999" in after.splitlines()
+    assert after.count(path.name) == 1
+
+
+def test_labels_of_images_elsewhere_are_left_to_whoever_wrote_them(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(labelling, "label", lambda *_, **__: None)
+    path = sorted(folder.glob("*.png"))[5]
+    path.rename(folder.parent / path.name)
+    listed = (folder / "labels.csv").read_text("utf-8").replace(path.name, f"../{path.name}")
+    (folder / "labels.csv").write_text(listed, "utf-8")
+    said = CliRunner().invoke(main, ["check", str(folder), "--model", "stars", "--fix"])
+    assert said.exit_code == 1 and "correct that label in its list by hand" in said.output
+
+
+def test_a_program_cannot_correct_labels_on_a_page(folder: Path):
+    said = CliRunner().invoke(main, ["check", str(folder), "--fix", "--json"])
+    assert said.exit_code == 2 and "Give --fix or --json, not both" in said.output
 
 
 def test_labels_of_file_names_are_copied_before_they_are_corrected(tmp_path: Path):

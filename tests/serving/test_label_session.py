@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import subprocess
+import sys
+import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from captcha_helpers import Recognizer
 from captcha_helpers.reading.decoder import Character, Reading
+from captcha_helpers.reading.mask import Mask
 from captcha_helpers.serving import label_session
 from captcha_helpers.serving.label_session import (
     ChangedMeanwhileError,
@@ -83,7 +90,7 @@ def test_every_image_is_asked_for_once_and_its_label_is_in_the_file(open_session
 def test_two_pages_get_different_images_and_do_not_overwrite_each_other(open_session):
     session = open_session()
     items = [session.next() for _ in range(60)]
-    assert len({item.name for item in items}) == 60 and session.next() is None
+    assert len({item.name for item in items}) == 60
     session.label("000.png", "0001")
     with pytest.raises(ChangedMeanwhileError, match="'0001' on another page"):
         session.label("000.png", "0002")
@@ -102,10 +109,39 @@ def test_a_second_start_goes_on_where_the_first_was_killed(open_session):
     second = open_session()
     before, after = first.progress(), second.progress()
     assert (after.labelled, after.unreadable, after.tested) == (20, 1, before.tested)
-    left = set()
-    while (item := second.next()) is not None:
-        left.add(item.name)
-    assert len(left) == 39
+    left = [second.next().name for _ in range(39)]
+    assert len({*left, *first.book.labels}) == 59 and second.next().name == left[0]
+
+
+def test_two_programs_with_a_page_each_keep_what_the_other_notes(open_session, folder: Path):
+    one, other = open_session(), open_session()
+    one.set_aside("000.png")
+    other.set_aside("001.png")
+    item = one.next()
+    one.label(item.name, TRUTH[item.name])
+    notes = json.loads((folder / ".labels.csv.session").read_text("utf-8"))
+    assert notes["unreadable"] == ["000.png", "001.png"] and len(notes["tests"]) == 1
+    third = open_session().progress()
+    assert (third.labelled, third.unreadable) == (1, 2)
+
+
+def test_a_label_that_another_program_is_just_writing_is_not_overwritten(open_session):
+    session, other = open_session(), open_session()
+    refused: list[Exception] = []
+
+    def label() -> None:
+        try:
+            session.label("000.png", "2222")
+        except ChangedMeanwhileError as error:
+            refused.append(error)
+
+    with other.book.held():
+        thread = threading.Thread(target=label)
+        thread.start()
+        thread.join(0.2)  # it has looked, if it does not wait
+        other.book.write({"000.png": "1111"})
+    thread.join()
+    assert len(refused) == 1 and session.book.labels == {"000.png": "1111"}
 
 
 def test_the_measure_is_on_images_drawn_at_random_and_not_on_the_doubtful(open_session):
@@ -140,7 +176,7 @@ def test_what_is_measured_of_one_reader_does_not_count_for_the_next(open_session
         item = session.next()
         session.label(item.name, TRUTH[item.name])
     assert session.progress().tested == 2
-    session._take(Recognizer(read_greys, SPEC), 8)
+    session._take(label_session._Guesser(Recognizer(read_greys, SPEC), 8, "another"))
     assert session.progress().tested == 0 and session.progress().high == 1
 
 
@@ -151,7 +187,65 @@ def test_skipped_images_come_again_at_the_end(open_session):
     others = []
     while (item := session.next()) is not None:
         others.append(item.name)
+        session.label(item.name, TRUTH[item.name])
     assert others[-1] == skipped and len(others) == 60
+
+
+def test_an_image_that_was_skipped_and_labelled_after_all_does_not_come_again(open_session):
+    session = open_session()
+    skipped = [session.next().name for _ in range(2)]
+    for name in skipped:
+        session.skip(name)
+    session.label(skipped[0], TRUTH[skipped[0]])  # after Back
+    session.set_aside(skipped[1])
+    others = []
+    while (item := session.next()) is not None:
+        others.append(item.name)
+        session.label(item.name, TRUTH[item.name])
+    assert len(others) == 58 and not {*skipped} & {*others}
+
+
+def test_nothing_is_called_done_while_an_image_was_shown_and_not_answered(open_session):
+    """The page was loaded again, or closed on another machine's screen."""
+    session = open_session()
+    for name in sorted(TRUTH)[:57]:
+        session.label(name, TRUTH[name])
+    shown = [session.next().name for _ in range(3)]
+    assert [session.next().name for _ in range(4)] == [*shown, shown[0]]
+    session.label(shown[1], "1111")
+    assert [session.next().name for _ in range(2)] == [shown[2], shown[0]]
+    session.label(shown[2], "1111")
+    session.set_aside(shown[0])
+    assert session.next() is None
+
+
+def test_an_image_that_can_be_read_after_all_is_no_longer_set_aside(open_session):
+    session = open_session()
+    session.set_aside("000.png")
+    session.label("000.png", "0000")
+    assert (session.progress().labelled, session.progress().unreadable) == (1, 0)
+    assert open_session().progress().unreadable == 0
+    session.book.write({"000.png": ""})
+    assert session.progress().unreadable == 0
+
+
+def test_what_was_measured_of_another_model_or_mask_is_not_claimed(open_session, folder: Path):
+    def tested(**options: object) -> int:
+        session = LabelSession(folder, trainings=False, **options)
+        session.close()
+        return session.progress().tested
+
+    session = LabelSession(folder, model="stars", trainings=False)
+    for _ in range(4):
+        item = session.next()
+        session.label(item.name, TRUTH[item.name])
+    measured = session.progress().tested
+    session.close()
+    assert measured >= 1 and tested(model="stars") == measured
+    assert tested(model="slanted") == 0
+    assert tested(model="stars", mask=Mask("0123456789")) == 0
+    assert tested(model="stars", mask=Mask(ignore_case=True)) == 0
+    assert open_session().progress().tested == 0  # of a reader in memory
 
 
 @pytest.mark.parametrize(
@@ -184,6 +278,7 @@ def test_an_image_that_cannot_be_opened_is_shown_as_that_and_stops_nothing(
     items = {}
     while (item := session.next()) is not None:
         items[item.name] = item
+        session.label(item.name, TRUTH[item.name], sure=True)
     assert items["000.png"].guess is None and "image" in items["000.png"].problem
     assert len(items) == 60
     with pytest.raises(KeyError):
@@ -204,6 +299,68 @@ def test_confident_readings_become_labels_together_with_the_errors_to_expect(ope
     assert session.book.labels == sure
 
 
+def test_images_that_cannot_be_opened_or_were_set_aside_do_not_hold_up_the_rest(
+    open_session, folder: Path
+):
+    """The page offers to accept the confident readings once as many are surveyed as are left."""
+    (folder / "000.png").write_bytes(b"no picture")
+    session = open_session()
+    session.survey()
+    until(lambda: session.progress().surveyed == 60)
+    session.set_aside("001.png")
+    progress = session.progress()
+    assert progress.surveyed == progress.images - progress.labelled - progress.unreadable == 59
+    assert session.accept_confident() == 58
+    session.set_aside("000.png")
+    progress = session.progress()
+    assert progress.surveyed == 0 and (progress.labelled, progress.unreadable) == (58, 2)
+
+
+def test_however_often_all_are_asked_for_each_is_read_once(open_session):
+    read: list[int] = []
+
+    def run(images: np.ndarray) -> np.ndarray:
+        time.sleep(0.002)
+        read.append(len(images))
+        return read_greys(images)
+
+    session = open_session(Recognizer(run, SPEC))
+    for _ in range(5):
+        session.survey()
+    all_read(session)
+    session.survey()
+    time.sleep(0.1)
+    assert sum(read) == 60
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+def test_killed_the_page_takes_its_training_along(folder: Path, tmp_path: Path):
+    """The verb `label`, which does not end by itself, stands for a training."""
+    script = (
+        "import sys, threading, time\n"
+        "from pathlib import Path\n"
+        "from captcha_helpers.serving.label_session import LabelSession\n"
+        "session = LabelSession(sys.argv[1], model='stars', trainings=False)\n"
+        "verb = 'label', sys.argv[1], '--model', 'stars', '--no-browser'\n"
+        "threading.Thread(target=session._run, args=(Path(sys.argv[2]), verb)).start()\n"
+        "while session._process is None: time.sleep(0.01)\n"
+        "print(session._process.pid, flush=True)\n"
+        "time.sleep(1000)\n"
+    )
+    place = tmp_path / "work"
+    place.mkdir()
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(folder), str(place)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        started = Path(
+            f"/proc/{process.stdout.readline().strip()}/cmdline"
+        )  # empty of one that ended
+        process.kill()
+    until(lambda: not place.exists())
+    until(lambda: not started.exists() or not started.read_bytes())  # it is empty of a zombie
+
+
 def test_places_that_cannot_be_written_are_told_before_the_first_label(
     folder: Path, tmp_path: Path
 ):
@@ -220,6 +377,26 @@ def test_places_that_cannot_be_written_are_told_before_the_first_label(
         LabelSession(tmp_path / "nowhere", model=reader)
 
 
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_where_a_folder_cannot_be_written_another_file_is_proposed(
+    open_session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+):
+    """A folder of somebody else's, and a disc that is mounted to be read only."""
+    write = tempfile.TemporaryFile
+
+    def refuse(*, dir: Path, **options: Any) -> Any:
+        if dir != tmp_path:
+            raise OSError(number, os.strerror(number))
+        return write(dir=dir, **options)
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    with pytest.raises(OSError, match=r"labels\.csv' cannot be .*; name another .*--labels OTHER"):
+        open_session()
+    session = open_session(labels=tmp_path / "other.csv")
+    session.label("000.png", "0000")
+    assert (tmp_path / "other.csv").read_text("utf-8") == "file,label\n000.png,0000\n"
+
+
 def test_a_damaged_note_of_an_earlier_session_is_named(open_session, folder: Path):
     (folder / ".labels.csv.session").write_text("[", "utf-8")
     with pytest.raises(ValueError, match=r"labels\.csv\.session' is damaged .*; delete it"):
@@ -227,11 +404,13 @@ def test_a_damaged_note_of_an_earlier_session_is_named(open_session, folder: Pat
 
 
 @pytest.mark.slow
-def test_twenty_thousand_images_are_no_reason_to_wait(tmp_path: Path):
-    first = tmp_path / "0.png"
-    first.write_bytes(picture("1234"))
-    for number in range(1, 20_000):
-        os.link(first, tmp_path / f"{number}.png")
+def test_a_hundred_thousand_images_are_no_reason_to_wait(tmp_path: Path):
+    for number in range(100_000):
+        first = tmp_path / f"{number - number % 50_000}.png"  # ext4 takes 65,000 links to a file
+        if number % 50_000:
+            os.link(first, tmp_path / f"{number}.png")
+        else:
+            first.write_bytes(picture("1234"))
     begun = time.process_time()
     session = LabelSession(tmp_path, model=Recognizer(read_greys, SPEC), trainings=False)
     try:
@@ -248,9 +427,10 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Callable[[Recognizer, list[str]], l
     def start(reader: Recognizer, said: list[str]) -> list[list[str]]:
         ran: list[list[str]] = []
 
-        def run(self: LabelSession, arguments: list[object]) -> str:
+        def run(self: LabelSession, place: Path, arguments: list[object]) -> str:
             if arguments[0] == "export":
                 return ""
+            Path(str(arguments[arguments.index("--out") + 1])).write_text(f"reader {len(ran)}")
             listed = Path(str(arguments[1]), "labels.csv").read_text("utf-8").splitlines()
             ran.append([str(arguments[0]), str(len(listed) - 1)])
             return said[len(ran) - 1]
@@ -288,6 +468,24 @@ def test_a_reader_that_guesses_as_well_takes_over(open_session, play):
     assert session.progress().learned_from == 20
 
 
+@pytest.mark.parametrize(("model", "begins"), [("mine.keras", True), ("mine.onnx", False)])
+def test_trainings_begin_with_the_readers_own_file(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, begins: bool
+):
+    """A reader that begins anew can hardly do as well as one that knows such images already."""
+    ran: list[list[str]] = []
+    monkeypatch.setattr(
+        LabelSession, "_run", lambda _, __, command: ran.append([*map(str, command)]) or "stopped"
+    )
+    monkeypatch.setattr(label_session, "load", lambda *_, **__: Recognizer(read_greys, SPEC))
+    (tmp_path / model).write_bytes(b"weights")
+    session = LabelSession(folder, model=tmp_path / model)
+    label_until(session, 20)
+    session.close()
+    assert ran[0][0] == "train"
+    assert ran[0][-2:] == ["--init", str(tmp_path / model)] if begins else "--init" not in ran[0]
+
+
 def test_a_reader_that_guesses_worse_does_not(open_session, play, tmp_path: Path):
     play(wrong_where(set("0123456789")), ["", ""])
     session = open_session(trainings=True, out=tmp_path / "reader.keras")
@@ -298,20 +496,38 @@ def test_a_reader_that_guesses_worse_does_not(open_session, play, tmp_path: Path
         session.save()
 
 
+def test_the_reader_is_saved_as_often_as_one_likes(open_session, play, tmp_path: Path):
+    play(Recognizer(read_greys, SPEC), [""])
+    out = tmp_path / "reader.keras"
+    session = open_session(wrong_where({"1", "2"}), trainings=True, out=out)
+    label_until(session, 40)
+    assert session.save() == session.save() == out
+    assert out.read_text() == "reader 0"
+    open_session(out=out)  # the same command once more
+    out.write_text("a reader of somebody else's")
+    with pytest.raises(FileExistsError, match="choose another name"):
+        session.save()
+    with pytest.raises(FileExistsError, match="choose another name"):
+        open_session(out=out)
+    assert out.read_text() == "a reader of somebody else's"
+
+
 def test_what_more_labels_would_bring_is_said_of_readers_that_were_measured(open_session, play):
     """Each reader trained here reads what is drawn at random later, not only the last."""
     play(wrong_where({"1", "2"}), ["", "", ""])
     session = open_session(wrong_where(set("0123456789")), trainings=True)
     session._random = sorted(TRUTH)
     label_until(session, 54)
-    counts = [count for count, _, _ in session._notes.tests]
+    counts = [test.labels for test in session._notes.tests]
     assert counts.count(20) >= 9 and counts.count(50) >= 1  # every fourth, or more: 20 to 52, 52
     assert session.progress().learned_from == 20
     assert (session.progress().more, session.progress().would_read) == (0, 0.0)
     tests = session._notes.tests
     tests.clear()
-    tests += [(5, "no", "yes")] * 10 + [(5, "yes", "yes")] * 10  # 10.5 of 21 wrong
-    tests += [(20, "no", "yes")] * 10 + [(20, "yes", "yes")] * 31  # 10.5 of 42
+    own, tested = session._guesser.key, label_session.Tested
+    tests += [tested("old", 5, "no", "yes")] * 10 + [tested("old", 5, "yes", "yes")] * 10
+    tests += [tested(own, 20, "no", "yes")] * 10 + [tested(own, 20, "yes", "yes")] * 31
+    # 10.5 of 21 wrong, and 10.5 of 42
     assert session.progress().more == 0  # 100 labels are too far away from 20, and 60 images
     for name in sorted(TRUTH)[36:]:
         session.book.write({name: ""})
@@ -328,7 +544,8 @@ def test_a_reader_that_surely_reads_nearly_all_is_enough(
     open_session, folder: Path, right: int, enough: bool
 ):
     """Wilson's interval of n out of n begins at n / (n + 3.84): at 0.95 for 73."""
-    notes = {"unreadable": [], "tests": [[0, "7", "7"]] * right}
+    key = open_session()._guesser.key
+    notes = {"unreadable": [], "tests": [[key, 0, "7", "7"]] * right + [[0, "7", "8"]]}
     (folder / ".labels.csv.session").write_text(json.dumps(notes), "utf-8")
     assert open_session().progress().enough == enough
 
@@ -347,9 +564,10 @@ def test_only_some_images_are_gone_through_with_their_labels(open_session):
     session = open_session(only=["003.png", "001.png"])
     items = [session.next(), session.next()]
     assert [(item.name, item.label) for item in items] == [("003.png", "0007"), ("001.png", "")]
-    assert session.next() is None
+    assert session.next().name == "003.png"  # the page was loaded again
+    session.skip("001.png")
     session.label("003.png", "0111", before="0007")
-    assert session.book.labels == {"003.png": "0111"}
+    assert session.book.labels == {"003.png": "0111"} and session.next() is None
 
 
 def test_what_others_have_read_is_shown_as_the_guess(open_session):
