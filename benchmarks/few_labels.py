@@ -44,9 +44,7 @@ def measure(folder: Path, labels: int, options: argparse.Namespace) -> dict[str,
         return None
     minutes = options.minutes or MINUTES[labels]
     if options.typed_small:
-        training, test = (
-            [(path, label.lower()) for path, label in part] for part in (training, test)
-        )
+        training, test = typed_small(training), typed_small(test)
     paths, strings = zip(*training, strict=True)
     begun, cpu = time.perf_counter(), time.process_time()
     reader = ch.train(paths, strings, minutes=minutes, seed=options.seed, progress=False)

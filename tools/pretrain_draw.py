@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 CHARSET = Charset(ALPHANUMERIC + "+-=?")
 ALIKE = "017OQIlij"  # taken for one another; one image in `ALIKE_EVERY` has no others
 ALIKE_EVERY = 8
-# Looks that the reader knew least of after the fourth round; three of them come three times.
+# Looks that the reader knew least of after the third round.
 HARD = (
-    *("crowded", "strips", "tumbled", "overlapping", "bent_black", "one_stroke", "ramp"),
-    *("crowded", "strips", "tumbled", "bright_in_a_thicket", "each_its_font", "perspective"),
-    *("crowded", "strips", "tumbled", "thrown", "many_colours", "pale_hairlines", "tiny"),
+    *("strips", "ramp", "bright_in_a_thicket", "each_its_font", "thrown", "holed", "fisheye_grid"),
+    *("sliced_and_moved", "bent_black", "perspective", "overlapping", "stitched", "sprayed"),
+    *("one_stroke", "many_colours", "circles_and_arcs", "tiny"),
 )
-HARD_EVERY = 2  # one image of so many is in one of these, besides those that are by chance
+HARD_EVERY = 4  # one image of so many is in one of these, besides those that are by chance
 PROCESSING = Processing(auto_crop=True)  # what the reader does to every image
 HEIGHT, WIDTH, CHANNELS = 48, 192, 3
 LONGEST = 12  # characters of a label
@@ -56,7 +56,7 @@ Draw = Callable[[int, int, int, tuple[int, int]], tuple[Images, Labels]]
 def draw(seed: int, start: int, count: int, length: tuple[int, int]) -> tuple[Images, Labels]:
     """Draw images number `start` and following, each in a look of its own, and crop them.
 
-    Every eighth has only characters that are taken for one another (`ALIKE`), and every second is
+    Every eighth has only characters that are taken for one another (`ALIKE`), and every fourth is
     in a look that is hard to read (`HARD`).
 
     Args:
@@ -93,7 +93,7 @@ def _draw(
     images, labels = np.empty((count, HEIGHT, WIDTH, CHANNELS), np.uint8), []
     for row, number in enumerate(range(start, start + count)):
         alike = not held_out and number % ALIKE_EVERY == 0
-        hard = not held_out and number % HARD_EVERY == 1
+        hard = not held_out and number % HARD_EVERY == 2
         images[row : row + 1], (label,) = draw_looks(
             1,
             height=HEIGHT,

@@ -12,18 +12,31 @@ import shutil
 import sys
 import threading
 from contextlib import suppress
+from pathlib import Path
+
+from captcha_helpers.core.files import WORK_PREFIX
 
 
-def _end_with_parent(folder: str) -> None:
+def _end_with_parent(pipe: int, folder: str) -> None:
     with suppress(OSError):  # as Windows calls the end of a pipe
-        os.read(0, 1)
+        os.read(pipe, 1)
     shutil.rmtree(folder, ignore_errors=True)
     os._exit(1)
 
 
+def _without_input() -> int:
+    """Move the pipe from standard input: Windows imports no NumPy while that is being read."""
+    pipe, nothing = os.dup(0), os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return pipe
+
+
 if __name__ == "__main__":
     place, *command = sys.argv[1:]
-    threading.Thread(target=_end_with_parent, args=(place,), daemon=True).start()
+    if not Path(place).name.startswith(WORK_PREFIX):
+        sys.exit(f"Error: {place!r} would be deleted; its name must begin with {WORK_PREFIX}")
+    threading.Thread(target=_end_with_parent, args=(_without_input(), place), daemon=True).start()
 
     from captcha_helpers.cli.main import main
 

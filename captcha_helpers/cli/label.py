@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -224,13 +225,14 @@ def name_below(folder: Path, path: Path) -> str:
         >>> name_below(Path("my_images"), Path("my_images/sub/1.png"))
         'sub/1.png'
     """
-    name = Path(os.path.relpath(path, folder))
-    if name.is_absolute() or ".." in name.parts:
-        raise ValueError(
-            f"the page shows only images that are in {str(folder)!r}, but the labels name "
-            f"{str(path)!r}; correct that label in its list by hand"
-        )
-    return name.as_posix()
+    with suppress(ValueError):  # of Windows, for another drive
+        name = Path(os.path.relpath(path, folder))
+        if ".." not in name.parts:
+            return name.as_posix()
+    raise ValueError(
+        f"the page shows only images that are in {str(folder)!r}, but the labels name "
+        f"{str(path)!r}; correct that label in its list by hand"
+    )
 
 
 def copy_labels(folder: Path) -> None:
@@ -239,5 +241,8 @@ def copy_labels(folder: Path) -> None:
         return
     pairs = find_labels(folder).pairs
     if any(path.parent != folder for path, _ in pairs):
-        raise ValueError(f"the images are in sub-folders of {str(folder)!r}; name one of those")
+        raise ValueError(
+            f"the images are in sub-folders of {str(folder)!r}; name one of those, or, if a table "
+            f"in {str(folder)!r} lists them, rename it to {LABELS_FILE}"
+        )
     LabelBook(folder / LABELS_FILE).write({path.name: label for path, label in pairs})

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from subprocess import list2cmdline
 from typing import Any
 
 import click
@@ -183,9 +186,13 @@ def refuse_together(why: str, options: Iterable[str]) -> None:
 
 
 def typed(path: Path) -> str:
-    """Write a path as one types it."""
-    text = str(path)
-    return f'"{text}"' if " " in text else text
+    """Write a path as one types it.
+
+    Example:
+        >>> typed(Path("reader.keras"))
+        'reader.keras'
+    """
+    return list2cmdline([str(path)]) if os.name == "nt" else shlex.quote(str(path))
 
 
 def span(length: tuple[int, int]) -> str:

@@ -13,11 +13,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 ASSETS = Path(__file__).parents[1] / "assets"
 WEIGHTS = ASSETS / "weights"
 WEB = ASSETS / "web"
+WORK_PREFIX = "captcha_labels_"  # of folders that go with the training that works in them
 LEAST_ROOM = 4096  # bytes; a block of a disk
+_TRIES = 100 if sys.platform == "win32" else 1  # Windows replaces no file while somebody reads it
 _OF_THE_SYSTEM = frozenset({".ds_store", "thumbs.db", "desktop.ini"})
 OR_OVERWRITE = "or replace it with overwrite=True (--overwrite)"  # how every refusal ends
 
@@ -51,7 +54,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
-        os.replace(partial, path)
+        _rename(partial, path)
     except Exception as error:
         if isinstance(error, OSError) or full_disk(error):
             raise _named(error, path) from error
@@ -59,6 +62,16 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # of a disk that takes nothing any more
             partial.unlink(missing_ok=True)
+
+
+def _rename(partial: Path, path: Path) -> None:
+    for left in reversed(range(_TRIES)):
+        try:
+            return os.replace(partial, path)
+        except PermissionError:
+            if not left:
+                raise
+            time.sleep(0.01)
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
@@ -102,7 +115,7 @@ def locked(path: str | os.PathLike[str]) -> Iterator[None]:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = open(path.with_name(f".{path.name}.lock"), "ab")  # noqa: SIM115
+        file = _opened(path.with_name(f".{path.name}.lock"))
     except OSError as error:
         raise _named(error, path) from error
     with file:
@@ -114,6 +127,16 @@ def locked(path: str | os.PathLike[str]) -> Iterator[None]:
             yield
         finally:
             _unlock(file.fileno())
+
+
+def _opened(lock: Path) -> BinaryIO:
+    """The file, made if need be; that of another user can only be read, which is enough."""
+    try:
+        return open(lock, "ab")
+    except PermissionError:
+        if not lock.exists():
+            raise
+        return open(lock, "rb")
 
 
 if sys.platform == "win32":

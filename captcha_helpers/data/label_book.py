@@ -115,16 +115,16 @@ class LabelBook:
         """
         with self.held():
             self._read_again_if_changed()
-            rows, places = [list(cells) for cells in self._rows], dict(self._line_of)
+            rows, lines = [list(cells) for cells in self._rows], dict(self._lines_of)
             file, label = self._table.places
             for name, text in labels.items():
-                if name not in places:
-                    places[name] = len(rows)
+                if name not in lines:
+                    lines[name] = [len(rows)]
                     rows.append([""] * self._columns)
-                cells = rows[places[name]]
-                cells.extend([""] * (self._columns - len(cells)))
-                cells[file], cells[label] = cells[file] or name, text
-            taken_back = {places[name] for name, text in labels.items() if not text}
+                for cells in (rows[line] for line in lines[name]):
+                    cells.extend([""] * (self._columns - len(cells)))
+                    cells[file], cells[label] = cells[file] or name, text
+            taken_back = {line for name, text in labels.items() if not text for line in lines[name]}
             if self._columns == 2:  # else the line says more than a label
                 rows = [cells for line, cells in enumerate(rows) if line not in taken_back]
             write_bytes(self.path, self._as_bytes(rows))
@@ -151,12 +151,13 @@ class LabelBook:
         self._table = table
         self._rows = [cells for _, cells in table.rows]
         self._columns = max(2, len(self._rows[0]))
-        self._labels, self._line_of = {}, {}
+        self._labels: dict[str, str] = {}
+        self._lines_of: dict[str, list[int]] = {}
         file, label = table.places
         for line, cells in enumerate(self._rows):
             if (line or not table.header) and len(cells) > file:
                 name = self._name(cells[file])
-                self._line_of[name] = line
+                self._lines_of.setdefault(name, []).append(line)
                 if len(cells) > label and cells[label]:
                     self._labels[name] = cells[label]
 

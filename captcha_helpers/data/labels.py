@@ -325,11 +325,15 @@ def _from_sub_folders(folder: Path) -> FoundLabels:
     if not below:
         return FoundLabels([], [])
     images = [path for sub in below for path in image_files(sub)]
-    listed, refused = _from_a_list(folder, images)
+    names, parts = _names(below), [sub for sub in below if sub.name.lower() in PARTS]
+    listed, refused = None, list[str]()
+    if not any(map(_labels_file, below)):
+        listed, refused = _from_a_list(folder, images)
     if listed is not None:
-        return listed
-    names, hint = _names(below), _hint(refused)
-    parts = [sub for sub in below if sub.name.lower() in PARTS]
+        if not parts or len(_folders_of(listed.pairs, folder)) == 1:
+            return listed
+        refused = [f"the list here is of several; put its lines into a {LABELS_FILE} in each"]
+    hint = _hint(refused)
     if len(below) == 1:
         found = find_labels(below[0])
         return FoundLabels(
@@ -350,6 +354,12 @@ def _from_sub_folders(folder: Path) -> FoundLabels:
         f"such as {str(below[0])!r}, or list them here in a {LABELS_FILE}: "
         f"{below[0].name}/7xk2.png,7xk2{hint}"
     )
+
+
+def _folders_of(pairs: Pairs, folder: Path) -> set[str]:
+    """Which sub-folders the images are in."""
+    there = [path for path, _ in pairs if path.is_file() and path.is_relative_to(folder)]
+    return {path.relative_to(folder).parts[0] for path in there}
 
 
 def _are_classes(pairs: Pairs) -> bool:

@@ -75,11 +75,9 @@ LAYOUTS: dict[str, Layout] = {
     "jumping": Layout(rise=0.25, rotation=15, size_jitter=0.15, mixed_fonts=0.2),
     "rotated": Layout(gap=(0.05, 0.3), rise=0.08, rotation=38, size_jitter=0.1, mixed_fonts=0.2),
     "thrown": Layout(gap=(-0.15, 0.15), rise=0.2, rotation=70, size_jitter=0.1, mixed_fonts=0.2),
-    "tumbled": Layout(gap=(-0.2, 0.3), rise=0.35, rotation=110, size_jitter=0.1, mixed_fonts=0.2),
     "slanted": Layout(gap=(-0.03, 0.1), shear=25, tilted=True),
     "touching": Layout(gap=(-0.07, 0.01), rotation=8, rise=0.06),
     "overlapping": Layout(gap=(-0.14, -0.04), rotation=14, rise=0.1, size_jitter=0.1),
-    "crowded": Layout(gap=(-0.18, 0.16), stretch=(0.5, 1.0), pull=0.3, rotation=25, rise=0.1),
     "bent": Layout(gap=(-0.02, 0.15), pull=0.3, rotation=12, rise=0.1),
     "arched": Layout(gap=(0.02, 0.2), arc=0.6, rotation=4),
     "sloping": Layout(gap=(0.0, 0.15), slope=14, rotation=4),
@@ -687,25 +685,6 @@ def _two_coloured(size: float, colours: Palette, rng: Rng) -> Effect:
     return Effect(None, fill)
 
 
-def _struck(size: float, colours: Palette, rng: Rng) -> Effect:
-    """Strips, and on each letter a stroke or two in its own colour."""
-    thick, spots = max(1, round(between(rng, 0.02, 0.06) * size)), rng.random((10, 2, 4))
-    count = pick(rng, (1, 2, 2))
-
-    def fill(
-        sheet: np.ndarray, letter: Letter, ink: np.ndarray, colour: Colour, index: int
-    ) -> None:
-        part = _part(sheet, letter)
-        over(part, ink, colour)
-        height, width = ink.shape
-        for x0, y0, x1, y1 in spots[index % len(spots), :count].tolist():
-            first = round(0.5 * x0 * width), round(y0 * height)
-            last = round((0.5 + 0.5 * x1) * width), round(y1 * height)
-            cv2.line(part, first, last, (*map(int, colour), 255), thick, cv2.LINE_AA)
-
-    return Effect(_strips(size, colours, rng).under, fill)
-
-
 def _echo(size: float, colours: Palette, rng: Rng) -> Effect:
     """The letter once more, pale and a little way off."""
     dx, dy = between(rng, -0.15, 0.15) * size, between(rng, -0.1, 0.1) * size
@@ -728,7 +707,6 @@ EFFECTS: dict[str, Callable[[float, Palette, Rng], Effect]] = {
     "bevel": _bevel,
     "tile": _tile,
     "strips": _strips,
-    "struck": _struck,
     "box": _box,
     "two_coloured": _two_coloured,
     "echo": _echo,

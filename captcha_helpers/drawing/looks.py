@@ -52,7 +52,6 @@ _BLOCK, _POOL = 8192, 64  # images of one block share so many fonts, see `draw_l
 _COMMON = ("jpeg", "jpeg", "palette", "blurred", "low_resolution", "framed", "grain", "contrast")
 _HIDDEN = 0.35  # of the letters, at most, by clutter that was drawn over them
 _HIDDEN_ALIKE = 0.2  # by clutter in the letters' own colour
-_CROWDED = -0.15  # em: letters of one colour lie over one another only where a look wants it
 _TINY = 16.0  # letters of fewer pixels bear little clutter and damage
 _FINE_INKS = ("outline", "hairline", "double_outline", "inline", "stitched")  # only if large
 _LOSSY = (
@@ -242,16 +241,10 @@ _ALL = (
     Look("tiles", 2, colours=("dark_on_white", "each", "dark_on_pale"), layout=("rotated", "spaced",
          "jumping"), effect=("tile",)),
     Look("strips", 2.5, colours=("each_any", "saturated", "each"), layout=("rotated", "scattered",
-         "far_apart", "mixed"), ink=("solid", "bold", "thin"), effect=("strips",
-         "struck"), over=("lines", "long_lines", "lines+dots", "none", "long_lines+dots")),
+         "far_apart", "mixed"), ink=("solid", "bold", "thin"), effect=("strips",), over=("lines",
+         "long_lines", "lines+dots", "none", "long_lines+dots")),
     Look("thrown", 2.5, colours=("each", "dark_on_white", "each_any"), layout=("thrown",),
          ink=("solid", "bold"), over=("none", "lines", "lines+dots", "curves")),
-    Look("tumbled", 2.5, colours=("each", "each", "each_any", "dark_on_white"),
-         layout=("tumbled",), ink=("solid", "bold"), over=("long_lines", "lines", "none",
-         "lines+dots")),
-    Look("crowded", 3, colours=("dark_on_white", "dark_on_pale", "pale", "black_on_white"),
-         layout=("crowded",), ink=("bold", "solid"), over=("curves", "curves+dots", "none", "dots",
-         "lines", "arcs+dots")),
     Look("boxes", held_out=True, layout=("rotated", "spaced"), effect=("box",), over=("none",
          "lines", "dots")),
     Look("two_coloured", 1.5, background=_ANY_PAPER, ink=("bold",), effect=("two_coloured",)),
@@ -537,8 +530,7 @@ def _draw(
         recipe = _calmer(recipe)
     colours = choose_colours(SCHEMES[recipe.colours], len(label), rng)
     if len(set(colours.inks)) == 1 and "outline" not in recipe.ink:  # or they grow together
-        closest = layout.gap[0] if layout.gap[0] < _CROWDED else -0.06
-        layout = replace(layout, gap=(max(layout.gap[0], closest), max(layout.gap[1], -0.02)))
+        layout = replace(layout, gap=(max(layout.gap[0], -0.06), max(layout.gap[1], -0.02)))
     letters, height, width = place_letters(layout, glyphs, size, rng)
     background = BACKGROUNDS[recipe.background](height, width, colours.paper, rng)
     _paint(background, recipe.under, colours, size, rng)

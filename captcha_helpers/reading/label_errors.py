@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -81,30 +81,35 @@ def find_label_errors(
         reader = load(DEFAULT_MODEL, charset=charset, length=(min(lengths), max(lengths)))
     elif not isinstance(reader, Recognizer):
         reader = load(reader)
-    return most_doubtful_first(doubtful_labels(pairs, reader, contradictions(pairs)))
+    contradicted = contradictions(pairs, reader.decoder.as_written)
+    return most_doubtful_first(doubtful_labels(pairs, reader, contradicted))
 
 
-def contradictions(pairs: Sequence[tuple[Path, str]]) -> dict[Path, str]:
+def contradictions(
+    pairs: Sequence[tuple[Path, str]], written: Callable[[str], str] = str
+) -> dict[Path, str]:
     """Find pictures that are there several times, with different labels: one at least is wrong.
 
     Args:
         pairs: Images and their labels.
+        written: What makes labels alike that are no contradiction, `Decoder.as_written` of a reader
+            that ignores case, say.
 
     Returns:
         For each of these images which other one has another label, in words. Images of one colour
         and those that cannot be read are left out.
     """
-    same: dict[bytes, list[tuple[Path, str]]] = defaultdict(list)
+    same: dict[bytes, list[tuple[Path, str, str]]] = defaultdict(list)
     for path, label in pairs:
         try:
             pixels = load_image(path, strict=False, allow_blank=False)
         except ImageError:
             continue  # `check_folder` names it
-        same[fingerprint(pixels)].append((path, label))
+        same[fingerprint(pixels)].append((path, label, written(label)))
     found = {}
     for files in same.values():
-        for path, label in files:
-            other = next(((there, its) for there, its in files if its != label), None)
+        for path, _, alike in files:
+            other = next((one for one in files if one[2] != alike), None)
             if other is not None:
                 found[path] = f"the same picture as {other[0].name}, labelled {other[1]!r}"
     return found

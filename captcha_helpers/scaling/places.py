@@ -23,7 +23,9 @@ def on_disk(files: AbstractFileSystem) -> bool:
         >>> on_disk(fsspec.filesystem("file")), on_disk(fsspec.filesystem("memory"))
         (True, False)
     """
-    return "file" in files.protocol
+    from fsspec.implementations.local import LocalFileSystem
+
+    return isinstance(files, LocalFileSystem)
 
 
 def listed(files: AbstractFileSystem, folder: str) -> dict[str, int]:

@@ -190,7 +190,7 @@ def _stored(files: AbstractFileSystem, path: str) -> list[str] | None:
 
 
 def _is_pattern(path: str) -> bool:
-    return any(char in path for char in "*?[]")
+    return any(char in path for char in "*?[")
 
 
 def _means(pattern: str, match: str) -> bool:

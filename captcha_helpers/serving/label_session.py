@@ -1,11 +1,10 @@
 """What happens while somebody labels a folder: guesses, their order, trainings, a fair measure.
 
-Nothing of HTTP is here: `labelling` shows it as a page. A training runs in a process of its own, at
-low priority. An image that comes at random is a test of the reader that guessed it: the guess was
-made before the label was typed, by a reader that had not learned it. Those that were trained here
-before read it too, and so show what labels bring. A new reader takes over when
-it does as well on those that were typed since its training began: with few labels it may be worse
-than the one before, which knows characters that no label has had yet.
+Nothing of HTTP is here: `labelling` shows it as a page. An image that comes at random is a test of
+the reader that guessed it: the guess was made before the label was typed, by a reader that had not
+learned it. Those that were trained here before read it too, and so show what labels bring. A new
+reader takes over when it does as well on those that were typed since its training began: with few
+labels it may be worse than the one before, which knows characters that no label has had yet.
 """
 
 from __future__ import annotations
@@ -14,16 +13,14 @@ import errno
 import hashlib
 import json
 import os
-import subprocess
-import sys
-import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -38,6 +35,7 @@ from captcha_helpers.reading.recognizer import Recognizer, load
 from captcha_helpers.reading.shipped import model_path
 from captcha_helpers.reading.suggestions import MOST_READ, is_random, most_doubtful
 from captcha_helpers.serving.forecast import FEWEST_TESTED, Measured, forecast
+from captcha_helpers.serving.training import Trainer, as_options
 
 FIRST_TRAINING = 20  # labels; the next ones come at 50, 100, 200, 400 ...
 MINUTES = 1.0  # of a training
@@ -46,7 +44,7 @@ CONFIDENT = 0.9  # a reading that may be accepted without being looked at
 ENOUGH = 0.95  # of the images; a reader that surely reads so many may read the others
 KNOWN_AFTER = 20  # labels, from which on a character that none of them has is asked about
 _AHEAD = 8  # doubtful images that are chosen together, so that they differ
-_LOW = 0x4000 if os.name == "nt" else 0  # BELOW_NORMAL_PRIORITY_CLASS
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
 _FORGOTTEN = 600  # seconds after which an image that a page took and did not answer is free again
 
 
@@ -211,7 +209,7 @@ class LabelSession:
     ) -> None:
         self.folder = Path(folder).absolute()
         self.names = [path.name for path in image_files(folder)]
-        if not self.names:
+        if not self.names and not only:
             raise ValueError(f"no images in {os.fspath(folder)!r}; name the folder they are in")
         self.book = _open_book(self.folder, labels)
         self.out = Path(out) if out is not None else None
@@ -219,7 +217,7 @@ class LabelSession:
             if self.out.suffix != ".keras":
                 raise ValueError(f"{os.fspath(self.out)!r} must end in .keras")
             check_writable(self.out)
-        self.trainings, self.minutes = trainings, minutes
+        self.trainings = trainings
         self._known, self._lock = frozenset([*self.names, *(only or ())]), threading.RLock()
         self._mask = mask or Mask()
         self._notes_file = self.book.path.with_name(f".{self.book.path.name}.session")
@@ -235,26 +233,24 @@ class LabelSession:
         self._fair: dict[str, tuple[_Guesser, str]] = {}  # drawn at random: who guessed, and what
         self._doubtful: list[str] = []
         self._training: threading.Thread | None = None
-        self._process: subprocess.Popen[bytes] | None = None
         self._training_on, self._tried, self._failed, self._closed = 0, 0, "", False
         self._ready: _Guesser | None = None
         self._readers: list[_Guesser] = []  # all that were trained here
         self._recent: list[tuple[str, str, str]] = []  # tests since its training began, with names
         file = None if isinstance(model, Recognizer) else model_path(model)
-        self._init = file if file is not None and file.suffix == ".keras" else None
+        init = file if file is not None and file.suffix == ".keras" else None
+        self._trainer = Trainer(self.folder, init, self._mask, minutes)
         if not isinstance(model, Recognizer):
-            model = load(model, **_as_options(self._mask))
-        self._take(_Guesser(model, 0, self._key(model, file)))
+            model = load(model, **as_options(self._mask))
+        self._take(_Guesser(model, 0, self._key(model, *_contents(file))))
         if isinstance(only, Mapping):
             self._guesses.update(only)
 
     def close(self) -> None:
         """End the training under way, and leave nothing but the labels and what was saved."""
         with self._lock:
-            self._closed = True
-            process, training = self._process, self._training
-        if process is not None:
-            process.terminate()
+            self._closed, training = True, self._training
+        self._trainer.close()
         if training is not None:
             training.join()
 
@@ -334,7 +330,8 @@ class LabelSession:
             KeyError: If there is no such image.
             LabelError: If the label is empty, or too long.
             NewCharacterError: If it has a character that no label had, and `sure` is false.
-            OSError: If the file cannot be written; then nothing has changed.
+            OSError: If the file cannot be written; then nothing has changed. That the notes beside
+                it cannot be written is a warning.
         """
         text = text.strip()
         self.path(name)
@@ -344,22 +341,20 @@ class LabelSession:
                 if not text
                 else f"{len(text)} characters are too many; a label has at most {LONGEST_LABEL}"
             )
-        with self._lock, self.book.held():
-            labels = self.book.labels
-            if labels.get(name, "") not in (before, text):
-                raise ChangedMeanwhileError(
-                    f"this image was labelled {labels[name]!r} on another page meanwhile"
-                )
-            used = set("".join(labels.values()))
-            new = "".join(sorted(set(text) - used))
-            if new and len(labels) >= KNOWN_AFTER and not sure:
-                raise NewCharacterError(f"no label so far has {new!r}; is it right?")
-            self.book.write({name: text})
+        with self._lock:
+            with self.book.held():
+                labels = self.book.labels
+                if labels.get(name, "") not in (before, text):
+                    raise ChangedMeanwhileError(
+                        f"this image was labelled {labels[name]!r} on another page meanwhile"
+                    )
+                used = set("".join(labels.values()))
+                new = "".join(sorted(set(text) - used))
+                if new and len(labels) >= KNOWN_AFTER and not sure:
+                    raise NewCharacterError(f"no label so far has {new!r}; is it right?")
+                self.book.write({name: text})
             self._away.pop(name, None)
-            if name in self._notes.unreadable:
-                with self._noting() as notes:
-                    notes.unreadable.remove(name)
-            self._note_test(name, text)
+            self._note_label(name, text)
             self._train_if_due(len(labels | {name: text}))
 
     def skip(self, name: str) -> None:
@@ -392,7 +387,8 @@ class LabelSession:
         """
         with self._lock, self.book.held():
             found = self._confident()
-            self.book.write({name: reading.text for name, reading in found.items()})
+            if found:
+                self.book.write({name: reading.text for name, reading in found.items()})
             return len(found)
 
     def save(self) -> Path:
@@ -415,7 +411,9 @@ class LabelSession:
         with self._lock, self.book.held():
             with self._noting() as notes:  # first: killed in between, it is known as our own
                 _refuse_others(self.out, notes)
-                notes.saved.append(hashlib.sha256(data).hexdigest())
+                checksum = hashlib.sha256(data).hexdigest()
+                if checksum not in notes.saved:
+                    notes.saved.append(checksum)
             write_bytes(self.out, data)
         return self.out
 
@@ -430,7 +428,7 @@ class LabelSession:
             confident, labelled = self._confident(), len(labels.keys() & self._known)
             more, would_read = self._forecast(measured.values(), own, labelled)
             return Progress(
-                images=len(self.names),
+                images=len(self._known),
                 labelled=labelled,
                 unreadable=len(aside),
                 learned_from=learned_from,
@@ -548,27 +546,38 @@ class LabelSession:
             return [one_case(char) for char in guess] == [one_case(char) for char in typed]
         return guess == typed
 
-    def _note_test(self, name: str, typed: str) -> None:
+    def _note_label(self, name: str, typed: str) -> None:
+        """Note that an image can be read and, if it is a test, what readers made of it."""
+        tests = []
         if name in self._fair:
             guesser, guess = self._fair.pop(name)
             self._recent.append((name, guess, typed))
             others = [one for one in self._readers if one is not guesser]
-            with self._noting() as notes:
-                notes.tests.append(Tested(guesser.key, guesser.labels, guess, typed))
-                notes.tests += [self._test(one, name, typed) for one in others]
+            tests = [Tested(guesser.key, guesser.labels, guess, typed)]
+            tests += [self._test(one, name, typed) for one in others]
+        if tests or name in self._notes.unreadable:
+            self._note(tests, readable=name)
+        if tests:
             self._compare()
+
+    def _note(self, tests: Sequence[Tested], readable: str = "") -> None:
+        """Add to the notes. If that fails, a label is a label, and a reader is a reader."""
+        try:
+            with self._noting() as notes:
+                notes.tests += tests
+                notes.unreadable = [name for name in notes.unreadable if name != readable]
+        except (OSError, ValueError) as error:
+            warnings.warn(f"{error}; labels are kept, but not how well readers do", stacklevel=2)
 
     def _test(self, one: _Guesser, name: str, typed: str) -> Tested:
         """What a reader makes of an image that it has not learned from either."""
         return Tested(one.key, one.labels, self._text(one.reader, name), typed)
 
-    def _key(self, reader: Recognizer, file: Path | None) -> str:
+    def _key(self, reader: Recognizer, *contents: bytes) -> str:
         """Which reader it is, over all starts: of a model in memory, its specification says it."""
         told = hashlib.sha256(f"{reader.spec.to_json()} {self._mask}".encode())
-        parts = [] if file is None else [file] if file.is_file() else sorted(file.rglob("*"))
-        for part in parts:
-            if part.is_file():
-                told.update(part.read_bytes())
+        for data in contents:
+            told.update(data)
         return told.hexdigest()[:16]
 
     def _compare(self) -> None:
@@ -605,7 +614,9 @@ class LabelSession:
             write_bytes(self._notes_file, json.dumps(asdict(self._notes)).encode())
 
     def _train_if_due(self, labels: int) -> None:
-        if not self.trainings or self._training_on or labels < next_training(self._tried):
+        if self._closed or not self.trainings or self._training_on:
+            return
+        if labels < next_training(self._tried):
             return
         self._training_on = self._tried = labels
         self._ready, self._recent = None, []
@@ -613,78 +624,21 @@ class LabelSession:
         self._training.start()
 
     def _train(self, labels: dict[str, str]) -> None:
-        """Train in another process, and compare the result with the reader that guesses now."""
+        """Train a reader, and compare it with the one that guesses now."""
         failed, trained = "", None
         try:
-            with tempfile.TemporaryDirectory(
-                prefix="captcha_labels_", ignore_cleanup_errors=True
-            ) as place:
-                failed, trained = self._trained(Path(place), labels)
-        except OSError as error:
-            failed = f"Error: {error}"
+            reader, data = self._trainer.train(labels)
+            trained = _Guesser(reader, len(labels), self._key(reader, data), data)
+        except Exception as error:  # of whatever kind: the next training may do better
+            failed = str(error) or repr(error)
         with self._lock:
             self._training_on, self._failed = 0, failed
             if trained is not None:
                 self._ready = trained
                 self._readers.append(trained)
-                with self._noting() as notes:
-                    notes.tests += [
-                        self._test(trained, name, typed) for name, _, typed in self._recent
-                    ]
+                self._note([self._test(trained, name, typed) for name, _, typed in self._recent])
                 self._compare()
             self._train_if_due(len(self.book.labels))
-
-    def _trained(self, place: Path, labels: dict[str, str]) -> tuple[str, _Guesser | None]:
-        """What went wrong, or the reader."""
-        listing = LabelBook(place / LABELS_FILE)
-        listing.write({os.fspath(self.folder / name): text for name, text in labels.items()})
-        out, exported = place / "reader.keras", place / "exported"
-        train = ["train", place, "--out", out, "--minutes", self.minutes, "--json"]
-        if self._init is not None:  # what it knows already need not be learned again
-            train += ["--init", self._init]
-        export = ["export", out, "--out", exported, "--to", "onnx"]
-        failed = self._run(place, train) or self._run(place, export)
-        if failed:
-            return failed, None
-        # This process reads with the ONNX file and needs no TensorFlow.
-        reader = load(exported / "model.onnx", **_as_options(self._fitting_mask(labels)))
-        return "", _Guesser(reader, len(labels), self._key(reader, out), out.read_bytes())
-
-    def _run(self, place: Path, arguments: Sequence[object]) -> str:
-        """Run a verb in a process of its own; gives what went wrong, if something did.
-
-        If this process is killed, the other one ends too, and `place` goes with it.
-        """
-        child = [sys.executable, "-m", "captcha_helpers.cli.child"]
-        with self._lock:
-            if self._closed:
-                return "it was stopped"
-            self._process = subprocess.Popen(
-                [*child, *map(str, (place, *arguments))],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                creationflags=_LOW,
-            )
-            if os.name != "nt":
-                os.setpriority(os.PRIO_PROCESS, self._process.pid, 10)
-        with self._process as process:
-            assert process.stderr is not None
-            said = process.stderr.read()
-        if process.returncode == 0:
-            return ""
-        lines = said.decode(errors="replace").strip().splitlines()
-        return next(
-            (line for line in reversed(lines) if line.startswith("Error")), "it was stopped"
-        )
-
-    def _fitting_mask(self, labels: dict[str, str]) -> Mask:
-        """What was told of the strings, less what the labels have shown to be wrong."""
-        lengths = [len(text) for text in labels.values()]
-        told = self._mask.length
-        if told is not None and not told[0] <= min(lengths) <= max(lengths) <= told[1]:
-            return replace(self._mask, length=None, charset=None)
-        return replace(self._mask, charset=None)  # a reader of this set knows its characters
 
 
 def next_training(labels: int) -> int:
@@ -703,22 +657,23 @@ def next_training(labels: int) -> int:
     return next(count for count in due if count > labels)
 
 
-def _as_options(mask: Mask) -> dict[str, Any]:
-    return {
-        "charset": mask.charset,
-        "length": mask.length,
-        "ignore_case": mask.ignore_case or None,
-    }
+def _contents(model: Path | None) -> list[bytes]:
+    """What is in a model's file, or in those of its folder."""
+    files = [] if model is None else [model] if model.is_file() else sorted(model.rglob("*"))
+    return [file.read_bytes() for file in files if file.is_file()]
 
 
 def _open_book(folder: Path, labels: str | os.PathLike[str] | None) -> LabelBook:
     path = Path(labels) if labels is not None else folder / LABELS_FILE
     try:
-        return LabelBook(path, folder)
+        book = LabelBook(path, folder)
+        with book.held():
+            return book
     except OSError as error:
-        if not isinstance(error, PermissionError) and error.errno != errno.EROFS:
+        no_locks = "its disk knows no locks; " * (error.errno in _NO_LOCKS)
+        if not no_locks and not isinstance(error, PermissionError) and error.errno != errno.EROFS:
             raise
-        raise type(error)(f"{error}; name another file with --labels OTHER.csv") from None
+        raise type(error)(f"{error}; {no_locks}name another file with --labels OTHER.csv") from None
 
 
 def _read_notes(path: Path) -> Notes:

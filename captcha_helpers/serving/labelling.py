@@ -198,7 +198,8 @@ def label(
                 f"taken: {taken.kept} of images that have another label, {taken.missing} of "
                 "images that are not there"
             )
-        say(f"{os.fspath(folder)}: {len(session.names)} images; labels go to {session.book.path}")
+        images = counted(session.progress().images, "image")
+        say(f"{os.fspath(folder)}: {images}; labels go to {session.book.path}")
         if page.framed:
             page.start()
             if open_browser:

@@ -8,10 +8,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from captcha_helpers.core.files import replacing, replacing_folder, write_bytes
+from captcha_helpers.core import files
+from captcha_helpers.core.files import locked, replacing, replacing_folder, write_bytes
 
 
 class FromALibrary(Exception):
@@ -164,3 +166,43 @@ def test_a_place_that_takes_no_files_is_named(tmp_path: Path):
     ):
         with pytest.raises(PermissionError, match="a' cannot be written: Permission denied"):
             write()
+
+
+def test_the_lock_of_another_user_is_taken_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """In a folder that both may write to, the file of the lock is still the first one's own."""
+    with locked(tmp_path / "a.csv"):
+        pass
+
+    def refuse_writing(path: Path, mode: str) -> Any:
+        if mode != "rb":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return open(path, mode)
+
+    monkeypatch.setattr(files, "open", refuse_writing, raising=False)
+    with locked(tmp_path / "a.csv"):
+        pass
+    with (
+        pytest.raises(PermissionError, match=r"b\.csv' cannot be written"),
+        locked(tmp_path / "b.csv"),
+    ):
+        pass
+
+
+def test_a_file_that_somebody_is_reading_is_replaced_a_moment_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Windows replaces no file that is open."""
+    refusals, replace = [PermissionError(13, "in use")] * 2, os.replace
+
+    def refuse_twice(*names: Path) -> None:
+        if refusals:
+            raise refusals.pop()
+        replace(*names)
+
+    monkeypatch.setattr(os, "replace", refuse_twice)
+    monkeypatch.setattr(files, "_TRIES", 3)
+    write_bytes(tmp_path / "a.csv", b"new")
+    assert everything(tmp_path) == {"a.csv": b"new"}
+    refusals += [PermissionError(13, "in use")] * 3
+    with pytest.raises(PermissionError, match=r"a\.csv' cannot be written: in use"):
+        write_bytes(tmp_path / "a.csv", b"newer")

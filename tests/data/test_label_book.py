@@ -199,3 +199,13 @@ def test_nothing_is_written_for_a_list_that_has_nothing_for_this_folder(path: Pa
     other.write_text("file,label\n1.png,a\n", "utf-8")
     assert take_labels(LabelBook(path), path.parent, other) == (0, 0, 1)
     assert not path.exists()
+
+
+def test_two_lines_that_are_one_image_are_changed_and_taken_back_together(path: Path):
+    (path.parent / "1.png").touch()
+    path.write_text("file,label\n1.png,abc\n1,abd\n", "utf-8")
+    book = LabelBook(path, path.parent)
+    book.write({"1.png": "xyz"})
+    assert path.read_text("utf-8") == "file,label\n1.png,xyz\n1,xyz\n"
+    book.write({"1.png": ""})
+    assert book.labels == {} and path.read_text("utf-8") == "file,label\n"

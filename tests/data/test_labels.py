@@ -223,6 +223,26 @@ def test_a_data_set_in_parts_names_them(tmp_path: Path, deeper: str):
         find_labels(tmp_path)
 
 
+def test_a_list_of_several_parts_is_not_taken_for_one_data_set(tmp_path: Path):
+    """The images to test with would be learned from."""
+    names = [f"{part}/{i}.png" for part in ("test", "train") for i in range(60)]
+    put(tmp_path, *names)
+    lines = [f"{name},{text}\n" for name, text in zip(names, TEXTS * 2, strict=True)]
+    (tmp_path / "all.csv").write_text("file,label\n" + "".join(lines))
+    with pytest.raises(ValueError, match=r"pass one: '.*train' .* its lines into a labels\.csv in"):
+        find_labels(tmp_path)
+    (tmp_path / "all.csv").write_text("file,label\n" + "".join(lines[60:]))
+    found, said = labels_of(tmp_path)
+    assert list(found) == sorted(names[60:]) and "all.csv does not list them: 60 images" in said
+
+
+def test_the_labels_csv_of_a_sub_folder_comes_before_a_list_above(tmp_path: Path):
+    put(tmp_path, "images/1.png", "images/2.png")
+    (tmp_path / "images" / "labels.csv").write_text("file,label\n1.png,right\n2.png,too\n")
+    (tmp_path / "old.csv").write_text("file,label\nimages/1.png,wrong\nimages/2.png,wrong\n")
+    assert labels_of(tmp_path)[0] == {"images/1.png": "right", "images/2.png": "too"}
+
+
 def test_sub_folders_of_labelled_images_are_asked_about(tmp_path: Path):
     put(tmp_path, *(f"{i % 2}/{text}.png" for i, text in enumerate(TEXTS)))
     with pytest.raises(ValueError, match=r"in sub-folders .*\(0, 1\); pass one of them"):

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -36,6 +37,7 @@ from captcha_helpers import (
 )
 from captcha_helpers.cli import doctor
 from captcha_helpers.cli.main import main
+from captcha_helpers.cli.options import typed
 from captcha_helpers.reading.recognizer import DEFAULT_MODEL
 from tests.tiny_models import graph, onnx_bytes, spec_with
 
@@ -630,7 +632,15 @@ def test_export_names_the_page_so_that_the_line_can_be_typed(tmp_path: Path):
     out = tmp_path / "my page"
     done = run_here("export", "stars", "--to", "web", "--cdn", "--out", out)
     assert done.exit_code == 0, done.output
-    assert f'captcha-helpers web "{out}" opens it' in done.stdout
+    assert f"captcha-helpers web {typed(out)} opens it" in done.stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="cmd.exe quotes otherwise")
+@pytest.mark.parametrize("name", ["my page", "$HOME", "a;b", 'a"b', "plain.keras"])
+def test_a_path_is_said_so_that_a_shell_takes_it_as_it_is(name: str):
+    assert shlex.split(typed(Path(name))) == [name]
+    said = subprocess.check_output(["sh", "-c", f"printf %s {typed(Path(name))}"], text=True)
+    assert said == name
 
 
 def test_doctor_names_what_is_missing_and_what_fails(monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,11 @@ import pytest
 from click.testing import CliRunner
 
 from captcha_helpers import find_label_errors, load
-from captcha_helpers.cli.label import copy_labels
+from captcha_helpers.cli.label import copy_labels, name_below
 from captcha_helpers.cli.main import main
 from captcha_helpers.data.labels import find_labels
 from captcha_helpers.drawing.samples import write_samples
-from captcha_helpers.reading.label_errors import difference
+from captcha_helpers.reading.label_errors import contradictions, difference
 from captcha_helpers.serving import labelling
 from captcha_helpers.serving.label_session import Item, LabelSession
 
@@ -84,16 +85,24 @@ def test_the_same_picture_with_two_labels_is_in_the_list(folder: Path):
     assert "7 labels are not what stars reads, or not that of a copy; the most" in said.output
 
 
-@pytest.mark.parametrize("written", ["sub/{}", "sub\\{}", "elsewhere/sub/{}", "{}"])
+@pytest.mark.parametrize(
+    ("written", "moved"),
+    [
+        *(("sub/{}", slice(5, 6)), ("sub\\{}", slice(5, 6)), ("elsewhere/sub/{}", slice(5, 6))),
+        *(("{}", slice(5, 6)), ("sub/{}", slice(None)), ("{}", slice(None))),
+    ],
+)
 def test_labels_of_images_in_sub_folders_are_corrected_where_they_stand(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, written: str
+    folder: Path, monkeypatch: pytest.MonkeyPatch, written: str, moved: slice
 ):
-    path = sorted(folder.glob("*.png"))[5]
+    paths = sorted(folder.glob("*.png"))
+    path = paths[5]
     (folder / "sub").mkdir()
-    path.rename(folder / "sub" / path.name)
     listed = (folder / "labels.csv").read_text("utf-8")
     wrong = dict(csv.reader(listed.splitlines()))[path.name]
-    listed = listed.replace(path.name, written.format(path.name))
+    for one in paths[moved]:
+        one.rename(folder / "sub" / one.name)
+        listed = listed.replace(one.name, written.format(one.name))
     (folder / "labels.csv").write_text(listed, "utf-8")
     asked: list[Item] = []
 
@@ -102,6 +111,8 @@ def test_labels_of_images_in_sub_folders_are_corrected_where_they_stand(
         while (item := session.next()) is not None:
             asked.append(item)
             session.label(item.name, "999", before=item.label, sure=True)
+        progress = session.progress()
+        assert 0 < progress.labelled <= progress.images
         session.close()
 
     monkeypatch.setattr(labelling, "label", correct)
@@ -139,6 +150,32 @@ def test_labels_of_file_names_are_copied_before_they_are_corrected(tmp_path: Pat
     before = (tmp_path / "stars" / "labels.csv").read_bytes()
     copy_labels(tmp_path / "stars")
     assert (tmp_path / "stars" / "labels.csv").read_bytes() == before
+
+
+def test_labels_in_sub_folders_are_not_copied_but_it_is_said_what_to_do(tmp_path: Path):
+    write_samples(tmp_path, 5, styles=["stars"])
+    names = [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.png")]
+    lines = [f"{name},{number}\n" for number, name in enumerate(names)]
+    (tmp_path / "plates.csv").write_text("file,label\n" + "".join(lines), "utf-8")
+    with pytest.raises(ValueError, match=r"in sub-folders .* rename it to labels\.csv"):
+        copy_labels(tmp_path)
+
+
+def test_an_image_on_another_drive_is_named(monkeypatch: pytest.MonkeyPatch):
+    def refuse(path: Path, start: Path) -> str:
+        raise ValueError("path is on mount 'D:', start on mount 'C:'")
+
+    monkeypatch.setattr(os.path, "relpath", refuse)
+    with pytest.raises(ValueError, match="correct that label in its list by hand"):
+        name_below(Path("images"), Path("D:/1.png"))
+
+
+def test_copies_whose_labels_differ_in_case_agree_for_a_reader_that_ignores_it(folder: Path):
+    first = sorted(folder.glob("*.png"))[0]
+    (folder / "copy.png").write_bytes(first.read_bytes())
+    pairs = [(first, "ab1"), (folder / "copy.png", "AB1")]
+    assert set(contradictions(pairs)) == {first, folder / "copy.png"}
+    assert not contradictions(pairs, load("general", ignore_case=True).decoder.as_written)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from captcha_helpers import draw_shards, image_files, read_files, write_dataset
 from captcha_helpers.drawing.styles import get_style
 from captcha_helpers.scaling import cluster, drawing_shards, reading_rows
 from captcha_helpers.scaling.drawing_shards import shard_bytes
+from captcha_helpers.scaling.places import on_disk
 
 if not all(map(find_spec, ("ray", "fsspec", "pyarrow"))):
     pytest.skip("the extra scale is not installed", allow_module_level=True)
@@ -150,8 +151,8 @@ def test_what_a_file_manager_leaves_in_a_folder_does_not_make_it_somebody_elses(
 
 @pytest.mark.slow
 def test_a_store_of_images_is_read_into_a_table_in_it(here: Here, store: Any, pictures: Path):
-    on_disk = pictures.with_name("disk.parquet")
-    assert read_files("stars", pictures, on_disk) == {"images": 11, "errors": 1, "read": 11}
+    there = pictures.with_name("disk.parquet")
+    assert read_files("stars", pictures, there) == {"images": 11, "errors": 1, "read": 11}
     store.put(str(pictures), "/bucket/in", recursive=True)
     for images in ("memory://bucket/in/*.png", "memory://bucket/in"):
         out = "memory://bucket/out/a.parquet"
@@ -161,7 +162,7 @@ def test_a_store_of_images_is_read_into_a_table_in_it(here: Here, store: Any, pi
         assert [row.pop("file") for row in found] == [
             f"memory:///bucket/in/{path.name}" for path in image_files(pictures)
         ]
-        expected = rows_of(on_disk)
+        expected = rows_of(there)
         assert found == [{key: row[key] for key in found[0]} for row in expected]
         assert [one["name"] for one in store.ls("/bucket/out")] == ["/bucket/out/a.parquet"]
     with pytest.raises(FileExistsError, match="exists; choose another name"):
@@ -296,3 +297,15 @@ def test_what_is_kept_belongs_to_the_images_and_to_the_reader(
         options = {"length": (4, 5)}
     counts = read_files(model, pictures, tmp_path / "a.parquet", **options)
     assert counts["read"] == read and counts["errors"] == (change != "an image")
+
+
+def test_a_store_that_is_cached_in_files_is_not_this_disk():
+    import fsspec
+
+    assert not on_disk(fsspec.filesystem("filecache", target_protocol="memory"))
+    assert on_disk(fsspec.filesystem("file"))
+
+
+def test_a_name_with_a_closing_bracket_is_a_name(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match="there is no file or folder"):
+        read_files("stars", tmp_path / "a].png", tmp_path / "a.parquet")

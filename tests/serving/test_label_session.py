@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,17 @@ import numpy as np
 import pytest
 
 from captcha_helpers import Recognizer
+from captcha_helpers.core import files
 from captcha_helpers.reading.decoder import Character, Reading
 from captcha_helpers.reading.mask import Mask
-from captcha_helpers.serving import label_session
+from captcha_helpers.serving import label_session, training
 from captcha_helpers.serving.label_session import (
     ChangedMeanwhileError,
     LabelError,
     LabelSession,
     NewCharacterError,
 )
+from captcha_helpers.serving.training import Trainer, TrainingError
 from tests.patience import until
 from tests.servers import SPEC, picture, read_greys
 
@@ -79,7 +82,7 @@ def test_every_image_is_asked_for_once_and_its_label_is_in_the_file(open_session
     while (item := session.next()) is not None:
         asked.append(item.name)
         assert item.guess is not None and item.guess.text == TRUTH[item.name] and not item.label
-        session.label(item.name, item.guess.text)
+        session.label(item.name, item.guess.text, sure=True)
         assert f"{item.name},{TRUTH[item.name]}\n" in (folder / "labels.csv").read_text("utf-8")
     assert sorted(asked) == sorted(TRUTH)
     progress = session.progress()
@@ -174,7 +177,7 @@ def test_what_is_measured_of_one_reader_does_not_count_for_the_next(open_session
     session = all_read(open_session())
     for _ in range(8):
         item = session.next()
-        session.label(item.name, TRUTH[item.name])
+        session.label(item.name, TRUTH[item.name], sure=True)
     assert session.progress().tested == 2
     session._take(label_session._Guesser(Recognizer(read_greys, SPEC), 8, "another"))
     assert session.progress().tested == 0 and session.progress().high == 1
@@ -187,7 +190,7 @@ def test_skipped_images_come_again_at_the_end(open_session):
     others = []
     while (item := session.next()) is not None:
         others.append(item.name)
-        session.label(item.name, TRUTH[item.name])
+        session.label(item.name, TRUTH[item.name], sure=True)
     assert others[-1] == skipped and len(others) == 60
 
 
@@ -201,7 +204,7 @@ def test_an_image_that_was_skipped_and_labelled_after_all_does_not_come_again(op
     others = []
     while (item := session.next()) is not None:
         others.append(item.name)
-        session.label(item.name, TRUTH[item.name])
+        session.label(item.name, TRUTH[item.name], sure=True)
     assert len(others) == 58 and not {*skipped} & {*others}
 
 
@@ -238,7 +241,7 @@ def test_what_was_measured_of_another_model_or_mask_is_not_claimed(open_session,
     session = LabelSession(folder, model="stars", trainings=False)
     for _ in range(4):
         item = session.next()
-        session.label(item.name, TRUTH[item.name])
+        session.label(item.name, TRUTH[item.name], sure=True)
     measured = session.progress().tested
     session.close()
     assert measured >= 1 and tested(model="stars") == measured
@@ -299,6 +302,11 @@ def test_confident_readings_become_labels_together_with_the_errors_to_expect(ope
     assert session.book.labels == sure
 
 
+def test_no_file_is_begun_if_no_reading_is_confident(open_session):
+    session = all_read(open_session(wrong_where(set("0123456789"))))
+    assert session.accept_confident() == 0 and not session.book.path.exists()
+
+
 def test_images_that_cannot_be_opened_or_were_set_aside_do_not_hold_up_the_rest(
     open_session, folder: Path
 ):
@@ -339,26 +347,55 @@ def test_killed_the_page_takes_its_training_along(folder: Path, tmp_path: Path):
     script = (
         "import sys, threading, time\n"
         "from pathlib import Path\n"
-        "from captcha_helpers.serving.label_session import LabelSession\n"
-        "session = LabelSession(sys.argv[1], model='stars', trainings=False)\n"
+        "from captcha_helpers.reading.mask import Mask\n"
+        "from captcha_helpers.serving.training import Trainer\n"
+        "trainer = Trainer(Path(sys.argv[1]), None, Mask(), 1.0)\n"
         "verb = 'label', sys.argv[1], '--model', 'stars', '--no-browser'\n"
-        "threading.Thread(target=session._run, args=(Path(sys.argv[2]), verb)).start()\n"
-        "while session._process is None: time.sleep(0.01)\n"
-        "print(session._process.pid, flush=True)\n"
+        "threading.Thread(target=trainer._run, args=(Path(sys.argv[2]), verb)).start()\n"
+        "while trainer._process is None: time.sleep(0.01)\n"
+        "print(trainer._process.pid, flush=True)\n"
         "time.sleep(1000)\n"
     )
-    place = tmp_path / "work"
+    place = tmp_path / "captcha_labels_work"
     place.mkdir()
     with subprocess.Popen(
         [sys.executable, "-c", script, str(folder), str(place)], stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
-        started = Path(
-            f"/proc/{process.stdout.readline().strip()}/cmdline"
-        )  # empty of one that ended
+        started = int(process.stdout.readline())
         process.kill()
     until(lambda: not place.exists())
-    until(lambda: not started.exists() or not started.read_bytes())  # it is empty of a zombie
+    until(lambda: has_ended(started))
+
+
+def has_ended(process: int) -> bool:
+    """Whether a process has; also if nobody has asked yet how, which Linux shows."""
+    with suppress(OSError):
+        os.kill(process, 0)
+        command = Path(f"/proc/{process}/cmdline")
+        return command.exists() and not command.read_bytes()
+    return True
+
+
+def test_a_verb_works_while_the_program_that_started_it_goes_on(tmp_path: Path):
+    """On Windows, NumPy would wait for whoever reads the pipe."""
+    child = [sys.executable, "-m", "captcha_helpers.cli.child"]
+    with subprocess.Popen(
+        [*child, str(tmp_path / "captcha_labels_"), "styles"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None and b"stars" in process.stdout.read()
+        until(lambda: process.poll() is not None)
+    assert process.returncode == 0
+
+
+def test_only_the_folder_of_a_training_is_deleted(tmp_path: Path):
+    (tmp_path / "mine").mkdir()
+    child = [sys.executable, "-m", "captcha_helpers.cli.child", str(tmp_path / "mine"), "styles"]
+    done = subprocess.run(child, input="", capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "mine' would be deleted" in done.stderr
+    assert (tmp_path / "mine").exists()
 
 
 def test_places_that_cannot_be_written_are_told_before_the_first_label(
@@ -397,6 +434,43 @@ def test_where_a_folder_cannot_be_written_another_file_is_proposed(
     assert (tmp_path / "other.csv").read_text("utf-8") == "file,label\n000.png,0000\n"
 
 
+def test_a_disk_without_locks_is_told_before_the_first_label(
+    open_session, monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(file: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(files, "_lock", refuse)
+    with pytest.raises(OSError, match=r"labels\.csv' .* knows no locks; name another .*--labels O"):
+        open_session()
+
+
+def test_a_label_counts_though_the_notes_cannot_be_written(open_session, folder: Path):
+    session = open_session()
+    item = session.next()
+    (folder / ".labels.csv.session").mkdir()
+    with pytest.warns(UserWarning, match="session.*labels are kept"):
+        session.label(item.name, "0000")
+    assert f"{item.name},0000\n" in (folder / "labels.csv").read_text("utf-8")
+    assert session.progress().labelled == 1
+
+
+def test_no_other_program_waits_while_readers_are_compared(
+    open_session, play, monkeypatch: pytest.MonkeyPatch
+):
+    held, read = list[bool](), LabelSession._text
+
+    def noted(self: LabelSession, *given: Any) -> str:
+        held.append(self.book._alone)
+        return read(self, *given)
+
+    monkeypatch.setattr(LabelSession, "_text", noted)
+    play(Recognizer(read_greys, SPEC), [""])
+    session = open_session(wrong_where({"1", "2"}), trainings=True)
+    label_until(session, 40)
+    assert held and not any(held)
+
+
 def test_a_damaged_note_of_an_earlier_session_is_named(open_session, folder: Path):
     (folder / ".labels.csv.session").write_text("[", "utf-8")
     with pytest.raises(ValueError, match=r"labels\.csv\.session' is damaged .*; delete it"):
@@ -427,16 +501,17 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Callable[[Recognizer, list[str]], l
     def start(reader: Recognizer, said: list[str]) -> list[list[str]]:
         ran: list[list[str]] = []
 
-        def run(self: LabelSession, place: Path, arguments: list[object]) -> str:
+        def run(self: Trainer, place: Path, arguments: list[object]) -> None:
             if arguments[0] == "export":
-                return ""
+                return
             Path(str(arguments[arguments.index("--out") + 1])).write_text(f"reader {len(ran)}")
             listed = Path(str(arguments[1]), "labels.csv").read_text("utf-8").splitlines()
             ran.append([str(arguments[0]), str(len(listed) - 1)])
-            return said[len(ran) - 1]
+            if said[len(ran) - 1]:
+                raise TrainingError(said[len(ran) - 1])
 
-        monkeypatch.setattr(LabelSession, "_run", run)
-        monkeypatch.setattr(label_session, "load", lambda path, **_: reader)
+        monkeypatch.setattr(Trainer, "_run", run)
+        monkeypatch.setattr(training, "load", lambda path, **_: reader)
         return ran
 
     return start
@@ -468,15 +543,53 @@ def test_a_reader_that_guesses_as_well_takes_over(open_session, play):
     assert session.progress().learned_from == 20
 
 
+def test_whatever_ends_a_training_the_next_one_begins(
+    open_session, play, monkeypatch: pytest.MonkeyPatch
+):
+    ran = play(Recognizer(read_greys, SPEC), ["", ""])
+    session = open_session(trainings=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "load", lambda *_, **__: 1 / 0)
+        label_until(session, 20)
+    progress = session.progress()
+    assert (progress.training_on, progress.training_failed) == (0, "division by zero")
+    label_until(session, 50)
+    assert ran == [["train", "20"], ["train", "50"]] and not session.progress().training_failed
+
+
+def test_after_the_end_no_training_begins(open_session, play):
+    ran = play(Recognizer(read_greys, SPEC), [""])
+    session = open_session(trainings=True)
+    session.close()
+    label_until(session, 21)
+    assert not ran
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has classes instead")
+@pytest.mark.parametrize(("mine", "its"), [(0, 10), (15, 15)])
+def test_a_training_gives_way_and_never_asks_for_more_than_its_page_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mine: int, its: int
+):
+    """Only an administrator may make a program less nice."""
+    place, asked = tmp_path / "captcha_labels_", list[int]()
+    monkeypatch.setattr(os, "getpriority", lambda *_: mine)
+    monkeypatch.setattr(os, "setpriority", lambda _, __, nice: asked.append(nice))
+    Trainer(tmp_path, None, Mask(), 1.0)._run(place, ["styles"])
+    assert asked == [its]
+
+
 @pytest.mark.parametrize(("model", "begins"), [("mine.keras", True), ("mine.onnx", False)])
 def test_trainings_begin_with_the_readers_own_file(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, begins: bool
 ):
     """A reader that begins anew can hardly do as well as one that knows such images already."""
     ran: list[list[str]] = []
-    monkeypatch.setattr(
-        LabelSession, "_run", lambda _, __, command: ran.append([*map(str, command)]) or "stopped"
-    )
+
+    def stopped(_: Trainer, __: Path, command: list[object]) -> None:
+        ran.append([*map(str, command)])
+        raise TrainingError("stopped")
+
+    monkeypatch.setattr(Trainer, "_run", stopped)
     monkeypatch.setattr(label_session, "load", lambda *_, **__: Recognizer(read_greys, SPEC))
     (tmp_path / model).write_bytes(b"weights")
     session = LabelSession(folder, model=tmp_path / model)
@@ -502,7 +615,7 @@ def test_the_reader_is_saved_as_often_as_one_likes(open_session, play, tmp_path:
     session = open_session(wrong_where({"1", "2"}), trainings=True, out=out)
     label_until(session, 40)
     assert session.save() == session.save() == out
-    assert out.read_text() == "reader 0"
+    assert out.read_text() == "reader 0" and len(session._notes.saved) == 1
     open_session(out=out)  # the same command once more
     out.write_text("a reader of somebody else's")
     with pytest.raises(FileExistsError, match="choose another name"):
@@ -554,7 +667,7 @@ def test_the_notes_hold_no_path_and_no_picture(open_session, folder: Path):
     session = all_read(open_session())
     for _ in range(4):
         item = session.next()
-        session.label(item.name, TRUTH[item.name])
+        session.label(item.name, TRUTH[item.name], sure=True)
     notes = json.loads((folder / ".labels.csv.session").read_text("utf-8"))
     assert notes["unreadable"] == [] and len(notes["tests"]) == 1
 
