@@ -7,7 +7,7 @@ and in a script.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import cycle
+from itertools import cycle, pairwise
 from math import ceil
 from typing import Any
 
@@ -276,7 +276,8 @@ def alignment(
         title: A line above the image.
 
     Returns:
-        The figure: the image with its characters on top, the probabilities per frame below.
+        The figure: the image with its characters on top, the probabilities per frame below, each
+        character's as far as halfway to its neighbours.
 
     Raises:
         ValueError: If ``logits`` does not have two axes or not the charset's classes.
@@ -302,7 +303,10 @@ def alignment(
     probabilities = softmax(logits)
     centres = np.arange(len(logits)) + 0.5
     below.plot(centres, probabilities[:, 0], color="grey", label="blank")
-    for number, span in enumerate(frame_alignment(logits[None])[0]):
+    spans = frame_alignment(logits[None])[0]
+    halfway = [(a.stop + b.start) / 2 for a, b in pairwise(spans)]
+    parts = zip(spans, [0, *halfway], [*halfway, len(logits)], strict=False)
+    for number, (span, left, right) in enumerate(parts):
         colour = f"C{number % 10}"
         character = charset.characters[span.index - 1]
         above.axvspan(span.start, span.stop, color=colour, alpha=0.35)
@@ -310,7 +314,11 @@ def alignment(
             (span.start + span.stop) / 2, -0.04 * height, character, ha="center", va="bottom",
             fontsize=18, family="monospace", color=colour, weight="bold",
         )  # fmt: skip
-        below.plot(centres, probabilities[:, span.index], color=colour, marker=".", label=character)
+        own = (centres >= left) & (centres <= right)
+        below.plot(
+            centres[own], probabilities[own, span.index],
+            color=colour, marker=".", label=character,
+        )  # fmt: skip
     below.set(xlabel="frame, from left to right", ylabel="probability", ylim=(-0.03, 1.03))
     below.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=11)
     below.set_xlim(0, len(logits))

@@ -76,6 +76,14 @@ def test_alignment_refuses_a_batch():
         plots.alignment(np.zeros((8, 8), "uint8"), np.zeros((1, 4, 3)), Charset("ab"))
 
 
+def test_alignment_draws_each_of_two_equal_characters_in_its_own_place():
+    frames = 9.0 * np.eye(2)[[0, 1, 0, 0, 1, 1]]  # reads "aa"
+    figure = plots.alignment(np.zeros((8, 24), "uint8"), frames, Charset("a"))
+    _, first, second = figure.axes[1].lines
+    assert first.get_xdata().max() < second.get_xdata().min()
+    assert len(first.get_xdata()) + len(second.get_xdata()) == len(frames)
+
+
 def test_reliability_diagram_shows_every_reading_and_says_how_far_off_it_is():
     figure = plots.reliability_diagram(
         {"before": [0.95, 0.95, 0.95, 0.95], "after": [0.5] * 4}, [True, False, True, False]
