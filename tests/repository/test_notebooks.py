@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import shutil
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from nbformat import NotebookNode, v4
 
 import captcha_helpers
+from captcha_helpers.results import format_table
 from tools.exercises import SOLUTION, TAG, derive, open_functions, put
 from tools.run_notebooks import execute
 from tools.set_repository import get_repository
@@ -354,6 +356,19 @@ def test_training_notebooks_save_their_results(path: Path, root: Path, notebook:
     if any(trainings(notebook)):
         assert any("save_result(" in cell.source for cell in code_cells(notebook))
         assert (root / "results" / f"{path.stem}.json").is_file()
+
+
+def test_the_results_are_of_the_run_that_is_stored(path: Path, root: Path, notebook: NotebookNode):
+    file = root / "results" / f"{path.stem}.json"
+    if not file.is_file():
+        pytest.skip("it saves none")
+    texts = (out.get("text", "") for cell in code_cells(notebook) for out in cell.outputs)
+    lines = [line for text in texts for line in text.splitlines()]
+    for row in json.loads(file.read_text("utf-8"))["rows"]:
+        heads = {name: name for name in ("exact_match", "seconds") if name in row}
+        figures = format_table([row], headings=heads).splitlines()[-1].strip()
+        shown = [line for line in lines if line.startswith(row["model"]) and row["style"] in line]
+        assert any(all(one in line for one in re.split(" {2,}", figures)) for line in shown), row
 
 
 WATCH = """
