@@ -696,7 +696,7 @@ def test_train_says_what_it_does_from_the_first_second_to_the_next_command(
     *_, result, shown, then = rest.splitlines()
     share = re.search(r"reads (\S+)% \(± \S+\) of 9 held-out images", result)
     assert share and shown == f"{page} shows the curves and the errors."
-    assert then.endswith(f'captcha-helpers evaluate "{model}" OTHER_IMAGES')
+    assert then.endswith(f"captcha-helpers evaluate {typed(model)} OTHER_IMAGES")
     text = page.read_text("utf-8")
     assert "<svg" in text and "my reader.keras" in text and f">{share[1]}%<" in text
     assert not bar  # no bar in a pipe
