@@ -279,7 +279,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--fixed-statistics",
         action="store_true",
-        help="leave batch normalisation as --init has it: steadier with small batches, and quicker",
+        help="leave batch normalisation as --init has it: steadier with small batches",
     )
     add("--chunk", type=int, default=1024, help="images that a process draws at a time")
     add("--short", type=int, help="so many short labels at first (default: 50,000, or 0 with init)")

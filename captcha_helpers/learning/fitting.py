@@ -103,8 +103,7 @@ def computed_with(precision: str) -> Iterator[None]:
 def fix_statistics(model: keras.Model) -> None:
     """Leave a model's batch normalisation as it is, in the training to come: it only infers.
 
-    What a few images say of means and variances is noise to weights that know them from millions;
-    and a step is about a quarter quicker.
+    What a few images say of means and variances is noise to weights that know them from millions.
 
     Args:
         model: A model that has not been compiled yet.

@@ -265,6 +265,20 @@ def test_begins_with_the_first_start_unless_another_reads_far_more(
     assert (start.name, error) == (chosen, made[chosen])
 
 
+def rehearsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Let `train` rehearse with "pretrained"; the list fills with the charsets that are drawn."""
+    asked, draw = list[str](), starts.draw_images
+
+    def note(count, *, charset, **kind):
+        asked.append(charset)
+        return draw(count, charset=charset, **kind)
+
+    monkeypatch.setattr(starts, "draw_images", note)
+    monkeypatch.setattr(recipe, "STARTS", ("pretrained",))
+    monkeypatch.setitem(starts.FAMILIAR, "pretrained", 0.9)  # or nothing is drawn
+    return asked
+
+
 @pytest.mark.parametrize("read_as", [str.upper, str.lower, str.title])
 def test_capitals_that_are_typed_small_are_known_as_capitals(
     read_as: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -274,15 +288,7 @@ def test_capitals_that_are_typed_small_are_known_as_capitals(
     images, labels = generate(style, 60, seed=4)
     for image, label in zip(images, labels, strict=True):
         Image.fromarray(image).save(tmp_path / f"{read_as(label)}.png")
-    asked, draw = [], starts.draw_images
-
-    def note(count, *, charset, **kind):
-        asked.append(charset)
-        return draw(count, charset=charset, **kind)
-
-    monkeypatch.setattr(starts, "draw_images", note)
-    monkeypatch.setattr(recipe, "STARTS", ("pretrained",))
-    monkeypatch.setitem(starts.FAMILIAR, "pretrained", 0.9)  # or nothing is drawn
+    asked = rehearsed(monkeypatch)
     facts, labels_shown = first_batch(tmp_path, monkeypatch)
     other = " (letters in their other case)" if read_as is str.lower else ""
     assert facts["start"] == f"pretrained{other}"
@@ -300,15 +306,7 @@ def test_letters_of_both_cases_that_are_typed_small_are_known_in_both(
     images, labels = generate(style, 60, seed=4)
     for number, (image, label) in enumerate(zip(images, labels, strict=True)):
         Image.fromarray(image).save(tmp_path / f"{label.lower()}_{number:04}.png")
-    asked, draw = [], starts.draw_images
-
-    def note(count, *, charset, **kind):
-        asked.append(charset)
-        return draw(count, charset=charset, **kind)
-
-    monkeypatch.setattr(starts, "draw_images", note)
-    monkeypatch.setattr(recipe, "STARTS", ("pretrained",))
-    monkeypatch.setitem(starts.FAMILIAR, "pretrained", 0.9)  # or nothing is drawn
+    asked = rehearsed(monkeypatch)
     facts, labels_shown = first_batch(tmp_path, monkeypatch)
     assert facts["start"] == "pretrained (letters in both cases)" and facts["start_cer"] < 0.3
     shown = Charset("27abdehrt").decode(labels_shown)
