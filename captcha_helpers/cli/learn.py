@@ -16,6 +16,7 @@ from captcha_helpers.cli.options import (
     Verb,
     frame_option,
     json_option,
+    known_labels,
     known_strings,
     overwrite_option,
     path_type,
@@ -38,6 +39,7 @@ _OPTIMISM = "(slightly optimistic: these images also selected the weights)"
 )
 @click.argument("folder", type=path_type)
 @click.option("--out", required=True, type=path_type, help="Model file to write, .keras.")
+@known_labels
 @click.option("--minutes", default=5.0, show_default=True, help="Time limit.")
 @click.option("--epochs", type=int, help="Passes over the images, in place of a time limit.")
 @click.option("--seed", default=0, show_default=True, help="Another seed holds out other images.")
@@ -70,6 +72,8 @@ _OPTIMISM = "(slightly optimistic: these images also selected the weights)"
 def train(
     folder: Path,
     out: Path,
+    charset: str | None,
+    length: tuple[int, int] | None,
     minutes: float,
     epochs: int | None,
     seed: int,
@@ -85,7 +89,9 @@ def train(
     """Train a model on the labelled images in FOLDER.
 
     The labels are in the file names (LABEL.png, LABEL_anything.png) or in a labels.csv with the
-    columns file and label. Ctrl-C keeps the best model so far, and --resume continues. What
+    columns file and label. --charset and --length help where few images are labelled: the model
+    then also reads characters that no label has. Ctrl-C keeps the best model so far, and --resume
+    continues. What
     --no-auto-crop, --invert, --strong, --clahe and --frame change is stored with the model, which
     then prepares images in the same way before reading. --init continues from a model that was
     trained before, which learns new labels, characters and lengths. To keep reading the old images,
@@ -114,6 +120,8 @@ def train(
         out=out,
         report=report,
         pretrained=not from_scratch,
+        charset=charset,
+        length=length,
         init=init,
         on_error="raise" if strict else "skip",
         seed=seed,

@@ -134,24 +134,25 @@ class Characters(click.ParamType):  # type: ignore[type-arg]  # as above
 
 def known_strings(verb: Callable[..., None]) -> Callable[..., None]:
     """Give a verb the options that say what is known of the strings, as `load` takes them."""
-    options = [
-        click.option(
-            "--charset",
-            type=Characters(),
-            help="The only characters that occur, such as 0123456789, or names of sets, such as "
-            "digits+lower (digits, lower, upper, letters, alphanumeric).",
-        ),
-        click.option("--length", type=Length(), help="Number of characters: 4, or 4-6."),
-        click.option(
-            "--ignore-case",
-            is_flag=True,
-            default=None,
-            help="Treat upper and lower case as the same.",
-        ),
-    ]
-    for option in reversed(options):
-        verb = option(verb)
-    return verb
+    case = click.option(
+        "--ignore-case",
+        is_flag=True,
+        default=None,
+        help="Treat upper and lower case as the same.",
+    )
+    return known_labels(case(verb))
+
+
+def known_labels(verb: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb the options that say what labels there may be, as `train` takes them."""
+    charset = click.option(
+        "--charset",
+        type=Characters(),
+        help="The only characters that occur, such as 0123456789, or names of sets, such as "
+        "digits+lower (digits, lower, upper, letters, alphanumeric).",
+    )
+    length = click.option("--length", type=Length(), help="Number of characters: 4, or 4-6.")
+    return charset(length(verb))
 
 
 frame_option = click.option(

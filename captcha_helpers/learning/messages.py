@@ -30,7 +30,7 @@ def plan_text(job: Job, training: int, validation: int, seconds_used: float) -> 
         seconds_used: Of the time, by now.
 
     Returns:
-        Three lines.
+        Three lines, or four.
     """
     plan, spec = job.plan, job.spec
     fewest, most = spec.length
@@ -40,11 +40,15 @@ def plan_text(job: Job, training: int, validation: int, seconds_used: float) -> 
         "image": "there are few strings, each in several images, so they are split by image and "
         "the strings are in both",
     }[job.split.by]
+    unseen = f"no label has {plan.unseen}: read as the weights to begin with know them"
+    if plan.unseen and job.order["charset"] is None:
+        unseen += " (--charset says which characters occur)"
     rehearsal = f"; {plan.drawn} of {plan.settings.batch_size} images a batch are drawn"
     return "\n".join(
         [
             f"learning to read {length} characters of {spec.charset} from {training} images; "
             f"{validation} are set aside to measure with ({apart})",
+            *([unseen] if plan.unseen else []),
             f"beginning with {plan.start}{_knows(plan.error)}{rehearsal if plan.drawn else ''}",
             f"until {_end(job, seconds_used)}; Ctrl-C ends it earlier and keeps what was learned",
         ]

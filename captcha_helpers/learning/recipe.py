@@ -7,6 +7,9 @@ for as long as there is time while the learning rate rises and falls once (`run`
 weights that read the validation part as well as any, but for chance. What it takes to go on after a
 kill is in `checkpoint`.
 
+A few labels do not have all characters that occur. Those that were told, or that may be missing by
+chance, are read as the weights to begin with know them, and are drawn like the others.
+
 Labels are often typed in small letters where the images show capitals, or both. So where all labels
 have one case, what the weights know of the other case, and of both, is tried as well, and taken if
 it reads far more.
@@ -77,7 +80,12 @@ from captcha_helpers.learning.fitting import (
     quickest_precision,
 )
 from captcha_helpers.learning.messages import plan_text, reasons, trouble_text
-from captcha_helpers.learning.plan import Plan, TrainingSettings, learning_rate
+from captcha_helpers.learning.plan import (
+    Plan,
+    TrainingSettings,
+    learning_rate,
+    unseen_by_chance,
+)
 from captcha_helpers.learning.run import Material, Run
 from captcha_helpers.learning.split import SPLIT_MEMBER, Split, set_aside
 from captcha_helpers.learning.starts import (
@@ -91,6 +99,7 @@ from captcha_helpers.learning.starts import (
     shipped,
 )
 from captcha_helpers.reading.evaluation import measure
+from captcha_helpers.reading.mask import Mask
 from captcha_helpers.reading.model_file import Head, ModelSpec
 from captcha_helpers.reading.recognizer import Recognizer, from_keras, save_model
 from captcha_helpers.reading.report import write_report
@@ -112,6 +121,8 @@ def train(
     epochs: int | None = None,
     out: str | os.PathLike[str] | None = None,
     pretrained: bool = True,
+    charset: str | None = None,
+    length: tuple[int, int] | None = None,
     report: str | os.PathLike[str] | None = None,
     init: str | os.PathLike[str] | None = None,
     build: Builder | None = None,
@@ -137,6 +148,9 @@ def train(
             same model on the same machine.
         out: Where to write the model, a ``.keras`` file. By default it is not written.
         pretrained: Start from the weights that ship with the package; else from scratch.
+        charset: The characters that occur, if that is known. With few labels, some of them are in
+            none; the reader reads those too, as well as the weights it begins with did.
+        length: Fewest and most characters of a string, likewise.
         report: Where to write an HTML page with the curves of the training and with what the reader
             then does with the held-out images. By default it is not written.
         init: Go on from this reader, a ``.keras`` file: with more labels, with new characters,
@@ -178,8 +192,9 @@ def train(
     begun = time.perf_counter()
     _check_arguments(minutes, epochs, out, resume, pretrained)
     _check_places(out, report, replaced=overwrite or resume)
-    found = examples_of(images, labels)
-    starts = _candidates(found.examples, pretrained, init, build, head)
+    told = Mask(charset, length)
+    found, refused = _as_told(examples_of(images, labels), told)
+    starts = _candidates(found.examples, told, pretrained, init, build, head)
     if processing is not None:  # then it is the same for all
         starts = [replace(start, processing=processing) for start in starts]
     order = {
@@ -188,16 +203,18 @@ def train(
         "seed": seed,
         "begins with": " or ".join(start.name for start in starts),
         "processing": [str(start.processing) for start in starts],
+        "charset": charset,
+        "length": length,
         "settings": asdict(settings or TrainingSettings()),
     }
-    data = _look(found, starts, on_error, progress)
+    data = _look(found, refused, starts, on_error, progress)
     if resume and out is not None:
         job, done = load_checkpoint(resume_path(out), order)
         _check_same_images(job.split, next(iter(data.values())))
         start = next(start for start in starts if start.name == job.plan.start)
     else:
         _say("trying which weights to begin with ..." if len(starts) > 1 else "", progress)
-        job, start = _decide(order, starts, data, settings or TrainingSettings(), init)
+        job, start = _decide(order, starts, data, settings or TrainingSettings(), init, told)
         done = first_state(start, job.spec, job.plan)
         _warn_of_forgetting(start, job)
     training, validation = job.split.parts(data[start.takes])
@@ -212,7 +229,14 @@ def train(
     name = None if init is None else Path(init).name
     facts = {
         "command": _command(
-            images, order, pretrained=pretrained, init=name, build=network, processing=processing
+            images,
+            order,
+            pretrained=pretrained,
+            charset=None if charset is None else repr(charset),
+            length=length,
+            init=name,
+            build=network,
+            processing=processing,
         ),
         "on_error": on_error,
         "date": f"{datetime.now(timezone.utc):%Y-%m-%d}",
@@ -300,25 +324,46 @@ def _check_places(
     refuse_existing(out, overwrite=replaced, more=more if cut_off else "")
 
 
+def _as_told(found: Examples, told: Mask) -> tuple[Examples, list[tuple[str, str]]]:
+    """The examples whose labels fit what was told of the strings, and why the others do not."""
+    kept, refused = list[Example](), list[tuple[str, str]]()
+    charset = None if told.charset is None else Charset("".join(dict.fromkeys(told.charset)))
+    low, high = told.length or (0, sys.maxsize)
+    for example in found.examples:
+        label, problem = example.label, None
+        if label and charset is not None:
+            problem = charset.problem(label)
+        if label and not low <= len(label) <= high:
+            problem = f"is {len(label)} characters long, not {low} to {high}"
+        if problem is None:
+            kept.append(example)
+        else:
+            refused.append((example.name, f"its label {label!r} {problem}"))
+    if refused and not kept:
+        name, why = refused[0]
+        raise ValueError(f"no label fits the charset and the length that were given; {name}: {why}")
+    return Examples(kept, found.notes), refused
+
+
 def _candidates(
     examples: list[Example],
+    told: Mask,
     pretrained: bool,
     init: str | os.PathLike[str] | None,
     build: Builder | None,
     head: Head,
 ) -> list[Start]:
     """What the training may begin with."""
-    length = _longest(examples)
+    length = max(_longest(examples), told.length[1] if told.length else 0)
+    text = "".join(example.label for example in examples) + (told.charset or "")
     if init is not None:
         return [from_file(init, build, length)]
     if pretrained and build is None:
         known = [shipped(name, length) for name in STARTS]
-        text = "".join(example.label for example in examples)
         if text.islower() or text.isupper():  # which may be how people type, not what they see
             known += [shipped(STARTS[0], length, seen=seen) for seen in SEEN[1:]]
         return known
-    charset = Charset.from_labels(example.label for example in examples)
-    return [from_builder(build, charset, length, head)]
+    return [from_builder(build, Charset.from_labels([text]), length, head)]
 
 
 def _longest(examples: list[Example]) -> int:
@@ -338,12 +383,16 @@ def _longest(examples: list[Example]) -> int:
 
 
 def _look(
-    found: Examples, starts: Sequence[Start], on_error: str, progress: bool | None
+    found: Examples,
+    refused: Sequence[tuple[str, str]],
+    starts: Sequence[Start],
+    on_error: str,
+    progress: bool | None,
 ) -> dict[Input, LabeledImages]:
     """Decode and prepare all images, say what is odd, and leave out what cannot be used."""
     if on_error not in ("raise", "skip"):
         raise ValueError(f"on_error must be 'raise' or 'skip', got {on_error!r}")
-    skipped: list[tuple[str, str]] = []
+    skipped = list(refused)
     inspection = Inspection()
     frame = starts[0].processing.frame  # the same for all: those that ship read the first one
     chosen = decoded(found.examples, skipped, frame=frame, progress=progress)
@@ -355,7 +404,8 @@ def _look(
         warnings.warn(" ".join(found.notes), stacklevel=3)
     if skipped:
         stop = on_error == "raise" or not data
-        report_skipped(skipped, len(found.examples), "images", stop=stop, stacklevel=4)
+        count = len(found.examples) + len(refused)
+        report_skipped(skipped, count, "images", stop=stop, stacklevel=4)
     if not data:
         raise ValueError("there are no images to learn from")
     return data
@@ -367,6 +417,7 @@ def _decide(
     data: dict[Input, LabeledImages],
     settings: TrainingSettings,
     init: str | os.PathLike[str] | None,
+    told: Mask,
 ) -> tuple[Job, Start]:
     """Set images aside, choose what to begin with, and plan the training."""
     some = next(iter(data.values()))
@@ -375,9 +426,12 @@ def _decide(
     kept = starts[0].weights.spec if init is not None and starts[0].weights else None
     if kept is not None and init in STARTS:  # these read everything, which nobody asks for
         kept = None
-    charset = Charset.from_labels(some.labels + ([kept.charset] if kept else []))
-    lengths = [*map(len, some.labels), *(kept.length if kept else ())]
+    seen, known = set("".join(some.labels)), [kept.charset if kept else "", told.charset or ""]
+    charset = Charset.from_labels(some.labels + known)
+    lengths = [*map(len, some.labels), *(kept.length if kept else ()), *(told.length or ())]
     start, error = _choose(starts, parts, charset, max(lengths), settings)
+    if told.charset is None and kept is None and start.draw is not None:
+        charset = Charset.from_labels([charset.characters, unseen_by_chance(some.labels)])
     images = len(parts[start.takes])
     familiar = error < start.familiar
     strange = not familiar and start.draw is not None and error < 1  # but the characters are known
@@ -392,6 +446,7 @@ def _decide(
         drawn=drawn,
         peak=rehearsal * settings.rehearsal_rate + (1 - rehearsal) * settings.peak_rate,
         fixed_statistics=strange and images <= settings.enough,
+        unseen="".join(char for char in charset.characters if char not in seen),
         seed=order["seed"],
         settings=settings,
     )
@@ -416,7 +471,8 @@ def _choose(
 ) -> tuple[Start, float]:
     """Find what to begin with, and its character error rate on the labelled images.
 
-    The first one, which has learned most, unless another reads them far better already.
+    The first one, which has learned most, unless another reads them far better already, and not by
+    chance only: by more than twice the standard error of the difference of two counts.
     """
 
     def error(start: Start) -> float:
@@ -427,7 +483,10 @@ def _choose(
     if not others or errors <= settings.few_errors:
         return first, errors
     least, other = min(((error(start), start) for start in others), key=lambda pair: pair[0])
-    return (other, least) if settings.more_errors * least < errors else (first, errors)
+    labels = training[other.takes].labels[: settings.looked_at]
+    chance = 2 * math.sqrt((errors + least) / sum(map(len, labels)))
+    better = settings.more_errors * least < errors and errors - least > chance
+    return (other, least) if better else (first, errors)
 
 
 def _error(
@@ -525,6 +584,7 @@ def _record(job: Job, material: Material, done: Progress) -> dict[str, Any]:
         "drawn_of_a_batch": plan.drawn,
         "peak_rate": plan.peak,
         "fixed_statistics": plan.fixed_statistics,
+        "unseen": plan.unseen,
         "seed": plan.seed,
         "settings": asdict(plan.settings),
         "steps": state.step,

@@ -2,9 +2,10 @@
 
 Nothing of HTTP is here: `labelling` shows it as a page. An image that comes at random is a test of
 the reader that guessed it: the guess was made before the label was typed, by a reader that had not
-learned it. Those that were trained here before read it too, and so show what labels bring. A new
-reader takes over when it does as well on those that were typed since its training began: with few
-labels it may be worse than the one before, which knows characters that no label has had yet.
+learned it. All others that were trained here read it too, and so show what labels bring. On those
+that were typed since the last training began, none has learned: whichever reads these best guesses,
+the newest of several that read them as well. With few labels a new reader may be worse than the one
+before; and one that took over by luck on a few images gives way as soon as more of them show it.
 """
 
 from __future__ import annotations
@@ -119,8 +120,8 @@ class Progress:
         unreadable: That were set aside as unreadable.
         learned_from: Labels that the current reader has learned from; 0 for the first reader.
         training_on: Labels that the training under way learns from; 0 if there is none.
-        ready: Labels that a reader has learned from which is not known to be as good yet; 0 if
-            there is none.
+        ready: Labels that the newest reader has learned from, if it is not known to be as good as
+            the one that guesses; else 0.
         training_failed: What the last training said, if it failed.
         tested: Images drawn at random that the current reader guessed.
         right: How many of those it guessed as they were typed.
@@ -234,15 +235,16 @@ class LabelSession:
         self._doubtful: list[str] = []
         self._training: threading.Thread | None = None
         self._training_on, self._tried, self._failed, self._closed = 0, 0, "", False
-        self._ready: _Guesser | None = None
-        self._readers: list[_Guesser] = []  # all that were trained here
-        self._recent: list[tuple[str, str, str]] = []  # tests since its training began, with names
+        self._recent: list[tuple[str, str]] = []  # drawn at random since the last training; typed
+        self._texts: dict[tuple[str, str], str] = {}  # what readers, by their keys, read there
         file = None if isinstance(model, Recognizer) else model_path(model)
         init = file if file is not None and file.suffix == ".keras" else None
         self._trainer = Trainer(self.folder, init, self._mask, minutes)
         if not isinstance(model, Recognizer):
             model = load(model, **as_options(self._mask))
-        self._take(_Guesser(model, 0, self._key(model, *_contents(file))))
+        first = _Guesser(model, 0, self._key(model, *_contents(file)))
+        self._readers = [first]  # and all that were trained here
+        self._take(first)
         if isinstance(only, Mapping):
             self._guesses.update(only)
 
@@ -423,6 +425,7 @@ class LabelSession:
             labels = self.book.labels
             aside = self._known.intersection(self._notes.unreadable) - labels.keys()
             measured, learned_from = self._measured(), self._guesser.labels
+            newest = self._readers[-1]
             own = measured.get(self._guesser.key, Measured(learned_from, 0, 0))
             low, high = wilson_interval(own.right, own.tested) if own.tested else (0.0, 1.0)
             confident, labelled = self._confident(), len(labels.keys() & self._known)
@@ -433,7 +436,7 @@ class LabelSession:
                 unreadable=len(aside),
                 learned_from=learned_from,
                 training_on=self._training_on,
-                ready=self._ready.labels if self._ready else 0,
+                ready=0 if newest is self._guesser else newest.labels,
                 training_failed=self._failed,
                 tested=own.tested,
                 right=own.right,
@@ -551,10 +554,9 @@ class LabelSession:
         tests = []
         if name in self._fair:
             guesser, guess = self._fair.pop(name)
-            self._recent.append((name, guess, typed))
-            others = [one for one in self._readers if one is not guesser]
-            tests = [Tested(guesser.key, guesser.labels, guess, typed)]
-            tests += [self._test(one, name, typed) for one in others]
+            self._recent.append((name, typed))
+            self._texts[guesser.key, name] = guess
+            tests = [self._test(one, name, typed) for one in self._readers]
         if tests or name in self._notes.unreadable:
             self._note(tests, readable=name)
         if tests:
@@ -571,7 +573,7 @@ class LabelSession:
 
     def _test(self, one: _Guesser, name: str, typed: str) -> Tested:
         """What a reader makes of an image that it has not learned from either."""
-        return Tested(one.key, one.labels, self._text(one.reader, name), typed)
+        return Tested(one.key, one.labels, self._text(one, name), typed)
 
     def _key(self, reader: Recognizer, *contents: bytes) -> str:
         """Which reader it is, over all starts: of a model in memory, its specification says it."""
@@ -581,29 +583,32 @@ class LabelSession:
         return told.hexdigest()[:16]
 
     def _compare(self) -> None:
-        """Let the new reader take over, if it makes no more errors than the present one."""
-        new = self._ready
-        if new is None or len(self._recent) < FEWEST_TESTS:
+        """Let the reader guess that makes the fewest errors on what none has learned from."""
+        if len(self._readers) == 1 or len(self._recent) < FEWEST_TESTS:
             return
-        names, before, typed = zip(*self._recent, strict=True)
-        after = [self._text(new.reader, name) for name in names]
-        if self._errors(typed, after) > self._errors(typed, before):
-            return
-        self._ready = None
-        self._take(new)
+        best = min(reversed(self._readers), key=self._errors)
+        if best is not self._guesser:
+            self._take(best)
 
-    def _text(self, reader: Recognizer, name: str) -> str:
-        try:
-            return reader.read(self.folder / name, strict=False).text
-        except ImageError:  # it was there a moment ago
-            return ""
+    def _text(self, one: _Guesser, name: str) -> str:
+        """What a reader reads, once."""
+        place = one.key, name
+        if place not in self._texts:
+            try:
+                self._texts[place] = one.reader.read(self.folder / name, strict=False).text
+            except ImageError:  # it was there a moment ago
+                self._texts[place] = ""
+        return self._texts[place]
 
-    def _errors(self, typed: Sequence[str], guesses: Sequence[str]) -> float:
+    def _errors(self, one: _Guesser) -> float:
+        """The character error rate of a reader on the random images since the last training."""
+        typed = [text for _, text in self._recent]
+        texts = [self._text(one, name) for name, _ in self._recent]
         if self._mask.ignore_case:
-            typed, guesses = (
-                ["".join(map(one_case, text)) for text in both] for both in (typed, guesses)
+            typed, texts = (
+                ["".join(map(one_case, text)) for text in both] for both in (typed, texts)
             )
-        return cer(typed, guesses)
+        return cer(typed, texts)
 
     @contextmanager
     def _noting(self) -> Iterator[Notes]:
@@ -619,7 +624,7 @@ class LabelSession:
         if labels < next_training(self._tried):
             return
         self._training_on = self._tried = labels
-        self._ready, self._recent = None, []
+        self._recent, self._texts = [], {}
         self._training = threading.Thread(target=self._train, args=(self.book.labels,), daemon=True)
         self._training.start()
 
@@ -634,9 +639,8 @@ class LabelSession:
         with self._lock:
             self._training_on, self._failed = 0, failed
             if trained is not None:
-                self._ready = trained
                 self._readers.append(trained)
-                self._note([self._test(trained, name, typed) for name, _, typed in self._recent])
+                self._note([self._test(trained, name, typed) for name, typed in self._recent])
                 self._compare()
             self._train_if_due(len(self.book.labels))
 

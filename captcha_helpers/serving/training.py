@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from typing import Any
 from captcha_helpers.core.files import WORK_PREFIX
 from captcha_helpers.data.label_book import LabelBook
 from captcha_helpers.data.labels import LABELS_FILE
-from captcha_helpers.reading.mask import Mask
+from captcha_helpers.reading.mask import Mask, fit
 from captcha_helpers.reading.recognizer import Recognizer, load
 
 _LOW = 0x4000 if os.name == "nt" else 0  # BELOW_NORMAL_PRIORITY_CLASS
@@ -71,6 +71,7 @@ class Trainer:
             listing.write({os.fspath(self.folder / name): text for name, text in labels.items()})
             out, exported = place / "reader.keras", place / "exported"
             train = ["train", place, "--out", out, "--minutes", self.minutes, "--json"]
+            train += _told(self.mask, labels.values())
             if self.init is not None:  # what it knows already need not be learned again
                 train += ["--init", self.init]
             self._run(place, train)
@@ -117,6 +118,18 @@ def as_options(mask: Mask) -> dict[str, Any]:
         "length": mask.length,
         "ignore_case": mask.ignore_case or None,
     }
+
+
+def _told(mask: Mask, labels: Collection[str]) -> list[str]:
+    """What `train` is told of the strings, less what the labels have shown to be wrong."""
+    arguments, lengths = list[str](), [len(text) for text in labels]
+    if mask.charset is not None:
+        as_read = fit(mask, mask.charset).charset.characters  # each letter in one case, perhaps
+        arguments.append("--charset=" + "".join(dict.fromkeys([*as_read, *"".join(labels)])))
+    if mask.length is not None:
+        low, high = mask.length
+        arguments.append(f"--length={min(low, *lengths)}-{max(high, *lengths)}")
+    return arguments
 
 
 def _fitting(mask: Mask, labels: Iterable[str]) -> Mask:

@@ -265,6 +265,20 @@ def test_begins_with_the_first_start_unless_another_reads_far_more(
     assert (start.name, error) == (chosen, made[chosen])
 
 
+def test_few_images_are_no_reason_to_begin_with_smaller_weights(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Of 20 images with 5 characters each, twice the errors may be chance: 12 against 6."""
+    made = {"pretrained": 0.12, "mixed": 0.06}
+    monkeypatch.setattr(recipe, "_error", lambda start, *_: made[start.name])
+    candidates = [starts.shipped(name, 6) for name in made]
+    data = load_folder(folder, height=48, width=160)
+    for count, chosen in ((20, "pretrained"), (len(data), "mixed")):
+        some = dict.fromkeys((start.takes for start in candidates), data.subset(range(count)))
+        start, _ = recipe._choose(candidates, some, Charset("0123456789"), 6, SETTINGS)
+        assert start.name == chosen
+
+
 def rehearsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Let `train` rehearse with "pretrained"; the list fills with the charsets that are drawn."""
     asked, draw = list[str](), starts.draw_images
@@ -314,6 +328,43 @@ def test_letters_of_both_cases_that_are_typed_small_are_known_in_both(
     assert asked and all(sorted(one) == sorted("ABDEHRTabdehrt27") for one in asked)
 
 
+def test_characters_that_no_label_has_are_read_and_rehearsed_if_they_were_told(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    images, labels = generate(replace(STYLES["stars"], charset="01234"), 60, seed=0)
+    asked = rehearsed(monkeypatch)
+    reader = train(images, labels, epochs=1, progress=False)
+    assert reader.spec.charset == "01234"  # of 360 digits, chance leaves no other one out
+    asked.clear()
+    told = {"charset": "0123456789", "length": (3, 8)}
+    reader = train(images, labels, epochs=1, progress=False, **told)
+    assert reader.spec.charset == "0123456789" and reader.spec.length == (3, 8)
+    assert reader.spec.training["unseen"] == "56789" and set(asked) == {"0123456789"}
+    unseen, labels = generate(replace(STYLES["stars"], charset="56789"), 30, seed=1)
+    read = [reading.text for reading in reader.read_many(unseen)]
+    assert exact_match(labels, read) > 0.2  # as the weights to begin with did, more or less
+
+
+def test_characters_that_are_missing_by_chance_are_read(tmp_path: Path):
+    write_samples(tmp_path, 20, styles=["mixed"], seed=1)
+    labels = [label for _, label in read_labels(tmp_path / "mixed")]
+    assert len(set("".join(labels))) < 62
+    assert len(train(tmp_path / "mixed", epochs=1, progress=False).spec.charset) == 62
+
+
+def test_labels_that_contradict_what_was_told_are_left_out_and_named(folder: Path, capsys):
+    with pytest.raises(ValueError, match="no label fits.*not in the charset: '"):
+        train(folder, charset="xyz", progress=False)
+    images, labels = generate("stars", 20, seed=1)
+    longer, shorter = [*map(str, labels)], [label[:3] for label in labels[:4]]
+    data, told = [*images, *images[:4]], {"length": (5, 6), "epochs": 1}
+    with pytest.warns(UserWarning, match="4 of 24 images cannot be used"):
+        reader = train(data, longer + shorter, progress=True, **told)
+    assert "is 3 characters long, not 5 to 6" in capsys.readouterr().out
+    facts = reader.spec.training
+    assert facts["images"] + facts["validation_images"] == 20
+
+
 def test_each_start_sees_the_images_as_it_has_learned_to():
     plain = starts.shipped("pretrained", 6)
     cropping = replace(plain, processing=Processing(auto_crop=True))
@@ -321,7 +372,7 @@ def test_each_start_sees_the_images_as_it_has_learned_to():
         np.pad(image, ((40, 40), (90, 90), (0, 0)), mode="edge")
         for image in generate("stars", 4, seed=3)[0]
     ]
-    data = recipe._look(examples_of(images, list("abcd")), [plain, cropping], "skip", False)
+    data = recipe._look(examples_of(images, list("abcd")), [], [plain, cropping], "skip", False)
     size = {"height": 48, "width": 160}
     assert len(data) == 2
     for start in (plain, cropping):
