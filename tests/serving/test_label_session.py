@@ -609,6 +609,40 @@ def test_a_reader_that_guesses_worse_does_not(open_session, play, tmp_path: Path
         session.save()
 
 
+def test_a_reader_that_took_over_by_luck_gives_way(
+    open_session, play, monkeypatch: pytest.MonkeyPatch
+):
+    """It reads all of the images that come first, and none of those that begin with a 1."""
+    play(wrong_where({"1"}), [""])
+    monkeypatch.setattr(label_session, "is_random", lambda *_: True)
+    session = open_session(trainings=True)
+    session._random = sorted(TRUTH, key=lambda name: TRUTH[name][0] == "1")
+    label_until(session, 30)
+    assert (session.progress().learned_from, session.progress().ready) == (20, 0)
+    label_until(session, 40)
+    assert (session.progress().learned_from, session.progress().ready) == (0, 20)
+
+
+@pytest.mark.parametrize(
+    ("mask", "told"),
+    [
+        (Mask(), []),
+        (Mask("ab12", (3, 5)), ["--charset=ab123", "--length=3-5"]),
+        (Mask("AB", ignore_case=True), ["--charset=AB123"]),
+        (Mask("Aab", (2, 2), ignore_case=True), ["--charset=ab123", "--length=2-4"]),
+    ],
+)
+def test_trainings_know_what_was_told_and_what_the_labels_have_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mask: Mask, told: list[str]
+):
+    ran: list[list[str]] = []
+    monkeypatch.setattr(Trainer, "_run", lambda _, __, command: ran.append([*map(str, command)]))
+    monkeypatch.setattr(training, "load", lambda *_, **__: None)
+    monkeypatch.setattr(Path, "read_bytes", lambda _: b"")
+    Trainer(tmp_path, None, mask, 1.0).train({"1.png": "123", "2.png": "1231"})
+    assert [word for word in ran[0] if word.startswith(("--charset", "--length"))] == told
+
+
 def test_the_reader_is_saved_as_often_as_one_likes(open_session, play, tmp_path: Path):
     play(Recognizer(read_greys, SPEC), [""])
     out = tmp_path / "reader.keras"
