@@ -72,7 +72,8 @@ colab:  ## Make dist/captcha-helpers-colab.zip, all that the notebooks need on C
 	mkdir -p "$(dir $(COLAB))"
 	git archive --format=zip --prefix=captcha-helpers/ --output="$(COLAB)" HEAD \
 	  captcha_helpers captcha_images docs/images notebooks notebooks_zh-CN results \
-	  tools/install_here.py pyproject.toml constraints.txt README.md LICENSE
+	  tools/install_here.py tools/ipython_kernel_config.json \
+  pyproject.toml constraints.txt README.md LICENSE
 
 TESTS = $(BIN)/python -m pytest -n 2 --dist loadfile
 

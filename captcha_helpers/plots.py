@@ -236,7 +236,7 @@ def confusion_heatmap(
     Example:
         >>> figure = confusion_heatmap(["208", "2084"], ["20", "2O84"])
         >>> [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
-        ['0', '8']
+        ['∅', '0', '8', 'O']
     """
     counts = confusions(labels, predictions).most_common(top)
     figure, axes = plt.subplots(figsize=(7, 5.5), layout="constrained")
@@ -244,11 +244,10 @@ def confusion_heatmap(
         axes.text(0.5, 0.5, "no confusions: every string is right", ha="center", fontsize=14)
         axes.set_axis_off()
         return figure
-    written = sorted({pair[0] for pair, _ in counts})
-    read = sorted({pair[1] for pair, _ in counts})
-    table = np.zeros((len(written), len(read)), int)
+    shown = sorted({character for pair, _ in counts for character in pair})  # on both axes
+    table = np.zeros((len(shown), len(shown)), int)
     for (a, b), count in counts:
-        table[written.index(a), read.index(b)] = count
+        table[shown.index(a), shown.index(b)] = count
     axes.imshow(table, cmap="Reds", vmin=0)
     for row, column in zip(*np.nonzero(table), strict=True):
         dark = table[row, column] > table.max() / 2
@@ -256,10 +255,9 @@ def confusion_heatmap(
             column, row, table[row, column], ha="center", va="center",
             color="white" if dark else "black", fontsize=12,
         )  # fmt: skip
-    axes.set_xticks(range(len(read)), [c or "∅" for c in read], fontsize=13, family="monospace")
-    axes.set_yticks(
-        range(len(written)), [c or "∅" for c in written], fontsize=13, family="monospace"
-    )
+    names = [character or "∅" for character in shown]
+    axes.set_xticks(range(len(shown)), names, fontsize=13, family="monospace")
+    axes.set_yticks(range(len(shown)), names, fontsize=13, family="monospace")
     axes.set(xlabel="read", ylabel="written", title=f"The {len(counts)} most frequent confusions")
     return figure
 

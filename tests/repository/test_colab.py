@@ -1,4 +1,8 @@
-"""The notebooks' set-up cell where only what Colab has is there, and where nothing is."""
+"""The notebooks' set-up cell where only what Colab has is there, and where nothing is.
+
+What has to be installed is that of this environment, as pip would take long. With
+``CAPTCHA_HELPERS_COLAB=install`` there is NumPy and IPython only, and pip installs all the pins.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,7 @@ import pytest
 
 from tools.setup_cell import setup_cell
 
+WHOLE = os.environ.get("CAPTCHA_HELPERS_COLAB") == "install"
 SITE = f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
 UPLOAD = """
 import os, shutil
@@ -44,12 +49,18 @@ def archive(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def colab(tmp_path: Path) -> Path:
     """A fresh environment that has all that we need but this package, and a stub of google.colab.
 
+    If all is to be installed, it has NumPy and IPython, which the notebook's own process needs.
+
     A folder named in a .pth file is searched, but the .pth files in it are not read, so that an
     editable installation of this package is not seen.
     """
-    venv.create(tmp_path / "env", symlinks=os.name != "nt")
+    venv.create(tmp_path / "env", symlinks=os.name != "nt", with_pip=WHOLE)
     site = tmp_path / "env" / SITE
-    (site / "colab.pth").write_text(sysconfig.get_paths()["purelib"])
+    if WHOLE:
+        pip = [tmp_path / "env" / "bin" / "python", "-m", "pip", "install", "--quiet"]
+        subprocess.run([*pip, "ipython", "numpy"], check=True)
+    else:
+        (site / "colab.pth").write_text(sysconfig.get_paths()["purelib"])
     (site / "google" / "colab").mkdir(parents=True)
     (site / "google" / "colab" / "__init__.py").touch()
     (site / "google" / "colab" / "files.py").write_text(UPLOAD)
@@ -67,18 +78,24 @@ def test_first_cells_of_all_notebooks_run_on_colab(root: Path, archive: Path, co
     script = colab / "run.py"
     script.write_text(f"CELLS = {cells!r}\n{RUN}", encoding="utf-8")
     hidden = {"PYTHONPATH", "CAPTCHA_HELPERS_RESULTS", "VIRTUAL_ENV"}
-    offline = {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "false", "ZIP": str(archive)}
+    offline = {} if WHOLE else {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "false"}
     ran = subprocess.run(
         [colab / "env" / "bin" / "python", "-m", "IPython", "--quiet", script],
         cwd=colab / "content",
-        env={key: value for key, value in os.environ.items() if key not in hidden} | offline,
+        env={key: value for key, value in os.environ.items() if key not in hidden}
+        | offline
+        | {"ZIP": str(archive)},
         capture_output=True,
         text=True,
         check=False,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     *said, package, folder, results = ran.stdout.splitlines()
-    assert said == ["Upload dist/captcha-helpers-colab.zip, which `make colab` has made:"]
+    assert said == [
+        "Upload dist/captcha-helpers-colab.zip, which `make colab` has made:",
+        "After a restart of the session, TensorFlow's own messages stay out of the notebook.",
+    ]
+    assert (colab / "env" / "etc" / "ipython" / "ipython_kernel_config.json").is_file()
     assert Path(package).is_relative_to(colab / "env")
     assert Path(folder) == colab / "content" / "captcha-helpers" / "notebooks"
     assert (Path(folder).parent / "captcha_images" / "stars").is_dir()
@@ -103,7 +120,8 @@ def copy_project(root: Path, project: Path) -> None:
     """As much of a copy of the project as the cell looks at."""
     (project / "notebooks").mkdir(parents=True)
     (project / "tools").mkdir()
-    shutil.copy(root / "tools" / "install_here.py", project / "tools")
+    for name in ("install_here.py", "ipython_kernel_config.json"):
+        shutil.copy(root / "tools" / name, project / "tools")
 
 
 @pytest.mark.parametrize("gpu", [False, True])
@@ -120,6 +138,7 @@ def test_address_is_cloned_and_the_pins_are_used(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     monkeypatch.setattr("subprocess.run", run)
     monkeypatch.setattr("shutil.which", lambda name: name if gpu else None)
+    monkeypatch.setattr("sys.prefix", str(tmp_path / "env"))
     monkeypatch.chdir(tmp_path)
     exec(setup_cell("owner/name"), {})
     clone, pip = ([str(part) for part in command] for command in commands)
@@ -139,9 +158,11 @@ def test_numpy_that_was_loaded_before_needs_a_restart(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     monkeypatch.setattr("subprocess.run", lambda command, check: None)
     monkeypatch.setattr("importlib.metadata.version", lambda name: "99.0")
+    monkeypatch.setattr("sys.prefix", str(tmp_path / "env"))
     monkeypatch.chdir(tmp_path)
     with pytest.raises(RuntimeError, match="Restart session"):
         exec(setup_cell(), {})
+    assert (tmp_path / "env" / "etc" / "ipython" / "ipython_kernel_config.json").is_file()
 
 
 def test_in_a_clone_nothing_happens(

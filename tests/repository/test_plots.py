@@ -55,7 +55,7 @@ def test_heatmap_without_confusions_says_so():
 
 def test_heatmap_shows_missed_characters():
     figure = plots.confusion_heatmap(["55"], ["5"])
-    assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == ["∅"]
+    assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == ["∅", "5"]
 
 
 def test_history_shows_the_plateau():
