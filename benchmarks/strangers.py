@@ -1,6 +1,6 @@
 """Draw folders of labelled CAPTCHAs with other people's packages, to measure readers on.
 
-    pip install captcha wheezy.captcha multicolorcaptcha gvcode
+    pip install -e '.[benchmark]'
     python benchmarks/strangers.py --count 300 --out build/strangers
 
 None of these packages takes a seed for all that it draws, so a folder is drawn once and kept: a
