@@ -20,9 +20,12 @@ from tools.set_repository import get_repository, set_repository
 from tools.setup_cell import setup_cell
 from tools.update_readme import (
     FEW_LABELS,
+    HELD_OUT,
     MORE_LABELS,
+    PRETRAINING,
     READERS,
     SCALE,
+    STANDING,
     ZERO_LABELS,
     outdated,
 )
@@ -67,9 +70,11 @@ def clone(root: Path, tmp_path: Path) -> Path:
             path = tmp_path / (name if page == "README" else f"{language.pages}/{page}")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(page_with(*filled), encoding="utf-8")
-    (tmp_path / "benchmarks").mkdir()
-    for file in (ZERO_LABELS, FEW_LABELS, READERS, MORE_LABELS, SCALE):
-        shutil.copy(root / file, tmp_path / "benchmarks")
+    page = page_with("held_out", "worst_looks", "standing")
+    (tmp_path / PRETRAINING).write_text(page, encoding="utf-8")
+    (tmp_path / STANDING).parent.mkdir(parents=True)
+    for file in (ZERO_LABELS, FEW_LABELS, READERS, MORE_LABELS, SCALE, HELD_OUT, STANDING):
+        shutil.copy(root / file, tmp_path / file)
     set_repository(tmp_path, "")
     return tmp_path
 
@@ -164,7 +169,7 @@ def test_readme_tables_follow_the_results(clone: Path):
     filled = ("results.md", "scale.md")
     pages = {f"{one.pages}/{page}" for one in READMES.values() for page in filled}
     changed = {path.relative_to(clone).as_posix() for path in stale}
-    assert changed == {*READMES, *pages}
+    assert changed == {*READMES, *pages, PRETRAINING}
     for path, text in stale.items():
         path.write_text(text, encoding="utf-8")
     assert outdated(clone) == {}
