@@ -87,7 +87,8 @@ function tellDoubts({ mask, charset, length }) {
   const doubts = [];
   if (missing.length > 0) doubts.push(`The network does not have the characters ${missing.join(" ")}.`);
   if (isLongerThanLearned(mask, length)) {
-    doubts.push(`The network has learned at most ${length[1]} characters; longer strings are likely to be misread.`);
+    const most = `The network has learned strings of at most ${length[1]} characters`;
+    doubts.push(`${most}; longer ones are likely to be misread.`);
   }
   if (doubts.length > 0) say([find("message").textContent, ...doubts].join(" "));
 }
