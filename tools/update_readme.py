@@ -1,10 +1,10 @@
-"""Put ``results/*.json`` and some benchmarks into the tables of the READMEs and of their pages.
+"""Put ``results/*.json`` and the benchmarks into the tables of the READMEs and of their pages.
 
 ``make readme`` writes each between two comments, ``<!-- results:start -->`` and
 ``<!-- results:end -->`` for example: ``best`` and ``comparison`` into a README; ``results``,
 ``zero_labels``, ``few_labels``, ``readers`` and ``more_labels``, from which those are taken, into
 the page of results; ``scale`` and ``more_cores`` into the page on work on more than one machine;
-``held_out``, ``worst_looks`` and ``standing`` into the page on the pre-training.
+``held_out``, ``worst_looks`` and ``standing`` into that on pre-training, which is in English only.
 ``python -m tools.update_readme --check`` only says whether they are up to date.
 """
 
@@ -18,24 +18,20 @@ from statistics import mean, median
 from typing import Any, NamedTuple
 
 from captcha_helpers.results import format_table, load_results
-from tools.languages import READMES
+from tools.languages import ENGLISH, READMES
 from tools.markers import fill
+from tools.pretraining_tables import of_the_general_reader
 
 ZERO_LABELS = Path("benchmarks", "zero_labels.json")
 FEW_LABELS = Path("benchmarks", "few_labels.json")
 READERS = Path("benchmarks", "readers.json")
 MORE_LABELS = Path("benchmarks", "more_labels.json")
 SCALE = Path("benchmarks", "scale.json")
-HELD_OUT = Path("benchmarks", "held_out.json")
-STANDING = Path("benchmarks", "pretraining", "standing.json")
-PRETRAINING = "docs/pretraining.md"
 
 SHORT = ("notebook", "style", "exact_match", "exact_match_ci95", "n")
 COMPARED = ("reader", "labels", "seconds", "exact_match", "exact_match_ci95", "n")
 REAL, ALWAYS = "captcha_v2", ("ours", "ddddocr")
 
-SEEN = {"train": "seen", "held_out": "never seen"}
-WORST = 12  # looks, of those that the general reader reads least of
 LARGE_JOBS = {"draw": 100_000_000, "read": 50_000_000}  # images
 SCALE_COLUMNS = ("job", "command", "hourly", "note", "cpu", "load")
 CORES_COLUMNS = ("cores", "draw_minutes", "read_minutes")
@@ -105,26 +101,6 @@ def with_more_labels(root: Path) -> list[dict[str, str]]:
         share = f"{100 * row['exact_match']:.1f} %"
         line[f"{round(row['cpu'], -1):.0f} s"] = share
     return [table[place] for place in sorted(table)]
-
-
-def on_pretraining(root: Path) -> Tables:
-    """The tables of `PRETRAINING`: the figures of `HELD_OUT` and `STANDING`."""
-    report = json.loads((root / HELD_OUT).read_text(encoding="utf-8"))
-    groups = [row | {key: SEEN[row[key]] for key in ("looks", "fonts")} for row in report["groups"]]
-    worst = [
-        row | {"look": row["look"] + " *" * row["held_out"]} for row in report["looks"][:WORST]
-    ]
-    standing = [
-        row | {key: f"{100 * row[key]:.1f} %" for key in ("strangers", "real")}
-        for row in json.loads((root / STANDING).read_text(encoding="utf-8"))["rows"]
-    ]
-    measured = {"exact_match": "Exact match", "exact_match_ci95": "95 % interval", "n": "n"}
-    places = {"strangers": "Six drawn folders", "real": "Four real sets", "commit": "Commit"}
-    return {
-        "held_out": (groups, {"looks": "Looks", "fonts": "Fonts"} | measured),
-        "worst_looks": (worst, {"look": "Look"} | measured),
-        "standing": (standing, {"weights": "Weights"} | places),
-    }
 
 
 class OnCluster(NamedTuple):
@@ -225,8 +201,7 @@ def outdated(root: Path) -> dict[Path, str]:
     amounts = {name for row in little for name in row} - {"set"}
     columns = {name: name for name in dict.fromkeys(key for row in unlabelled for key in row)}
     moments = {name for row in more for name in row} - {"reader", "labels"}
-    tables: dict[str, Tables] = {PRETRAINING: on_pretraining(root)}
-    stale = _stale(root, tables, " %")
+    stale = {}
     for name, language in READMES.items():
         short = {key: language.results[key] for key in SHORT} | {"n": "n"}
         columns["set"] = language.benchmarks["set"]
@@ -235,7 +210,7 @@ def outdated(root: Path) -> dict[Path, str]:
         by_amount = {"set": language.benchmarks["set"]}
         by_amount |= {name: f"{int(name):,}" for name in sorted(amounts, key=int)}
         few = {key: text for key, text in language.benchmarks.items() if key in COMPARED}
-        tables = {
+        tables: dict[str, Tables] = {
             name: {"best": (best_of_each(rows), short), "comparison": (compared(trained), few)},
             f"{language.pages}/results.md": {
                 "results": (rows, language.results),
@@ -246,19 +221,15 @@ def outdated(root: Path) -> dict[Path, str]:
             },
             f"{language.pages}/scale.md": _on_more_machines(jobs, language.scale),
         }
-        stale |= _stale(root, tables, language.percent)
-    return stale
-
-
-def _stale(root: Path, tables: Mapping[str, Tables], percent: str) -> dict[Path, str]:
-    stale = {}
-    for file, contents in tables.items():
-        new = text = (root / file).read_text(encoding="utf-8")
-        for marker, (shown, headings) in contents.items():
-            table = format_table(shown, markdown=True, headings=headings)
-            new = fill(new, marker, table.replace(" %", percent), file)
-        if new != text:
-            stale[root / file] = new
+        if language is ENGLISH:
+            tables["docs/pretraining.md"] = of_the_general_reader(root)
+        for file, contents in tables.items():
+            new = text = (root / file).read_text(encoding="utf-8")
+            for marker, (shown, headings) in contents.items():
+                table = format_table(shown, markdown=True, headings=headings)
+                new = fill(new, marker, table.replace(" %", language.percent), file)
+            if new != text:
+                stale[root / file] = new
     return stale
 
 
