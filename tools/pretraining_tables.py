@@ -1,4 +1,4 @@
-"""The tables of docs/pretraining.md, for `tools.update_readme`: from benchmarks, in English only."""
+"""The tables of docs/pretraining.md, which is in English only, from benchmarks."""
 
 from __future__ import annotations
 
