@@ -7,7 +7,7 @@ it. Each folder is split by label string: `--labels` images to learn from, up to
 test. Beside our recipe stand the model of the official Keras example on CAPTCHA OCR and four
 architectures that public tutorials use, each with Adam and no augmentation, as they come; and
 ``ddddocr``, a general reader that learns nothing from the folder but its characters (if it is
-installed: ``pip install --no-deps ddddocr==1.5.6``).
+installed: the extra ``benchmark``).
 
 The same with more labels and more time, until the tutorials' models read 90 %:
 

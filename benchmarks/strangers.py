@@ -1,6 +1,6 @@
 """Draw folders of labelled CAPTCHAs with other people's packages, to measure readers on.
 
-    pip install captcha wheezy.captcha multicolorcaptcha gvcode
+    pip install -e '.[benchmark]'
     python benchmarks/strangers.py --count 300 --out build/strangers
 
 None of these packages takes a seed for all that it draws, so a folder is drawn once and kept: a
@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFont
 from tqdm import tqdm
 
 FONTS = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSerif", "DejaVuSansMono")  # matplotlib's
@@ -95,6 +95,16 @@ def gvcode(rng: random.Random) -> tuple[Image.Image, str]:
     return Image.open(io.BytesIO(made.get_img_bytes())), made.code
 
 
+def claptcha(rng: random.Random) -> tuple[Image.Image, str]:
+    """Draw with ``claptcha``: distorted black letters, a line across them, and noise."""
+    from claptcha import Claptcha
+
+    ImageFont.FreeTypeFont.getsize = lambda font, text: font.getbbox(text)[2:]  # as until Pillow 10
+    label = text(rng, string.ascii_uppercase + string.digits, 4, 6)
+    made = Claptcha(label, rng.choice(fonts()), (200, 80), noise=rng.uniform(0, 0.5))
+    return made.image[1], label
+
+
 KINDS: dict[str, Callable[[], Draw]] = {
     "captcha_digits": lambda: captcha(string.digits, 4, 4),
     "captcha_upper_digits": lambda: captcha(string.ascii_uppercase + string.digits, 4, 6),
@@ -102,6 +112,7 @@ KINDS: dict[str, Callable[[], Draw]] = {
     "multicolor_1": lambda: multicolor(1),
     "multicolor_3": lambda: multicolor(3),
     "gvcode_mix": lambda: gvcode,
+    "claptcha_upper_digits": lambda: claptcha,
 }
 
 

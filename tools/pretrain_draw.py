@@ -89,7 +89,7 @@ def _draw(
 ) -> tuple[Images, Labels]:
     from captcha_helpers.drawing.looks import draw_looks
 
-    fonts = _fonts("held_out" if held_out else "train")
+    fonts = fonts_with_role("held_out" if held_out else "train")
     images, labels = np.empty((count, HEIGHT, WIDTH, CHANNELS), np.uint8), []
     for row, number in enumerate(range(start, start + count)):
         alike = not held_out and number % ALIKE_EVERY == 0
@@ -112,7 +112,8 @@ def _draw(
 
 
 @cache
-def _fonts(role: str) -> tuple[Font, ...]:
+def fonts_with_role(role: str) -> tuple[Font, ...]:
+    """The fonts to draw with: "train", or "held_out" for those that no training may see."""
     from captcha_helpers.drawing.looks import Font
     from captcha_helpers.drawing.random_looks import FONTS
     from tools.fonts import load_fonts

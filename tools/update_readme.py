@@ -1,9 +1,10 @@
-"""Put ``results/*.json`` and five benchmarks into the tables of the READMEs and of their pages.
+"""Put ``results/*.json`` and the benchmarks into the tables of the READMEs and of their pages.
 
 ``make readme`` writes each between two comments, ``<!-- results:start -->`` and
 ``<!-- results:end -->`` for example: ``best`` and ``comparison`` into a README; ``results``,
 ``zero_labels``, ``few_labels``, ``readers`` and ``more_labels``, from which those are taken, into
-the page of results; ``scale`` and ``more_cores`` into the page on work on more than one machine.
+the page of results; ``scale`` and ``more_cores`` into the page on work on more than one machine;
+``held_out``, ``worst_looks`` and ``standing`` into that on pre-training, which is in English only.
 ``python -m tools.update_readme --check`` only says whether they are up to date.
 """
 
@@ -17,8 +18,9 @@ from statistics import mean, median
 from typing import Any, NamedTuple
 
 from captcha_helpers.results import format_table, load_results
-from tools.languages import READMES
+from tools.languages import ENGLISH, READMES
 from tools.markers import fill
+from tools.pretraining_tables import of_the_general_reader
 
 ZERO_LABELS = Path("benchmarks", "zero_labels.json")
 FEW_LABELS = Path("benchmarks", "few_labels.json")
@@ -219,6 +221,8 @@ def outdated(root: Path) -> dict[Path, str]:
             },
             f"{language.pages}/scale.md": _on_more_machines(jobs, language.scale),
         }
+        if language is ENGLISH:
+            tables["docs/pretraining.md"] = of_the_general_reader(root)
         for file, contents in tables.items():
             new = text = (root / file).read_text(encoding="utf-8")
             for marker, (shown, headings) in contents.items():

@@ -31,7 +31,7 @@ from captcha_helpers.data.folders import read_labels
 from captcha_helpers.data.images import load_image
 from captcha_helpers.data.processing import Processing
 from captcha_helpers.reading.decoder import Decoder
-from captcha_helpers.reading.mask import Mask, MaskWarning, fit, missing_characters
+from captcha_helpers.reading.mask import Mask, MaskWarning, fit
 from captcha_helpers.reading.model_file import SIDECAR, ModelSpec, read_spec
 from captcha_helpers.reading.recognizer import (
     Recognizer,
@@ -179,8 +179,8 @@ def export(
     mask = source.reader.spec.mask.but(charset=charset, length=length, ignore_case=ignore_case)
     source = source.with_mask(mask)
     reader, spec = source.reader, source.reader.spec
-    if reader.decoder.missing:
-        warnings.warn(missing_characters(reader.decoder.missing), MaskWarning, stacklevel=2)
+    for warning in reader.decoder.warnings:
+        warnings.warn(warning, MaskWarning, stacklevel=2)
     missing = {name: why for name in formats if (why := _why_not(name, source))}
     wanted = [name for name in wanted if not _why_not(name, source)]
     runtime, why_not = _runtime("web" in formats and "web" not in missing and not cdn)

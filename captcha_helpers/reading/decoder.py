@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from captcha_helpers.core.charset import BLANK_INDEX
 from captcha_helpers.core.ctc import LengthError, read_strings, softmax, string_probability
-from captcha_helpers.reading.mask import fit, one_case
+from captcha_helpers.reading.mask import fit, longer_than_learned, missing_characters, one_case
 from captcha_helpers.reading.model_file import ModelFileError, ModelSpec
 
 LOOKALIKES = (
@@ -120,7 +120,6 @@ class Decoder:
     def __init__(self, spec: ModelSpec) -> None:
         alphabet = fit(spec.mask, spec.charset)
         self.charset = alphabet.charset
-        self.missing = alphabet.missing
         self._classes = alphabet.classes
         self._written = {one_case(c): c for c in self.charset.characters if spec.mask.ignore_case}
         self._told = spec.mask.length
@@ -128,6 +127,11 @@ class Decoder:
         learned = (0, spec.length[1]) if self._positions else spec.length
         self.length = spec.mask.length or learned  # fewest and most characters of a reading
         group_of = {char: i for i, group in enumerate(LOOKALIKES, start=1) for char in group}
+        doubts = (
+            missing_characters(alphabet.missing) if alphabet.missing else None,
+            longer_than_learned(self.length, spec.length),
+        )
+        self.warnings = [doubt for doubt in doubts if doubt]  # what the mask asks in vain
         groups = np.array([0, *(group_of.get(char, 0) for char in self.charset.characters)])
         alike = (groups[:, None] == groups) & (groups > 0)
         self._alike = alike & ~np.eye(len(groups), dtype=bool)

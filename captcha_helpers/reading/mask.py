@@ -22,7 +22,7 @@ WORDS = {
 
 
 class MaskWarning(UserWarning):
-    """A mask has characters that the model does not have."""
+    """A mask has characters that the model does not have, or lengths that it has not learned."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +149,31 @@ def missing_characters(missing: str) -> str:
     """
     named = ", ".join(map(repr, missing))
     return f"the model does not have {named} and reads the other characters of the charset only"
+
+
+def longer_than_learned(told: tuple[int, int], learned: tuple[int, int]) -> str | None:
+    """Say that all strings of a mask are longer than those that a model has learned, if they are.
+
+    Args:
+        told: Fewest and most characters of the mask.
+        learned: Fewest and most characters of what the model was trained on.
+
+    Returns:
+        A line of text, or None.
+
+    Example:
+        >>> longer_than_learned((20, 20), (1, 12))
+        'the model has learned strings of 1 to 12 characters; longer ones are likely to be misread'
+        >>> longer_than_learned((12, 20), (1, 12)) is None
+        True
+    """
+    fewest, most = learned
+    if told[0] <= most:
+        return None
+    span = f"{most}" if fewest == most else f"{fewest} to {most}"
+    return (
+        f"the model has learned strings of {span} characters; longer ones are likely to be misread"
+    )
 
 
 def one_case(char: str) -> str:

@@ -20,7 +20,7 @@ from captcha_helpers.data.images import ImageSource
 from captcha_helpers.data.labels import image_files
 from captcha_helpers.data.processing import Processing
 from captcha_helpers.reading.decoder import Decoder, Reading, refuse_infinite
-from captcha_helpers.reading.mask import MaskWarning, missing_characters
+from captcha_helpers.reading.mask import MaskWarning
 from captcha_helpers.reading.model_file import MEMBER, ModelSpec, read_spec
 from captcha_helpers.reading.runtimes import Run, keras_run, open_model, said_by
 from captcha_helpers.reading.safety import ModelFileError
@@ -187,8 +187,7 @@ def load(
     Args:
         path: A ``.keras``, ``.h5``, ``.npz``, ``.onnx`` or ``.tflite`` file, or a SavedModel
             folder. An ONNX file needs onnxruntime and no TensorFlow. Or the name of a model that
-            ships with the package: "pretrained" reads letters and digits of every look, not very
-            well.
+            ships with the package: "general" reads letters and digits of every look.
         charset: The only characters that occur in the images, if that is known: the best string of
             these is read, and its confidence is the probability among such strings. By default
             those of the file: all of the model, unless it was exported with a mask.
@@ -199,7 +198,8 @@ def load(
 
     Returns:
         A `Recognizer`. Several threads may use it at a time. A warning names the characters of
-        `charset` that the model does not have.
+        `charset` that the model does not have; another says that it has learned only shorter
+        strings than `length` asks for.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -216,10 +216,10 @@ def load(
     run = open_model(path)
     _try(run, spec, path)
     reader = Recognizer(run, spec, name=name)
-    if reader.decoder.missing:
-        warnings.warn(missing_characters(reader.decoder.missing), MaskWarning, stacklevel=2)
     if mask.length is not None:  # an impossible one is told now
         reader.read_prepared(np.zeros((1, spec.height, spec.width, spec.channels), np.uint8))
+    for warning in reader.decoder.warnings:
+        warnings.warn(warning, MaskWarning, stacklevel=2)
     return reader
 
 

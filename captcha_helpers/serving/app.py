@@ -42,7 +42,7 @@ from captcha_helpers.core.output import say
 from captcha_helpers.data.decoding import IMAGE_FORMATS
 from captcha_helpers.data.images import ImageError, NotAnImageError, TooManyPixelsError
 from captcha_helpers.reading.decoder import Decoder, Reading
-from captcha_helpers.reading.mask import WORDS, missing_characters, parse_charset, parse_length
+from captcha_helpers.reading.mask import WORDS, parse_charset, parse_length
 from captcha_helpers.reading.recognizer import Recognizer, load
 from captcha_helpers.serving.fetch import Fetcher, FetchError
 from captcha_helpers.serving.queue import (
@@ -86,7 +86,9 @@ class Prediction(BaseModel):
     model: str = Field(description="Name of the model file.")
     milliseconds: float = Field(description="From the end of the upload to the answer.")
     warning: str | None = Field(
-        default=None, description="Names characters that were asked for and that it cannot read."
+        default=None,
+        description="Names characters that were asked for and that it cannot read, or says that it "
+        "has learned only shorter strings than were asked for.",
     )
 
 
@@ -447,11 +449,10 @@ def _entry(file: Any, reading: Reading | ImageError) -> BatchEntry:
 
 
 def _about(model: str, begun: float, decoder: Decoder) -> dict[str, Any]:
-    missing = decoder.missing
     return {
         "model": model,
         "milliseconds": _since(begun),
-        "warning": missing_characters(missing) if missing else None,
+        "warning": "; ".join(decoder.warnings) or None,
     }
 
 

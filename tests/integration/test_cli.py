@@ -231,6 +231,8 @@ def test_predict_takes_what_is_known_of_the_text(onnx_file: Path, folder: Path):
     assert run_here("predict", onnx_file, folder, "--charset", "é").exit_code == 1
     too_long = run_here("predict", onnx_file, folder, "--length", "99")
     assert too_long.exit_code == 1 and "40 frames cannot spell 99" in too_long.output
+    unlearned = run("predict", "general", folder, "--length", "13-20", "--limit", 1)
+    assert "Warning: the model has learned strings of 1 to 12 characters" in unlearned.stderr
 
 
 def test_predict_without_a_model_takes_the_default(folder: Path, tmp_path: Path):

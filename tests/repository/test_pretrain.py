@@ -50,7 +50,7 @@ KIND: dict[str, Any] = {
 def installed_fonts(monkeypatch: pytest.MonkeyPatch) -> None:
     """The fonts of `make fonts` are not there when tests run; those of the package are."""
     fonts = tuple(map(Font, FONTS))
-    monkeypatch.setattr(pretrain_draw, "_fonts", lambda role: fonts)
+    monkeypatch.setattr(pretrain_draw, "fonts_with_role", lambda role: fonts)
 
 
 def changed(images: np.ndarray, seed: int, **kwargs) -> np.ndarray:

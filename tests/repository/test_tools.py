@@ -15,6 +15,7 @@ from captcha_helpers.drawing.styles import STYLES
 from captcha_helpers.results import save_result
 from tools.languages import READMES
 from tools.markers import fill
+from tools.pretraining_tables import HELD_OUT, STANDING
 from tools.run_notebooks import execute, find_notebooks
 from tools.set_repository import get_repository, set_repository
 from tools.setup_cell import setup_cell
@@ -32,6 +33,7 @@ FILLED = {
     "install.md": ("colab",),
     "results.md": ("results", "zero_labels", "few_labels", "readers", "more_labels"),
     "scale.md": ("scale", "more_cores"),
+    "pretraining.md": ("held_out", "worst_looks", "standing"),
     "README": ("best", "comparison"),
 }
 BADGE = (
@@ -68,8 +70,9 @@ def clone(root: Path, tmp_path: Path) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(page_with(*filled), encoding="utf-8")
     (tmp_path / "benchmarks").mkdir()
-    for file in (ZERO_LABELS, FEW_LABELS, READERS, MORE_LABELS, SCALE):
-        shutil.copy(root / file, tmp_path / "benchmarks")
+    (tmp_path / "benchmarks" / "pretraining").mkdir()
+    for file in (ZERO_LABELS, FEW_LABELS, READERS, MORE_LABELS, SCALE, HELD_OUT, STANDING):
+        shutil.copy(root / file, tmp_path / file)
     set_repository(tmp_path, "")
     return tmp_path
 
@@ -164,7 +167,7 @@ def test_readme_tables_follow_the_results(clone: Path):
     filled = ("results.md", "scale.md")
     pages = {f"{one.pages}/{page}" for one in READMES.values() for page in filled}
     changed = {path.relative_to(clone).as_posix() for path in stale}
-    assert changed == {*READMES, *pages}
+    assert changed == {*READMES, *pages, "docs/pretraining.md"}
     for path, text in stale.items():
         path.write_text(text, encoding="utf-8")
     assert outdated(clone) == {}

@@ -11,7 +11,7 @@ import {
   softmax,
   stringProbability,
 } from "../../captcha_helpers/assets/web/decode.js";
-import { fitMask, parseCharset, parseLength } from "../../captcha_helpers/assets/web/mask.js";
+import { fitMask, isLongerThanLearned, parseCharset, parseLength } from "../../captcha_helpers/assets/web/mask.js";
 
 /** Logits that are sure of one class in each frame. */
 function sureOf(path, classes) {
@@ -92,6 +92,8 @@ test("what people type is a charset or a length", () => {
   assert.equal(parseLength(""), null);
   for (const wrong of ["0", "6-4", "x", "4-"]) assert.throws(() => parseLength(wrong), /not a length/);
   assert.deepEqual(fitMask({ charset: "ab7" }, ["a", "b"]).missing, ["7"]);
+  assert.ok(isLongerThanLearned({ length: [5, 9] }, [1, 4]));
+  for (const mask of [{}, { length: [4, 9] }]) assert.ok(!isLongerThanLearned(mask, [1, 4]));
 });
 
 test("softmax bears large logits", () => {

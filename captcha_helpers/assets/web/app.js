@@ -1,6 +1,6 @@
 /** The page: takes pictures from people, shows readings. */
 import { offerDrawing } from "./draw.js";
-import { fitMask, MaskError, parseCharset, parseLength } from "./mask.js";
+import { fitMask, isLongerThanLearned, MaskError, parseCharset, parseLength } from "./mask.js";
 import {
   acceptPictures,
   askWhatIsKnown,
@@ -66,7 +66,7 @@ async function show(picture, label) {
     const reading = await loaded.reader.read(blob, known);
     if (turn !== latest) return; // another one was chosen meanwhile
     await showReading(reading, blob, label);
-    tellMissing(loaded.reader.specWith(known));
+    tellDoubts(loaded.reader.specWith(known));
   } catch (error) {
     if (turn === latest) complain(reasonOf(error));
   }
@@ -82,11 +82,15 @@ function knownStrings() {
   };
 }
 
-function tellMissing({ mask, charset }) {
+function tellDoubts({ mask, charset, length }) {
   const { missing } = fitMask(mask, Array.from(charset));
-  if (missing.length === 0) return;
-  const named = missing.join(" ");
-  say(`${find("message").textContent} The network does not have the characters ${named}.`);
+  const doubts = [];
+  if (missing.length > 0) doubts.push(`The network does not have the characters ${missing.join(" ")}.`);
+  if (isLongerThanLearned(mask, length)) {
+    const most = `The network has learned strings of at most ${length[1]} characters`;
+    doubts.push(`${most}; longer ones are likely to be misread.`);
+  }
+  if (doubts.length > 0) say([find("message").textContent, ...doubts].join(" "));
 }
 
 function reasonOf(error) {

@@ -49,6 +49,16 @@ export function fitMask(mask, characters) {
   };
 }
 
+/**
+ * Whether all strings of a mask are longer than those that a model has learned.
+ *
+ * @param {Mask} mask
+ * @param {[number, number]} learned Fewest and most characters of what it was trained on.
+ */
+export function isLongerThanLearned(mask, learned) {
+  return Boolean(mask.length) && mask.length[0] > learned[1];
+}
+
 /** One character for both cases: the small one, if that is a single character. */
 function oneCase(char) {
   const small = char.toLowerCase();
