@@ -71,7 +71,7 @@ COLAB ?= dist/captcha-helpers-colab.zip
 colab:  ## Make dist/captcha-helpers-colab.zip, all that the notebooks need on Colab
 	mkdir -p "$(dir $(COLAB))"
 	git archive --format=zip --prefix=captcha-helpers/ --output="$(COLAB)" HEAD \
-	  captcha_helpers captcha_images docs/images notebooks notebooks_zh-CN results \
+	  captcha_helpers captcha_images docs/images benchmarks/pretraining notebooks notebooks_zh-CN results \
 	  tools/install_here.py pyproject.toml constraints.txt README.md LICENSE
 
 TESTS = $(BIN)/python -m pytest -n 2 --dist loadfile

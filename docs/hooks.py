@@ -22,7 +22,7 @@ PAGES = ("*.md", "docs/**/*.md", "docs/images/*", "notebooks*/**/*.ipynb")
 COPIED = (
     *("Makefile", "Dockerfile", "LICENSE", "CITATION.cff"),
     *("pyproject.toml", "constraints.txt", "mkdocs.yml"),
-    *("benchmarks/*.py", "benchmarks/*.json", "tools/languages.py"),
+    *("benchmarks/*.py", "benchmarks/**/*.json", "tools/languages.py"),
 )
 _MODULE = re.compile(r"\]\(((?:\.\./)*)captcha_helpers/(?:(\w+)/)?(?:(\w+)\.py)?\)")
 _ROOM = re.compile(r"(\]\((?:\.\./)*captcha_helpers/\w+)\)")
