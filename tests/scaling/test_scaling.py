@@ -428,25 +428,50 @@ def test_a_cluster_of_its_own_is_started_for_the_command(
     assert out == f"{place}: 5 images of 104 x 32 pixels in 1 tar file\n"
 
 
-@pytest.fixture
-def s3(environment: dict[str, str]) -> Iterator[tuple[Any, dict[str, str]]]:
-    """A store on this machine that is spoken to as Amazon's, and the environment that finds it."""
+@contextmanager
+def s3() -> Iterator[tuple[Any, dict[str, str]]]:
+    """A store on this machine that is spoken to as Amazon's, and how a process finds it."""
     s3fs = pytest.importorskip("s3fs")
     server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", 0)
     server.start()
     address = "http://{}:{}".format(*server.get_host_and_port())
     store = s3fs.S3FileSystem(key="a", secret="b", endpoint_url=address)
-    store.mkdir("bucket")
     names = {"ENDPOINT_URL": address, "ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b"}
-    yield store, environment | {f"AWS_{name}": value for name, value in names.items()}
+    yield store, {f"AWS_{name}": value for name, value in names.items()}
     server.stop()
 
 
+@contextmanager
+def gs() -> Iterator[tuple[Any, dict[str, str]]]:
+    """The same for Google's."""
+    gcsfs = pytest.importorskip("gcsfs.core")
+    emulator = pytest.importorskip("gcp_storage_emulator.server")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    server, address = emulator.create_server("127.0.0.1", port, True), f"http://127.0.0.1:{port}"
+    server.start()
+    store = gcsfs.GCSFileSystem(token="anon", project="a", endpoint_url=address)
+    found_by = {"STORAGE_EMULATOR_HOST": address, "FSSPEC_GS_TOKEN": "anon"}
+    no_grpc = {"GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false"}  # which the emulator does not speak
+    yield store, found_by | no_grpc
+    server.stop()
+
+
+@pytest.fixture(params=[s3, gs], ids=lambda kind: kind.__name__)
+def bucket(
+    request: pytest.FixtureRequest, environment: dict[str, str]
+) -> Iterator[tuple[str, Any, dict[str, str]]]:
+    """The address of a bucket, the store that it is in, and the environment that finds it."""
+    with request.param() as (store, found_by):
+        store.mkdir("bucket")
+        yield f"{request.param.__name__}://bucket", store, environment | found_by
+
+
 def test_jobs_draw_into_a_bucket_and_read_from_it(
-    s3: tuple[Any, dict[str, str]], shards: Path, pictures: Path, tmp_path: Path
+    bucket: tuple[str, Any, dict[str, str]], shards: Path, pictures: Path, tmp_path: Path
 ):
-    store, environment = s3
-    draw = ["generate", "stars", "--count", 50, "--shard-size", SHARD, "--out", "s3://bucket/stars"]
+    place, store, environment = bucket
+    draw = ["generate", "stars", "--count", 50, "--shard-size", SHARD, "--out", f"{place}/stars"]
     assert "50 images" in run_on_own_cluster(environment, *draw)
     drawn = {path.name: store.cat_file(f"bucket/stars/{path.name}") for path in shards.iterdir()
              if path.name in ("000000.tar", "000001.tar")}  # fmt: skip
@@ -456,14 +481,14 @@ def test_jobs_draw_into_a_bucket_and_read_from_it(
     assert store.cat_file("bucket/stars/000001.tar") == drawn["000001.tar"]
 
     store.put(str(pictures), "bucket/in", recursive=True)
-    read = ["predict", "stars", "s3://bucket/in/*.png", "--out", "s3://bucket/readings.parquet"]
+    read = ["predict", "stars", f"{place}/in/*.png", "--out", f"{place}/readings.parquet"]
     run_on_own_cluster(environment, *read, code=1)  # some images cannot be read
     read_files("stars", pictures, tmp_path / "disk.parquet", progress=False)
     with store.open("bucket/readings.parquet") as file:
         found = rows_of(file)
     expected = rows_of(tmp_path / "disk.parquet")
-    assert [row.pop("file") for row in found] == [f"s3://bucket/in/{path.name}"
-                                                  for path in image_files(pictures)]  # fmt: skip
+    names = [row.pop("file") for row in found]
+    assert names == [f"{place}/in/{path.name}" for path in image_files(pictures)]
     assert [row["text"] for row in found] == [row["text"] for row in expected]
     assert len(found) == 90 and sum(row["error"] is not None for row in found) == 10
 
