@@ -71,9 +71,9 @@ COLAB ?= dist/captcha-helpers-colab.zip
 colab:  ## Make dist/captcha-helpers-colab.zip, all that the notebooks need on Colab
 	mkdir -p "$(dir $(COLAB))"
 	git archive --format=zip --prefix=captcha-helpers/ --output="$(COLAB)" HEAD \
-	  captcha_helpers captcha_images docs/images notebooks notebooks_zh-CN results \
+	  captcha_helpers captcha_images docs/images benchmarks/pretraining notebooks notebooks_zh-CN results \
 	  tools/install_here.py tools/ipython_kernel_config.json \
-  pyproject.toml constraints.txt README.md LICENSE
+	  pyproject.toml constraints.txt README.md LICENSE
 
 TESTS = $(BIN)/python -m pytest -n 2 --dist loadfile
 
@@ -123,10 +123,10 @@ lowest:  ## Quick tests with the lowest versions of all dependencies, Python 3.1
 newest:  ## Quick tests with the newest versions of all dependencies, Python 3.13 (needs uv)
 	$(call quick_tests_with,3.13,highest)
 
-stores:  ## The jobs on a cluster with a bucket of S3, played on this machine (two minutes)
+stores:  ## The jobs on a cluster with buckets of S3 and GCS, played on this machine (three minutes)
 	$(PYTHON) -m venv .venv-stores
 	.venv-stores/bin/python -m pip install --quiet --disable-pip-version-check \
-	  -e '.[scale,train]' s3fs 'moto[server]' hypothesis psutil pytest
+	  -e '.[scale,train]' s3fs 'moto[server]' gcsfs gcp-storage-emulator hypothesis psutil pytest
 	.venv-stores/bin/python -m pytest tests/scaling/test_scaling.py -k bucket
 
 SOAK ?= 720

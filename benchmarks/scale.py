@@ -9,6 +9,8 @@ worker has. Seconds of a round are wall-clock; the best round counts, since what
 disturbed by other programs. CPU-seconds of all processes of a command and its cluster, and the load
 of the machine before it, are kept beside that. What the start of a cluster takes is measured apart.
 `make readme` puts the best rounds into docs/scale.md, and what is calculated from them.
+
+The picture has a third panel, training, which `benchmarks/parallel_training.py` measures.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from typing import Any
 
 import psutil
 
+TRAINING = Path("benchmarks", "parallel_training.json")
 STYLE = "stars"
 SHARD_SIZE = 2_500  # images, so that two workers end at about the same time
 WORKERS = (1, 2)
@@ -157,23 +160,47 @@ def measure(count: int, read: int, rounds: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def plot(report: dict[str, Any], path: Path) -> None:
-    """Draw images an hour as bars, a panel for each job."""
+def hourly(report: dict[str, Any], job: str) -> dict[str, float]:
+    """Million images an hour in the best round, of the plain command and of each cluster."""
+    names = {0: "plain"} | {n: f"Ray, {n} worker{'s' * (n > 1)}" for n in WORKERS}
+    rows = [row for row in report["rows"] if row["job"] == job]
+    return {
+        name: max(3.6e-3 * row["images"] / row["seconds"] for row in rows
+                  if row["workers"] == workers)
+        for workers, name in names.items()
+    }  # fmt: skip
+
+
+def steps(training: dict[str, Any]) -> dict[str, float]:
+    """Steps a second at best, of each number of processes and cores: timed, or else learned."""
+    speeds: dict[str, float] = {}
+    for row in training.get("fast") or training["learned"]:
+        processes = row["processes"]
+        cores = processes * row["cores_of_each"] if "cores_of_each" in row else 2  # of both
+        name = f"{processes} process{'es' * (processes > 1)}, {cores} core{'s' * (cores > 1)}"
+        speeds[name] = max(speeds.get(name, 0), row["steps_a_second"])
+    return speeds
+
+
+def plot(report: dict[str, Any], training: dict[str, Any], path: Path) -> None:
+    """Draw how quick each job is as bars, in a panel of its own."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
     plt.rcParams.update({"font.size": 13})
-    figure, panels = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
-    for axes, (job, title) in zip(panels, (("draw", "Drawing"), ("read", "Reading")), strict=True):
-        rows = [row for row in report["rows"] if row["job"] == job]
-        names = ["plain", *(f"Ray, {n} worker{'s' * (n > 1)}" for n in WORKERS)]
-        hourly = [max(3.6e-3 * row["images"] / row["seconds"] for row in rows
-                      if row["workers"] == workers) for workers in (0, *WORKERS)]  # fmt: skip
-        bars = axes.barh(names, hourly, color="tab:blue")
+    figure, panels = plt.subplots(1, 3, figsize=(14, 3.2), layout="constrained")
+    images = "million images an hour"
+    jobs = {
+        "Drawing": (hourly(report, "draw"), images),
+        "Reading": (hourly(report, "read"), images),
+        "Training": (steps(training), f"steps of {training['batch_size']} images a second"),
+    }
+    for axes, (title, (speeds, unit)) in zip(panels, jobs.items(), strict=True):
+        bars = axes.barh(list(speeds), list(speeds.values()), color="tab:blue")
         axes.bar_label(bars, fmt="%.1f", padding=3)
-        axes.set(title=title, xlabel="million images an hour")
+        axes.set(title=title, xlabel=unit)
         axes.margins(x=0.2)
         axes.invert_yaxis()
     figure.savefig(path, dpi=80)
@@ -188,6 +215,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     parser.add_argument("--plot", type=Path, help="draw them into this file")
     parser.add_argument("--measured", type=Path, help="take the figures from such a file")
+    parser.add_argument("--training", type=Path, default=TRAINING, help="its figures, to be drawn")
     options = parser.parse_args()
     if options.measured:
         report = json.loads(options.measured.read_text(encoding="utf-8"))
@@ -196,7 +224,8 @@ def main() -> None:
     if options.json:
         options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     if options.plot:
-        plot(report, options.plot)
+        training = json.loads(options.training.read_text(encoding="utf-8"))
+        plot(report, training, options.plot)
 
 
 if __name__ == "__main__":

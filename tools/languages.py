@@ -19,8 +19,8 @@ class Language(NamedTuple):
         percent: What stands behind a number of per cent.
         results: Headings of the table of results, by the name of the column.
         benchmarks: Headings of the tables of benchmarks.
-        scale: What the tables of the page on more than one machine say, by the name of it; ``more``
-            and ``efficiency`` take a number.
+        scale: What the tables of the page on more than one machine say, by its name; ``more``,
+            ``efficiency`` and ``assumed`` take a number.
         no_address: How to open the notebooks on Colab while the repository has no address.
     """
 
@@ -69,9 +69,17 @@ READMES = {
             "two": "Ray, 2 workers",
             "more": "{:+.0f} % time against plain",
             "efficiency": "efficiency {:.2f} against 1 worker",
+            "train_cores": "pre-train, cores",
+            "train_gpus": "pre-train, GPUs",
+            "each_second": "Images a second, by one core or GPU",
+            "of_several": "Efficiency of several",
+            "assumed": "{:.2f}, assumed, not measured",
             "cores": "Cores",
             "draw_minutes": "Minutes to draw 100 million",
             "read_minutes": "Minutes to read 50 million",
+            "train_hours": "Hours to pre-train with 100 million",
+            "gpus": "GPUs",
+            "train_minutes": "Minutes to pre-train with 100 million",
         },
         no_address="On Colab: `make colab` makes `dist/captcha-helpers-colab.zip` (it needs git, "
         "no environment). Open a notebook and run its first code cell; it asks for that file.",
@@ -119,9 +127,17 @@ READMES = {
             "two": "Ray，2 个进程",
             "more": "用时与普通命令相比 {:+.0f} %",
             "efficiency": "相对 1 个进程的效率为 {:.2f}",
+            "train_cores": "预训练，CPU 核",
+            "train_gpus": "预训练，GPU",
+            "each_second": "一个核或一块 GPU 每秒张数",
+            "of_several": "多个一起时的效率",
+            "assumed": "{:.2f}（假定，未实测）",
             "cores": "核数",
             "draw_minutes": "绘制 1 亿张所需分钟",
             "read_minutes": "读取 5000 万张所需分钟",
+            "train_hours": "用 1 亿张预训练所需小时",
+            "gpus": "GPU 数",
+            "train_minutes": "用 1 亿张预训练所需分钟",
         },
         no_address="在 Colab 上：`make colab` 会生成 `dist/captcha-helpers-colab.zip`"
         "（只需要 git，不需要虚拟环境）。打开笔记本并运行第一个代码单元，它会请你上传这个文件。",

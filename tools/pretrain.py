@@ -270,9 +270,13 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--steps", type=int, help="so many batches, however long it takes, instead of --minutes")
     add("--seed", type=int, default=0, help="another one draws other images, in a next round say")
     add("--workers", type=int, default=1, help="processes that draw")
-    add("--batch-size", type=int, default=64)
+    add("--batch-size", type=int, help="default: 64, or 1,024 on a GPU")
     add("--peak-rate", type=float, default=2e-3, help="highest learning rate")
-    add("--precision", choices=("float32", "mixed_bfloat16"), default="float32")
+    add(
+        "--precision",
+        choices=("float32", "mixed_bfloat16"),
+        help="default: float32, or mixed_bfloat16 on a GPU that has it",
+    )
     add("--pool", type=int, default=32_768, help="newest images kept; 27,648 bytes each")
     add("--views", type=float, default=2.0, help="how often an image is shown at least")
     add("--strength", type=float, default=1.0, help="of the augmentation")
@@ -294,6 +298,18 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     if options.short is None:
         options.short = 0 if options.init else 50_000
     return options
+
+
+def suit_the_device(options: argparse.Namespace) -> None:
+    """Set the batch and the numbers that were left open: larger ones and shorter ones on a GPU.
+
+    Not before the processes have joined, which JAX must do before it looks for devices.
+    """
+    from captcha_helpers.learning.fitting import gpu_generation, quickest_precision
+
+    on_gpu = gpu_generation() > 0
+    options.batch_size = options.batch_size or (1024 if on_gpu else 64)
+    options.precision = options.precision or (quickest_precision() if on_gpu else "float32")
 
 
 def main(
@@ -331,6 +347,7 @@ def _train(options: argparse.Namespace) -> None:
         from tools.pretrain_learn import make_learner
 
         keras.utils.set_random_seed(options.seed)
+        suit_the_device(options)
         model = build_model(options.precision)
         if options.init:
             model.set_weights(load_weights(options.init).get_weights())

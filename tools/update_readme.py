@@ -3,8 +3,9 @@
 ``make readme`` writes each between two comments, ``<!-- results:start -->`` and
 ``<!-- results:end -->`` for example: ``best`` and ``comparison`` into a README; ``results``,
 ``zero_labels``, ``few_labels``, ``readers`` and ``more_labels``, from which those are taken, into
-the page of results; ``scale`` and ``more_cores`` into the page on work on more than one machine;
-``held_out``, ``worst_looks`` and ``standing`` into that on pre-training, which is in English only.
+the page of results; ``scale``, ``calculated_from``, ``more_cores`` and ``more_gpus`` into the page
+on more than one machine; ``together``, ``held_out``, ``worst_looks`` and ``standing`` into that on
+pre-training, which is in English only.
 ``python -m tools.update_readme --check`` only says whether they are up to date.
 """
 
@@ -15,26 +16,35 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import mean, median
-from typing import Any, NamedTuple
+from typing import Any
 
 from captcha_helpers.results import format_table, load_results
 from tools.languages import ENGLISH, READMES
 from tools.markers import fill
 from tools.pretraining_tables import of_the_general_reader
+from tools.scale_tables import (
+    BASE_COLUMNS,
+    CORES_COLUMNS,
+    GPUS_COLUMNS,
+    SCALE_COLUMNS,
+    TOGETHER_HEADINGS,
+    calculated_from,
+    more_cores,
+    more_gpus,
+    of_a_training,
+    on_a_cluster,
+    scale_table,
+    together_table,
+)
 
 ZERO_LABELS = Path("benchmarks", "zero_labels.json")
 FEW_LABELS = Path("benchmarks", "few_labels.json")
 READERS = Path("benchmarks", "readers.json")
 MORE_LABELS = Path("benchmarks", "more_labels.json")
-SCALE = Path("benchmarks", "scale.json")
 
 SHORT = ("notebook", "style", "exact_match", "exact_match_ci95", "n")
 COMPARED = ("reader", "labels", "seconds", "exact_match", "exact_match_ci95", "n")
 REAL, ALWAYS = "captcha_v2", ("ours", "ddddocr")
-
-LARGE_JOBS = {"draw": 100_000_000, "read": 50_000_000}  # images
-SCALE_COLUMNS = ("job", "command", "hourly", "note", "cpu", "load")
-CORES_COLUMNS = ("cores", "draw_minutes", "read_minutes")
 
 Row = Mapping[str, Any]
 Tables = dict[str, tuple[Sequence[Row], Mapping[str, str]]]  # rows and headings, by the marker
@@ -103,67 +113,6 @@ def with_more_labels(root: Path) -> list[dict[str, str]]:
     return [table[place] for place in sorted(table)]
 
 
-class OnCluster(NamedTuple):
-    """Images an hour in the best round of `SCALE`, by the number of workers; 0 is without Ray."""
-
-    hourly: dict[int, float]
-    cpu: dict[int, float]  # seconds for 1,000 images
-    load: dict[int, float]
-
-    @property
-    def efficiency(self) -> float:
-        """What each of two workers does, as a share of what one does alone."""
-        return self.hourly[2] / (2 * self.hourly[1])
-
-
-def on_a_cluster(root: Path) -> dict[str, OnCluster]:
-    """The figures of `SCALE`, of each job."""
-    report = json.loads((root / SCALE).read_text(encoding="utf-8"))
-    jobs = {job: OnCluster({}, {}, {}) for job in LARGE_JOBS}
-    timed = [row for row in report["rows"] if row["job"] in jobs]
-    for row in sorted(timed, key=lambda row: row["images"] / row["seconds"]):
-        jobs[row["job"]].hourly[row["workers"]] = 3600 * row["images"] / row["seconds"]
-        jobs[row["job"]].cpu[row["workers"]] = 1000 * row["cpu"] / row["images"]
-        jobs[row["job"]].load[row["workers"]] = row["load"]
-    return jobs
-
-
-def scale_table(jobs: Mapping[str, OnCluster], words: Mapping[str, str]) -> list[dict[str, str]]:
-    """What was measured, in the words of a language: a row for each job and number of workers."""
-    table = []
-    for job, found in jobs.items():
-        more = found.hourly[0] / found.hourly[1] - 1
-        said = {
-            words["plain"]: "",
-            words["one"]: words["more"].format(100 * more),
-            words["two"]: words["efficiency"].format(found.efficiency),
-        }
-        for workers, (command, note) in enumerate(said.items()):
-            table.append(
-                {
-                    "job": words[job],
-                    "command": command,
-                    "hourly": f"{found.hourly[workers] / 1e6:.2f}",
-                    "note": note,
-                    "cpu": f"{found.cpu[workers]:.2f}",
-                    "load": f"{found.load[workers]:.1f}",
-                }
-            )
-    return table
-
-
-def more_cores(jobs: Mapping[str, OnCluster]) -> list[dict[str, str]]:
-    """What is calculated from it: minutes for `LARGE_JOBS`, a row for each number of cores."""
-    rows = []
-    for cores in (10, 100, 1000):
-        row = {"cores": f"{cores:,}"}
-        for job, images in LARGE_JOBS.items():
-            hourly = jobs[job].hourly[1] * cores * min(1, jobs[job].efficiency)
-            row[f"{job}_minutes"] = f"{float(f'{60 * images / hourly:.2g}'):g}"  # two digits
-        rows.append(row)
-    return rows
-
-
 def best_of_each(rows: Sequence[Row]) -> list[Row]:
     """The row with the highest exact match of each notebook."""
     best: dict[str, Row] = {}
@@ -197,7 +146,6 @@ def outdated(root: Path) -> dict[Path, str]:
     rows = load_results(root / "results")
     unlabelled, trained = without_labels(root), fully_trained(root)
     more, little = with_more_labels(root), from_few_labels(root)
-    jobs = on_a_cluster(root)
     amounts = {name for row in little for name in row} - {"set"}
     columns = {name: name for name in dict.fromkeys(key for row in unlabelled for key in row)}
     moments = {name for row in more for name in row} - {"reader", "labels"}
@@ -219,10 +167,11 @@ def outdated(root: Path) -> dict[Path, str]:
                 "readers": (trained, language.benchmarks),
                 "more_labels": (more, many),
             },
-            f"{language.pages}/scale.md": _on_more_machines(jobs, language.scale),
+            f"{language.pages}/scale.md": _on_more_machines(root, language.scale),
         }
         if language is ENGLISH:
-            tables["docs/pretraining.md"] = of_the_general_reader(root)
+            together = {"together": (together_table(root), TOGETHER_HEADINGS)}
+            tables["docs/pretraining.md"] = together | of_the_general_reader(root)
         for file, contents in tables.items():
             new = text = (root / file).read_text(encoding="utf-8")
             for marker, (shown, headings) in contents.items():
@@ -233,10 +182,17 @@ def outdated(root: Path) -> dict[Path, str]:
     return stale
 
 
-def _on_more_machines(jobs: Mapping[str, OnCluster], words: Mapping[str, str]) -> Tables:
+def _on_more_machines(root: Path, words: Mapping[str, str]) -> Tables:
+    jobs, training = on_a_cluster(root), of_a_training(root)
+    contents = {
+        "scale": (scale_table(jobs, words), SCALE_COLUMNS),
+        "calculated_from": (calculated_from(jobs, training, words), BASE_COLUMNS),
+        "more_cores": (more_cores(jobs, training), CORES_COLUMNS),
+        "more_gpus": (more_gpus(training), GPUS_COLUMNS),
+    }
     return {
-        "scale": (scale_table(jobs, words), {name: words[name] for name in SCALE_COLUMNS}),
-        "more_cores": (more_cores(jobs), {name: words[name] for name in CORES_COLUMNS}),
+        marker: (rows, {name: words[name] for name in columns})
+        for marker, (rows, columns) in contents.items()
     }
 
 

@@ -132,8 +132,14 @@ def _signals_kept() -> Iterator[None]:
 
 
 def _line(error: Exception) -> str:
-    """The first line of what Ray says, which is a page as a rule."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))
+    r"""The first line of what Ray says, which is a page as a rule; with the last, if that explains.
+
+    Example:
+        >>> _line(ConnectionError("Refused from server:\n\nTraceback\nRuntimeError: too late\n"))
+        'Refused from server: RuntimeError: too late'
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [repr(error)]
+    return f"{lines[0]} {lines[-1]}" if lines[0].endswith(":") and lines[1:] else lines[0]
 
 
 def in_order(

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
 
 from captcha_helpers import Charset, ExactMatch, cer, cnn_ctc, compile_model, multi_head
-from captcha_helpers.learning.fitting import computed_with, predict_labels, quickest_precision
+from captcha_helpers.learning import fitting
+from captcha_helpers.learning.fitting import (
+    computed_with,
+    gpu_generation,
+    predict_labels,
+    quickest_precision,
+)
 
 DIGITS = Charset("0123456789")
 
@@ -126,22 +135,55 @@ def test_the_numbers_to_compute_with_are_as_before_even_after_an_error():
 
 
 @pytest.mark.parametrize(
-    ("flags", "gpus", "expected"),
+    ("flags", "generation", "expected"),
     [
-        ("avx512_bf16 amx_bf16 amx_tile", [], "mixed_bfloat16"),
-        ("avx512f avx512_bf16", [], "float32"),
-        ("avx512_bf16 amx_bf16", ["gpu:0"], "float32"),
+        ("avx512_bf16 amx_bf16 amx_tile", 0, "mixed_bfloat16"),
+        ("avx512f avx512_bf16", 0, "float32"),
+        ("avx512_bf16 amx_bf16", 7, "float32"),  # a T4 has no such numbers
+        ("avx512f", 9, "mixed_bfloat16"),
     ],
 )
-def test_bfloat16_only_where_it_was_measured_to_be_quicker(
-    flags: str, gpus: list[str], expected: str, monkeypatch: pytest.MonkeyPatch
+def test_bfloat16_on_gpus_that_have_it_and_where_it_was_measured_to_be_quicker(
+    flags: str, generation: int, expected: str, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(Path, "exists", lambda path: True)
     monkeypatch.setattr(Path, "read_text", lambda path, **kwargs: f"flags : {flags}")
-    monkeypatch.setattr(keras.distribution, "list_devices", lambda kind: gpus)
+    monkeypatch.setattr(fitting, "gpu_generation", lambda: generation)
     assert quickest_precision() == expected
 
 
 def test_where_nobody_says_what_the_processor_can_do_it_is_float32(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(Path, "exists", lambda path: False)
     assert quickest_precision() == "float32"
+
+
+@pytest.mark.parametrize(
+    ("backend", "capability", "generation"),
+    [
+        ("jax", "9.0", 9),
+        ("jax", "gfx90a", 0),
+        ("jax", None, 0),
+        ("torch", (7, 5), 7),
+        ("torch", None, 0),
+        ("tensorflow", (8, 0), 8),
+        ("tensorflow", None, 0),
+    ],
+)
+def test_a_gpu_is_found_on_every_backend(
+    backend: str, capability: Any, generation: int, monkeypatch: pytest.MonkeyPatch
+):
+    """As each backend tells of it: there is no GPU in this test."""
+    there = {} if capability is None else {"compute_capability": capability}
+    of_torch = {"is_available": lambda: bool(there), "get_device_capability": lambda: capability}
+    of_tensorflow = {
+        "get_visible_devices": lambda kind: [kind] * bool(there),
+        "experimental": SimpleNamespace(get_device_details=lambda gpu: there),
+    }
+    modules = {
+        "jax": {"local_devices": lambda: [SimpleNamespace(**there)]},
+        "torch": {"cuda": SimpleNamespace(**of_torch)},
+        "tensorflow": {"config": SimpleNamespace(**of_tensorflow)},
+    }
+    monkeypatch.setitem(sys.modules, backend, SimpleNamespace(**modules[backend]))
+    monkeypatch.setattr(keras.backend, "backend", lambda: backend)
+    assert gpu_generation() == generation

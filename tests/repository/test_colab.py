@@ -99,6 +99,7 @@ def test_first_cells_of_all_notebooks_run_on_colab(root: Path, archive: Path, co
     assert Path(package).is_relative_to(colab / "env")
     assert Path(folder) == colab / "content" / "captcha-helpers" / "notebooks"
     assert (Path(folder).parent / "captcha_images" / "stars").is_dir()
+    assert (Path(folder).parent / "benchmarks" / "pretraining" / "round_1.json").is_file()
     assert int(results) > 0
 
 

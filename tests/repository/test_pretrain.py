@@ -17,6 +17,7 @@ from patience import end_of
 from pretrain_program import small_model, stripes
 
 from captcha_helpers.drawing.looks import FONTS, Font, draw_looks
+from captcha_helpers.learning import fitting
 from captcha_helpers.reading.model_file import read_spec
 from tools import pretrain, pretrain_draw
 from tools.augment_ops import augment
@@ -249,3 +250,21 @@ def test_statistics_can_be_kept_of_earlier_weights_only(capsys):
     with pytest.raises(SystemExit):
         pretrain.main(["--fixed-statistics"])
     assert "--fixed-statistics needs --init" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("generation", "given", "expected"),
+    [
+        (0, [], (64, "float32")),
+        (7, [], (1024, "float32")),
+        (9, [], (1024, "mixed_bfloat16")),
+        (9, ["--batch-size", "32", "--precision", "float32"], (32, "float32")),
+    ],
+)
+def test_a_gpu_gets_large_batches_and_short_numbers_unless_told_otherwise(
+    generation: int, given: list[str], expected: tuple, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(fitting, "gpu_generation", lambda: generation)
+    options = pretrain._options(given)
+    pretrain.suit_the_device(options)
+    assert (options.batch_size, options.precision) == expected

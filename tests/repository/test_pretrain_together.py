@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +86,13 @@ def until_they_learn(processes: list[subprocess.Popen], out: Path) -> None:
     patience.until(something_is_written)
 
 
+def at_a_random_moment(seed: int) -> None:
+    """Wait while up to six more states are reported, somewhere in between."""
+    seconds = random.Random(seed).uniform(0, 3)
+    print(f"{seconds:.3f} s after the first report")
+    time.sleep(seconds)
+
+
 def ended_well(process: subprocess.Popen) -> str:
     said, errors = patience.end_of(process)
     assert process.returncode == 0, errors
@@ -152,6 +161,7 @@ def test_a_process_that_dies_or_stands_still_ends_the_others(tmp_path, which: in
     """What they had learned is there, and a new start goes on from it."""
     both = begin_two(tmp_path, "--minutes", "600", "--report-every", "0.5")
     until_they_learn(both, tmp_path)
+    at_a_random_moment(seed=which)
     both[which].send_signal(getattr(signal, how))
     try:
         _, errors = patience.end_of(both[1 - which])

@@ -17,13 +17,24 @@ from tools.languages import READMES
 from tools.markers import fill
 from tools.pretraining_tables import HELD_OUT, STANDING
 from tools.run_notebooks import execute, find_notebooks
+from tools.scale_tables import (
+    ON_CPU,
+    ON_GPU,
+    SCALE,
+    TOGETHER,
+    OnCluster,
+    Training,
+    more_cores,
+    more_gpus,
+    of_a_training,
+    together_table,
+)
 from tools.set_repository import get_repository, set_repository
 from tools.setup_cell import setup_cell
 from tools.update_readme import (
     FEW_LABELS,
     MORE_LABELS,
     READERS,
-    SCALE,
     ZERO_LABELS,
     outdated,
 )
@@ -32,8 +43,8 @@ STYLES_TIMED = ["slanted", "stars", "stars3"]
 FILLED = {
     "install.md": ("colab",),
     "results.md": ("results", "zero_labels", "few_labels", "readers", "more_labels"),
-    "scale.md": ("scale", "more_cores"),
-    "pretraining.md": ("held_out", "worst_looks", "standing"),
+    "scale.md": ("scale", "calculated_from", "more_cores", "more_gpus"),
+    "pretraining.md": ("together", "held_out", "worst_looks", "standing"),
     "README": ("best", "comparison"),
 }
 BADGE = (
@@ -71,7 +82,8 @@ def clone(root: Path, tmp_path: Path) -> Path:
             path.write_text(page_with(*filled), encoding="utf-8")
     (tmp_path / "benchmarks").mkdir()
     (tmp_path / "benchmarks" / "pretraining").mkdir()
-    for file in (ZERO_LABELS, FEW_LABELS, READERS, MORE_LABELS, SCALE, HELD_OUT, STANDING):
+    shown = (ZERO_LABELS, FEW_LABELS, READERS, MORE_LABELS, HELD_OUT, STANDING)
+    for file in (*shown, SCALE, TOGETHER, ON_CPU, ON_GPU):
         shutil.copy(root / file, tmp_path / file)
     set_repository(tmp_path, "")
     return tmp_path
@@ -181,6 +193,31 @@ def test_readme_tables_follow_the_results(clone: Path):
 
 def test_readmes_of_the_clone_are_up_to_date(root: Path):
     assert [path.name for path in outdated(root)] == [], "run make readme"
+
+
+def test_the_calculated_times_follow_their_formula():
+    one_core_and_two = OnCluster({1: 3.6e6, 2: 3.6e6}, {}, {})  # efficiency 0.5
+    jobs = {"draw": one_core_and_two, "read": one_core_and_two}
+    training = Training(of_a_core=100, of_a_gpu=50_000, efficiency=0.25)
+    ten, *_ = more_cores(jobs, training)
+    assert ten == {
+        "cores": "10", "draw_minutes": "330", "read_minutes": "170", "train_hours": "110"
+    }  # fmt: skip
+    assert [row["train_minutes"] for row in more_gpus(training)] == ["33", "19", "9.3", "4.6"]
+
+
+def test_two_processes_that_were_timed_on_a_core_each_say_what_they_are_worth(clone: Path):
+    report = json.loads((clone / TOGETHER).read_text())
+    speeds = ((1, 1, 4), (1, 1, 3), (2, 1, 6), (1, 2, 7))
+    report["fast"] = [
+        {"processes": count, "cores_of_each": cores, "steps_a_second": steps,
+         "core_seconds_a_step": 1}
+        for count, cores, steps in speeds
+    ]  # fmt: skip
+    (clone / TOGETHER).write_text(json.dumps(report))
+    assert of_a_training(clone).efficiency == 6 / (2 * 4)
+    timed = [row["steps"] for row in together_table(clone) if row["reader"] == "general"]
+    assert timed == ["4.00", "7.00", "6.00"]
 
 
 @pytest.mark.slow

@@ -40,7 +40,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(captcha_helpers.__file__).parents[1]
 COUNT, SHARD = 300, 20
 STARTS = 10  # of a cluster; on a busy machine it takes longer than Ray waits, which is 15 s
-NOT_STARTED = "no cluster could be used at 'local'"
+NOT_STARTED = "no cluster could be used at"
 
 
 @contextmanager
@@ -409,12 +409,14 @@ def test_an_address_where_no_cluster_is_costs_one_line(environment: dict[str, st
     assert "'nowhere' is no address of a cluster" in end_of(process)[1]
 
 
-def run_on_own_cluster(environment: dict[str, str], *arguments: object, code: int = 0) -> str:
-    """Run a command with a cluster of its own, which ends with this code; give what it says."""
+def run_on_cluster(
+    environment: dict[str, str], address: str, *arguments: object, code: int = 0
+) -> str:
+    """Run a command on a cluster, which ends with this code; give what it says."""
     for _ in range(STARTS):
-        process = start(environment, *arguments, "--ray", "local")
+        process = start(environment, *arguments, "--ray", address)
         out, err = end_of(process)
-        if NOT_STARTED not in err:
+        if not err.startswith(f"Error: {NOT_STARTED} {address!r}"):
             break
     assert (process.returncode, err) == (code, "")
     return out
@@ -424,46 +426,116 @@ def test_a_cluster_of_its_own_is_started_for_the_command(
     environment: dict[str, str], tmp_path: Path
 ):
     place = tmp_path / "local"
-    out = run_on_own_cluster(environment, "generate", "stars", "--count", 5, "--out", place)
+    out = run_on_cluster(environment, "local", "generate", "stars", "--count", 5, "--out", place)
     assert out == f"{place}: 5 images of 104 x 32 pixels in 1 tar file\n"
 
 
-@pytest.fixture
-def s3(environment: dict[str, str]) -> Iterator[tuple[Any, dict[str, str]]]:
-    """A store on this machine that is spoken to as Amazon's, and the environment that finds it."""
+@contextmanager
+def client_server(environment: dict[str, str]) -> Iterator[str]:
+    """The address for clients of a cluster of two workers, started as one starts its first node."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    options = ["--head", "--block", "--port", 0, "--ray-client-server-port", port, "--num-cpus", 2]
+    options += ["--node-ip-address", "127.0.0.1", "--include-dashboard", "false"]
+    options += ["--object-store-memory", 100_000_000]
+
+    def answers() -> bool:
+        with suppress(OSError):
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return True
+        return node.poll() is not None
+
+    for _ in range(STARTS):
+        node = start(environment, "start", *options, run=("-m", "ray.scripts.scripts"))
+        until(answers)
+        if node.poll() is None:
+            break
+    try:
+        yield f"ray://127.0.0.1:{port}"
+    finally:
+        node.terminate()
+        end_of(node)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nobody tried Ray on Windows")
+def test_a_machine_that_is_no_part_of_the_cluster_has_the_jobs_done_there(
+    environment: dict[str, str], shards: Path, table: Path, pictures: Path, tmp_path: Path
+):
+    place, out = tmp_path / "shards", tmp_path / "read.parquet"
+    draw = ["generate", "stars", "--count", 3 * SHARD, "--shard-size", SHARD, "--out", place]
+    read = ["predict", "stars", pictures, "--out", out]
+    with client_server(environment) as address:
+        run_on_cluster(environment, address, *draw)
+        run_on_cluster(environment, address, *read, code=1)  # some pictures cannot be read
+    drawn = sorted(place.glob("*.tar"))
+    assert len(drawn) == 3
+    assert [one.read_bytes() for one in drawn] == [
+        (shards / one.name).read_bytes() for one in drawn
+    ]
+    assert rows_of(out) == rows_of(table)
+
+
+@contextmanager
+def s3() -> Iterator[tuple[Any, dict[str, str]]]:
+    """A store on this machine that is spoken to as Amazon's, and how a process finds it."""
     s3fs = pytest.importorskip("s3fs")
     server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", 0)
     server.start()
     address = "http://{}:{}".format(*server.get_host_and_port())
     store = s3fs.S3FileSystem(key="a", secret="b", endpoint_url=address)
-    store.mkdir("bucket")
     names = {"ENDPOINT_URL": address, "ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b"}
-    yield store, environment | {f"AWS_{name}": value for name, value in names.items()}
+    yield store, {f"AWS_{name}": value for name, value in names.items()}
     server.stop()
 
 
+@contextmanager
+def gs() -> Iterator[tuple[Any, dict[str, str]]]:
+    """The same for Google's."""
+    gcsfs = pytest.importorskip("gcsfs.core")
+    emulator = pytest.importorskip("gcp_storage_emulator.server")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    server, address = emulator.create_server("127.0.0.1", port, True), f"http://127.0.0.1:{port}"
+    server.start()
+    store = gcsfs.GCSFileSystem(token="anon", project="a", endpoint_url=address)
+    found_by = {"STORAGE_EMULATOR_HOST": address, "FSSPEC_GS_TOKEN": "anon"}
+    no_grpc = {"GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false"}  # which the emulator does not speak
+    yield store, found_by | no_grpc
+    server.stop()
+
+
+@pytest.fixture(params=[s3, gs], ids=lambda kind: kind.__name__)
+def bucket(
+    request: pytest.FixtureRequest, environment: dict[str, str]
+) -> Iterator[tuple[str, Any, dict[str, str]]]:
+    """The address of a bucket, the store that it is in, and the environment that finds it."""
+    with request.param() as (store, found_by):
+        store.mkdir("bucket")
+        yield f"{request.param.__name__}://bucket", store, environment | found_by
+
+
 def test_jobs_draw_into_a_bucket_and_read_from_it(
-    s3: tuple[Any, dict[str, str]], shards: Path, pictures: Path, tmp_path: Path
+    bucket: tuple[str, Any, dict[str, str]], shards: Path, pictures: Path, tmp_path: Path
 ):
-    store, environment = s3
-    draw = ["generate", "stars", "--count", 50, "--shard-size", SHARD, "--out", "s3://bucket/stars"]
-    assert "50 images" in run_on_own_cluster(environment, *draw)
+    place, store, environment = bucket
+    draw = ["generate", "stars", "--count", 50, "--shard-size", SHARD, "--out", f"{place}/stars"]
+    assert "50 images" in run_on_cluster(environment, "local", *draw)
     drawn = {path.name: store.cat_file(f"bucket/stars/{path.name}") for path in shards.iterdir()
              if path.name in ("000000.tar", "000001.tar")}  # fmt: skip
     assert drawn == {name: (shards / name).read_bytes() for name in drawn} and len(drawn) == 2
     store.rm_file("bucket/stars/000001.tar")
-    run_on_own_cluster(environment, *draw)
+    run_on_cluster(environment, "local", *draw)
     assert store.cat_file("bucket/stars/000001.tar") == drawn["000001.tar"]
 
     store.put(str(pictures), "bucket/in", recursive=True)
-    read = ["predict", "stars", "s3://bucket/in/*.png", "--out", "s3://bucket/readings.parquet"]
-    run_on_own_cluster(environment, *read, code=1)  # some images cannot be read
+    read = ["predict", "stars", f"{place}/in/*.png", "--out", f"{place}/readings.parquet"]
+    run_on_cluster(environment, "local", *read, code=1)  # some images cannot be read
     read_files("stars", pictures, tmp_path / "disk.parquet", progress=False)
     with store.open("bucket/readings.parquet") as file:
         found = rows_of(file)
     expected = rows_of(tmp_path / "disk.parquet")
-    assert [row.pop("file") for row in found] == [f"s3://bucket/in/{path.name}"
-                                                  for path in image_files(pictures)]  # fmt: skip
+    names = [row.pop("file") for row in found]
+    assert names == [f"{place}/in/{path.name}" for path in image_files(pictures)]
     assert [row["text"] for row in found] == [row["text"] for row in expected]
     assert len(found) == 90 and sum(row["error"] is not None for row in found) == 10
 
