@@ -39,6 +39,13 @@ _OPTIMISM = "(slightly optimistic: these images also selected the weights)"
 )
 @click.argument("folder", type=path_type)
 @click.option("--out", required=True, type=path_type, help="Model file to write, .keras.")
+@click.option(
+    "--unlabelled",
+    type=path_type,
+    metavar="FOLDER",
+    help="Learn from these images as well, by confident readings of a first training. Those that "
+    "have a label are left out, so it may be FOLDER itself.",
+)
 @known_labels
 @click.option("--minutes", default=5.0, show_default=True, help="Time limit.")
 @click.option("--epochs", type=int, help="Passes over the images, in place of a time limit.")
@@ -72,6 +79,7 @@ _OPTIMISM = "(slightly optimistic: these images also selected the weights)"
 def train(
     folder: Path,
     out: Path,
+    unlabelled: Path | None,
     charset: str | None,
     length: tuple[int, int] | None,
     minutes: float,
@@ -119,6 +127,7 @@ def train(
         epochs=epochs,
         out=out,
         report=report,
+        unlabelled=unlabelled,
         pretrained=not from_scratch,
         charset=charset,
         length=length,

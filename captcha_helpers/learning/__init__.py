@@ -15,6 +15,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "fitting",
         "messages",
         "plan",
+        "pseudo_labels",
         "recipe",
         "run",
         "split",

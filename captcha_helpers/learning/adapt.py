@@ -11,9 +11,6 @@ Half of what is learned from is drawn, with right labels, as in the pre-training
 its own readings alone it became worse as often as better. Tried and not kept, since nothing was
 gained: a second round, whose labels the new reader reads; labels that several changed copies agree
 on; and the statistics of the batch normalisation alone, taken anew from the images.
-
-Source: Lee, *Pseudo-Label: The Simple and Efficient Semi-Supervised Learning Method for Deep Neural
-Networks*, 2013.
 """
 
 from __future__ import annotations
@@ -21,8 +18,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -36,15 +32,20 @@ from captcha_helpers.core.files import check_writable, refuse_existing
 from captcha_helpers.core.output import say
 from captcha_helpers.data.augment import augment_batch
 from captcha_helpers.data.folders import LabeledImages
-from captcha_helpers.data.images import ImageError, ImageSource, load_image
-from captcha_helpers.data.labels import image_files
-from captcha_helpers.data.names import counted
+from captcha_helpers.data.images import ImageSource
 from captcha_helpers.learning.plan import Plan, TrainingSettings
+from captcha_helpers.learning.pseudo_labels import (
+    confident,
+    listed,
+    parts,
+    prepare_unlabelled,
+    pseudo_labels,
+    with_case,
+)
 from captcha_helpers.learning.recipe import earlier_trainings, first_state
 from captcha_helpers.learning.run import Material, Run
 from captcha_helpers.learning.starts import Start, from_file
-from captcha_helpers.reading.decoder import Decoder, Reading
-from captcha_helpers.reading.mask import Mask, fit
+from captcha_helpers.reading.decoder import Reading
 from captcha_helpers.reading.model_file import ModelSpec
 from captcha_helpers.reading.recognizer import Recognizer, from_keras, load, save_model
 
@@ -56,8 +57,6 @@ LEAST = 32  # confident readings that are worth a training
 REPEATED = 0.9  # least share of the old reader's confident readings that the new one repeats
 DRAWN = 16  # images of a batch that are drawn, if the weights have learned from drawn images
 CLEAR = 2.0  # standard errors by which a gain must be above zero
-SEVERAL = 0.1  # share of the images that makes a shape a kind of its own
-AT_ONCE = 64  # images that go through a model together
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ def adapt(
     _check_arguments(minutes, out, overwrite=overwrite)
     start = from_file(model)
     old = load(model, charset=charset, length=length, ignore_case=ignore_case)
-    prepared, odd = _prepare(images, old.spec)
+    prepared, names, odd = prepare_unlabelled(listed(images), old.spec)
     if len(prepared) < 4 * LEAST:
         raise ValueError(
             f"there are {len(prepared)} images that can be read; to get used to a kind of image "
@@ -142,7 +141,7 @@ def adapt(
         )
     order = np.random.default_rng(seed).permutation(len(prepared))
     checked, learned = np.split(order, [min(MOST_CHECKED, round(CHECKED * len(order)))])
-    data = _choose(old, prepared[learned])
+    data = pseudo_labels(old, prepared[learned], [names[row] for row in learned], EXPECTED_RIGHT)
     if len(data) < LEAST:
         result = Adaptation(old, False, _too_few(len(data), len(learned)))
     else:
@@ -178,25 +177,6 @@ def _record(
     }
 
 
-def confident(confidences: Sequence[float], right: float = EXPECTED_RIGHT) -> list[int]:
-    """Choose as many readings as possible whose mean confidence is high enough.
-
-    Args:
-        confidences: Of each reading, 0–1.
-        right: Least mean confidence of those chosen, 0–1.
-
-    Returns:
-        Their places, in order.
-
-    Example:
-        >>> confident([0.2, 0.99, 0.93])
-        [1, 2]
-    """
-    order = np.argsort(confidences)[::-1]
-    means = np.cumsum(np.asarray(confidences, float)[order]) / np.arange(1, len(order) + 1)
-    return sorted(order[: int((means >= right).sum())].tolist())
-
-
 def _check_arguments(
     minutes: float, out: str | os.PathLike[str] | None, *, overwrite: bool
 ) -> None:
@@ -210,65 +190,8 @@ def _check_arguments(
     refuse_existing(out, overwrite=overwrite)
 
 
-def _prepare(
-    images: str | os.PathLike[str] | Iterable[ImageSource], spec: ModelSpec
-) -> tuple[NDArray[np.uint8], list[str]]:
-    """Prepare all images that can be read, ``(B, H, W, C)``, and say what is odd about them."""
-    listed = image_files(images) if isinstance(images, (str, os.PathLike)) else list(images)
-    prepared, shapes = [], Counter[int]()
-    for image in listed:
-        try:
-            pixels = load_image(image, frame=spec.processing.frame)
-            prepared.append(spec.prepare(pixels))
-        except ImageError:
-            continue
-        shapes[round(4 * math.log2(pixels.shape[1] / pixels.shape[0]))] += 1
-    odd = list(_kinds(shapes))
-    if len(prepared) < len(listed):
-        odd.append(f"{counted(len(listed) - len(prepared), 'image')} cannot be read")
-    return np.stack(prepared) if prepared else np.empty((0, 1, 1, 1), np.uint8), odd
-
-
-def _kinds(shapes: Counter[int]) -> Iterator[str]:
-    """Say if the images are of clearly different shapes, and so of several kinds."""
-    many = [count for count in shapes.values() if count >= SEVERAL * shapes.total()]
-    if len(many) > 1:
-        yield (
-            f"The images have {len(many)} different shapes and may be of several kinds: a folder "
-            "for each kind teaches more"
-        )
-
-
 def _read(reader: Recognizer, images: NDArray[np.uint8]) -> list[Reading]:
-    return [reading for part in _parts(images) for reading in reader.read_prepared(part)]
-
-
-def _parts(images: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
-    return np.array_split(images, math.ceil(len(images) / AT_ONCE))
-
-
-def _choose(reader: Recognizer, images: NDArray[np.uint8]) -> LabeledImages:
-    """Read images, and choose readings of which the reader is confident enough, as labels.
-
-    Where case does not count, the label has the case that the model sees.
-    """
-    mask = Mask(_with_case(reader.spec), reader.spec.mask.length)
-    as_it_sees = Decoder(replace(reader.spec, mask=mask))
-    texts, confidences = [], []
-    for part in _parts(images):
-        logits = reader.run(part)
-        for one, seen in zip(reader.decoder.read(logits), as_it_sees.read(logits), strict=True):
-            texts.append(seen.text)
-            confidences.append(one.confidence * (one.text == reader.decoder.as_written(seen.text)))
-    rows = confident(confidences)
-    return LabeledImages(images[rows], [texts[row] for row in rows], [str(row) for row in rows])
-
-
-def _with_case(spec: ModelSpec) -> str:
-    """The characters that a mask leaves, with both cases of letters where case does not count."""
-    alphabet = fit(spec.mask, spec.charset)
-    indices = sorted(index for group in alphabet.classes[1:] for index in group)
-    return "".join(spec.charset[index - 1] for index in indices)
+    return [reading for part in parts(images) for reading in reader.read_prepared(part)]
 
 
 def _train(
@@ -282,7 +205,7 @@ def _train(
     """Let a copy of the reader learn from what it read, and from drawn images (a rehearsal)."""
     begun = time.perf_counter()
     length = spec.mask.length or spec.length
-    spec = replace(spec, charset=_with_case(spec), length=length)
+    spec = replace(spec, charset=with_case(spec), length=length)
     settings = TrainingSettings()
     plan = Plan(
         start.name,
@@ -320,7 +243,7 @@ def _compare(old: Recognizer, new: Recognizer, images: NDArray[np.uint8], seed: 
     was, now = _steady(old, first, copies), _steady(new, second, copies)
     before, after = float(was.mean()), float(now.mean())
     gain = after - before, float((now - was).std(ddof=1) / math.sqrt(len(images)))
-    sure = confident([one.confidence for one in first])
+    sure = confident([one.confidence for one in first], EXPECTED_RIGHT)
     same = sum(first[row].text == second[row].text for row in sure)
     figures = (
         f"of {COPIES} slightly changed copies of each of {len(images)} images that nothing was "

@@ -57,12 +57,15 @@ class Job:
         plan: What was decided upon.
         spec: What the model takes and what its logits mean.
         split: Which images are learned from and which are set aside.
+        readings: What unlabelled images are taken to say, by their names; None while the labelled
+            ones are learned alone.
     """
 
     order: dict[str, Any]
     plan: Plan
     spec: ModelSpec
     split: Split
+    readings: dict[str, str] | None = None
 
 
 def resume_path(out: str | os.PathLike[str]) -> Path:
@@ -77,7 +80,12 @@ def resume_path(out: str | os.PathLike[str]) -> Path:
 
 def save_checkpoint(path: Path, job: Job, progress: Progress) -> None:
     """Write all that is needed to go on, in one step."""
-    about = {"order": job.order, "plan": asdict(job.plan), "state": asdict(progress.state)}
+    about = {
+        "order": job.order,
+        "plan": asdict(job.plan),
+        "state": asdict(progress.state),
+        "readings": job.readings,
+    }
     members = {
         STATE_MEMBER: json.dumps(about).encode(),
         SPLIT_MEMBER: job.split.to_json().encode(),
@@ -113,6 +121,7 @@ def load_checkpoint(path: Path, order: dict[str, Any]) -> tuple[Job, Progress]:
             begun = FIRST_MEMBER in archive.namelist()
             first = _unpacked(archive.read(FIRST_MEMBER)) if begun else None
         before, plan, state = about["order"], about["plan"], about["state"]
+        readings = about["readings"]
         plan = Plan(**plan | {"settings": TrainingSettings(**plan["settings"])})
         state = State(**state | {"best": tuple(state["best"])})
     except (KeyError, TypeError, ValueError):
@@ -126,7 +135,7 @@ def load_checkpoint(path: Path, order: dict[str, Any]) -> tuple[Job, Progress]:
             f"{_differences(before, now)}. Use the same, or start anew without resume"
         )
     progress = Progress(keras.models.load_model(path), kept, first, state)
-    return Job(order, plan, spec, split), progress
+    return Job(order, plan, spec, split, readings), progress
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> str:

@@ -30,7 +30,7 @@ def plan_text(job: Job, training: int, validation: int, seconds_used: float) -> 
         seconds_used: Of the time, by now.
 
     Returns:
-        Three lines, or four.
+        Three to five lines.
     """
     plan, spec = job.plan, job.spec
     fewest, most = spec.length
@@ -43,15 +43,30 @@ def plan_text(job: Job, training: int, validation: int, seconds_used: float) -> 
     unseen = f"no label has {plan.unseen}: read as the weights to begin with know them"
     if plan.unseen and job.order["charset"] is None:
         unseen += " (--charset says which characters occur)"
+    then = f"then again, with readings of {job.order['unlabelled']} unlabelled images"
     rehearsal = f"; {plan.drawn} of {plan.settings.batch_size} images a batch are drawn"
     return "\n".join(
         [
             f"learning to read {length} characters of {spec.charset} from {training} images; "
             f"{validation} are set aside to measure with ({apart})",
             *([unseen] if plan.unseen else []),
+            *([then] if job.order["unlabelled"] and job.readings is None else []),
             f"beginning with {plan.start}{_knows(plan.error)}{rehearsal if plan.drawn else ''}",
             f"until {_end(job, seconds_used)}; Ctrl-C ends it earlier and keeps what was learned",
         ]
+    )
+
+
+def readings_text(learned: int, images: int, exact: float) -> str:
+    """Say what is learned from after the first training, if there are unlabelled images.
+
+    Example:
+        >>> readings_text(60, 80, 0.9).split("; ")[0]
+        'it reads 90.0% of the held-out images'
+    """
+    return (
+        f"it reads {exact:.1%} of the held-out images; now again with {learned} of {images} "
+        "unlabelled images, for whose labels it takes what it reads with confidence"
     )
 
 

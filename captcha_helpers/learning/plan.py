@@ -37,6 +37,11 @@ class TrainingSettings:
             training begins with them.
         more_errors: It does so too unless others make less than one error where the general ones
             make so many: these have learned from more.
+        labels_alone: Share of the time for a first training with the labelled images alone if there
+            are unlabelled ones as well, 0–1.
+        readings_right: Share of the first reader's readings of these, taken for labels, that should
+            be right, 0–1.
+        most_unlabelled: Unlabelled images that are read at most.
         time_share: Share of the minutes spent on training; the rest is for the last check and for
             writing the model.
         save_every: Seconds between two states written to go on from.
@@ -61,6 +66,9 @@ class TrainingSettings:
     looked_at: int = 300
     few_errors: float = 0.02
     more_errors: float = 1.5
+    labels_alone: float = 0.4
+    readings_right: float = 0.85
+    most_unlabelled: int = 1000
     time_share: float = 0.97
     save_every: float = 20.0
 

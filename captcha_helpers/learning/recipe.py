@@ -7,6 +7,9 @@ for as long as there is time while the learning rate rises and falls once (`run`
 weights that read the validation part as well as any, but for chance. What it takes to go on after a
 kill is in `checkpoint`.
 
+Images without labels can help as well: what a first training reads with confidence is taken for
+their labels in a second one (`pseudo_labels`), which begins anew with the same weights.
+
 A few labels do not have all characters that occur. Those that were told, or that may be missing by
 chance, are read as the weights to begin with know them, and are drawn like the others.
 
@@ -42,7 +45,7 @@ from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -64,6 +67,7 @@ from captcha_helpers.data.examples import (
     prepare_examples,
 )
 from captcha_helpers.data.folders import LabeledImages, report_skipped
+from captcha_helpers.data.images import ImageSource
 from captcha_helpers.data.processing import Processing
 from captcha_helpers.drawing.random_looks import drawable
 from captcha_helpers.learning.checkpoint import (
@@ -79,12 +83,22 @@ from captcha_helpers.learning.fitting import (
     fix_statistics,
     quickest_precision,
 )
-from captcha_helpers.learning.messages import plan_text, reasons, trouble_text
+from captcha_helpers.learning.messages import (
+    plan_text,
+    readings_text,
+    reasons,
+    trouble_text,
+)
 from captcha_helpers.learning.plan import (
     Plan,
     TrainingSettings,
     learning_rate,
     unseen_by_chance,
+)
+from captcha_helpers.learning.pseudo_labels import (
+    prepare_unlabelled,
+    read_with_confidence,
+    unlabelled_images,
 )
 from captcha_helpers.learning.run import Material, Run
 from captcha_helpers.learning.split import SPLIT_MEMBER, Split, set_aside
@@ -120,6 +134,7 @@ def train(
     minutes: float = 5.0,
     epochs: int | None = None,
     out: str | os.PathLike[str] | None = None,
+    unlabelled: str | os.PathLike[str] | Iterable[ImageSource] | None = None,
     pretrained: bool = True,
     charset: str | None = None,
     length: tuple[int, int] | None = None,
@@ -145,8 +160,12 @@ def train(
         minutes: How long it may take, from the call to the result. The learning rate is planned
             for this time.
         epochs: Passes over the training images, instead of a time; then the same seed gives the
-            same model on the same machine.
+            same model on the same machine. With `unlabelled` images, each of the two trainings has
+            so many.
         out: Where to write the model, a ``.keras`` file. By default it is not written.
+        unlabelled: More images of the same kind without labels: a folder, in which those that have
+            a label in `images` are left out, or images. After a first training, what it reads with
+            confidence is taken for their labels in a second one. Worth it where labels are few.
         pretrained: Start from the weights that ship with the package; else from scratch.
         charset: The characters that occur, if that is known. With few labels, some of them are in
             none; the reader reads those too, as well as the weights it begins with did.
@@ -194,6 +213,8 @@ def train(
     _check_places(out, report, replaced=overwrite or resume)
     told = Mask(charset, length)
     found, refused = _as_told(examples_of(images, labels), told)
+    settings = settings or TrainingSettings()
+    others = unlabelled_images(unlabelled, found.examples, settings.most_unlabelled, seed)
     starts = _candidates(found.examples, told, pretrained, init, build, head)
     if processing is not None:  # then it is the same for all
         starts = [replace(start, processing=processing) for start in starts]
@@ -205,7 +226,8 @@ def train(
         "processing": [str(start.processing) for start in starts],
         "charset": charset,
         "length": length,
-        "settings": asdict(settings or TrainingSettings()),
+        "unlabelled": len(others),
+        "settings": asdict(settings),
     }
     data = _look(found, refused, starts, on_error, progress)
     if resume and out is not None:
@@ -214,23 +236,21 @@ def train(
         start = next(start for start in starts if start.name == job.plan.start)
     else:
         _say("trying which weights to begin with ..." if len(starts) > 1 else "", progress)
-        job, start = _decide(order, starts, data, settings or TrainingSettings(), init, told)
+        job, start = _decide(order, starts, data, settings, init, told)
         done = first_state(start, job.spec, job.plan)
         _warn_of_forgetting(start, job)
     training, validation = job.split.parts(data[start.takes])
     used = time.perf_counter() - begun + done.state.seconds
     _say(plan_text(job, len(training), len(validation), used), progress)
-    material = Material(job.spec, training, validation, start.draw)
-    save = None if out is None else partial(save_checkpoint, resume_path(out), job)
-    run = Run(job.plan, material, done, save, show=progress)
-    complete = run.go(begun)
-    from_start = run.go_back()
+    learned = _learn(job, start, (training, validation), others, done, begun, out, progress)
+    job, done = learned.job, learned.done
     network = getattr(build, "__name__", None)
     name = None if init is None else Path(init).name
     facts = {
         "command": _command(
             images,
             order,
+            unlabelled=_told_name(unlabelled),
             pretrained=pretrained,
             charset=None if charset is None else repr(charset),
             length=length,
@@ -240,29 +260,111 @@ def train(
         ),
         "on_error": on_error,
         "date": f"{datetime.now(timezone.utc):%Y-%m-%d}",
-        "complete": complete,
-        "from_start": from_start,
+        "complete": learned.complete,
+        "from_start": learned.from_start,
         "earlier": []
         if init is None or start.weights is None
         else earlier_trainings(start.weights.spec),
-        **_record(job, material, done),
+        **_record(job, len(training), len(validation), done),
+        "seconds": round(learned.seconds, 1),
     }
     facts["warnings"] = reasons(data[start.takes], job.spec, facts)
     if facts["warnings"]:
         print(trouble_text(facts), file=sys.stderr, flush=True)
     spec = replace(job.spec, training=facts)
-    model = start.build(Charset(spec.charset), spec.length[1], 0.0)
-    model.set_weights(done.kept)  # without the optimizer and the dropout
+    model = _network(start, spec, done)
     if out is not None:
-        save_model(
-            model, spec, out, {SPLIT_MEMBER: replace(job.split, pictures={}).to_json().encode()}
-        )
-        if complete:
+        split = replace(job.split.with_learned(learned.read), pictures={})
+        save_model(model, spec, out, {SPLIT_MEMBER: split.to_json().encode()})
+        if learned.complete:
             resume_path(out).unlink(missing_ok=True)
     reader = from_keras(model, spec, "" if out is None else Path(out).name)
     if report is not None:
         _write_page(reader, images, validation, report, out)
     return reader
+
+
+class _Learned(NamedTuple):
+    """What came of one training, or of two."""
+
+    job: Job
+    done: Progress
+    read: LabeledImages  # unlabelled images that were learned from
+    complete: bool
+    from_start: float  # how far from the first weights the reader is
+    seconds: float
+
+
+def _learn(
+    job: Job,
+    start: Start,
+    parts: tuple[LabeledImages, LabeledImages],
+    others: dict[str, ImageSource],
+    done: Progress,
+    begun: float,
+    out: str | os.PathLike[str] | None,
+    progress: bool | None,
+) -> _Learned:
+    """Learn from the labelled images, and then again with what is read of the others.
+
+    If it was cut off in the second training, it goes on there.
+    """
+    labelled, validation = parts
+    first: _Learned | None = None
+    since = begun - done.state.seconds
+    readings = job.readings or {}
+    found = prepare_unlabelled({n: others[n] for n in readings if n in others}, job.spec)
+    read = LabeledImages(found.images, [readings[name] for name in found.names], found.names)
+    while True:
+        material = Material(job.spec, _joined(labelled, read), validation, start.draw)
+        save = None if out is None else partial(save_checkpoint, resume_path(out), job)
+        run = Run(job.plan, material, done, save, show=progress)
+        complete = run.go(begun)
+        learned = _Learned(job, done, read, complete, run.go_back(), time.perf_counter() - since)
+        if not complete or not others or job.readings is not None:
+            return _better(first, learned, len(validation))
+        first = learned
+        reader = from_keras(_network(start, job.spec, done), job.spec)
+        tested = validation.labels if job.split.by == "label" else []
+        read = read_with_confidence(reader, others, job.plan.settings.readings_right, tested)
+        _say(readings_text(len(read), len(others), done.state.best[0]), progress)
+        job = _with_readings(job, start, len(labelled), read, time.perf_counter() - since)
+        done, begun = first_state(start, job.spec, job.plan), time.perf_counter()
+
+
+def _better(first: _Learned | None, second: _Learned, n: int) -> _Learned:
+    """The second training, unless it reads n images worse beyond chance, or was cut off before."""
+    if first is None:
+        return second
+    (before, _), (after, _) = first.done.state.best, second.done.state.best
+    least = metrics.wilson_interval(round(before * n), n, z=1.0)[0] if second.complete else before
+    if after >= least:
+        return second
+    return first._replace(complete=second.complete, seconds=second.seconds)
+
+
+def _joined(one: LabeledImages, other: LabeledImages) -> LabeledImages:
+    return LabeledImages(
+        np.concatenate([one.images, other.images]),
+        one.labels + other.labels,
+        one.names + other.names,
+    )
+
+
+def _network(start: Start, spec: ModelSpec, done: Progress) -> keras.Model:
+    """The network with the weights that are kept, without the optimizer and the dropout."""
+    model = start.build(Charset(spec.charset), spec.length[1], 0.0)
+    model.set_weights(done.kept)
+    return model
+
+
+def _with_readings(job: Job, start: Start, labelled: int, more: LabeledImages, used: float) -> Job:
+    """The second training, with the time that is left."""
+    minutes, settings = job.order["minutes"] or 0.0, job.plan.settings
+    seconds = max(1.0, settings.time_share * 60 * minutes - used)
+    plan = _plan(job.order, start, job.plan.error, labelled + len(more), seconds, settings)
+    readings = dict(zip(more.names, more.labels, strict=True))
+    return replace(job, plan=replace(plan, unseen=job.plan.unseen), readings=readings)
 
 
 def _write_page(
@@ -432,24 +534,10 @@ def _decide(
     start, error = _choose(starts, parts, charset, max(lengths), settings)
     if told.charset is None and kept is None and start.draw is not None:
         charset = Charset.from_labels([charset.characters, unseen_by_chance(some.labels)])
-    images = len(parts[start.takes])
-    familiar = error < start.familiar
-    strange = not familiar and start.draw is not None and error < 1  # but the characters are known
-    rehearsal = min(1, settings.enough / images) if familiar else 0.0  # from none to all there is
-    drawn = round(rehearsal * settings.most_drawn) if start.draw is not None else 0
-    epochs, own = order["epochs"], settings.batch_size - drawn
-    plan = Plan(
-        start=start.name,
-        error=error,
-        seconds=settings.time_share * 60 * (order["minutes"] or 0.0),
-        steps=None if epochs is None else math.ceil(epochs * images / own),
-        drawn=drawn,
-        peak=rehearsal * settings.rehearsal_rate + (1 - rehearsal) * settings.peak_rate,
-        fixed_statistics=strange and images <= settings.enough,
-        unseen="".join(char for char in charset.characters if char not in seen),
-        seed=order["seed"],
-        settings=settings,
-    )
+    seconds = settings.time_share * 60 * (order["minutes"] or 0.0)
+    seconds *= settings.labels_alone if order["unlabelled"] else 1
+    plan = _plan(order, start, error, len(parts[start.takes]), seconds, settings)
+    unseen = "".join(char for char in charset.characters if char not in seen)
     spec = ModelSpec(
         charset.characters,
         (min(lengths), max(lengths)),
@@ -459,7 +547,34 @@ def _decide(
         processing=start.processing,
         channels=start.shape.channels,
     )
-    return Job(order, plan, spec, split), start
+    return Job(order, replace(plan, unseen=unseen), spec, split), start
+
+
+def _plan(
+    order: dict[str, Any],
+    start: Start,
+    error: float,
+    images: int,
+    seconds: float,
+    settings: TrainingSettings,
+) -> Plan:
+    """How to learn from so many images in so many seconds, or in the epochs that were asked for."""
+    familiar = error < start.familiar
+    strange = not familiar and start.draw is not None and error < 1  # but the characters are known
+    rehearsal = min(1, settings.enough / images) if familiar else 0.0  # from none to all there is
+    drawn = round(rehearsal * settings.most_drawn) if start.draw is not None else 0
+    epochs, own = order["epochs"], settings.batch_size - drawn
+    return Plan(
+        start=start.name,
+        error=error,
+        seconds=seconds,
+        steps=None if epochs is None else math.ceil(epochs * images / own),
+        drawn=drawn,
+        peak=rehearsal * settings.rehearsal_rate + (1 - rehearsal) * settings.peak_rate,
+        fixed_statistics=strange and images <= settings.enough,
+        seed=order["seed"],
+        settings=settings,
+    )
 
 
 def _choose(
@@ -569,13 +684,15 @@ def _check_same_images(split: Split, data: LabeledImages) -> None:
         )
 
 
-def _record(job: Job, material: Material, done: Progress) -> dict[str, Any]:
+def _record(job: Job, images: int, n: int, done: Progress) -> dict[str, Any]:
     """How the reader was made and how well it reads; for people."""
     plan, state = job.plan, done.state
-    n, (exact, cer) = len(material.validation), state.best
+    exact, cer = state.best
     return {
-        "images": len(material.training),
+        "images": images,
         "validation_images": n,
+        "unlabelled_images": job.order["unlabelled"],
+        "readings_learned": len(job.readings or {}),
         "split_by": job.split.by,
         "minutes": job.order["minutes"],
         "epochs": job.order["epochs"],
@@ -588,7 +705,6 @@ def _record(job: Job, material: Material, done: Progress) -> dict[str, Any]:
         "seed": plan.seed,
         "settings": asdict(plan.settings),
         "steps": state.step,
-        "seconds": round(state.seconds, 1),
         "validation_exact_match": exact,
         "validation_exact_match_ci95": list(metrics.wilson_interval(round(exact * n), n)),
         "validation_cer": -cer,
@@ -599,6 +715,13 @@ def _record(job: Job, material: Material, done: Progress) -> dict[str, Any]:
             "python": platform.python_version(),
         },
     }
+
+
+def _told_name(images: object) -> str | None:
+    """How `_command` calls images, without their path."""
+    if isinstance(images, (str, os.PathLike)):
+        return repr(Path(images).resolve().name)
+    return None if images is None else "unlabelled"
 
 
 def _command(images: object, order: dict[str, Any], **more: object) -> str:

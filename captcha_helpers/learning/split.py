@@ -11,7 +11,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from captcha_helpers.data.folders import LabeledImages, split_by_label
@@ -47,6 +47,12 @@ class Split:
         """Fingerprints of the labels, and of the images, that the reader knows in the end."""
         images = {name + label for name, label in self.training.items()}
         return self.earlier | images | set(self.training.values())
+
+    def with_learned(self, data: LabeledImages) -> Split:
+        """The same parts, if these images are learned from as well."""
+        part = _part(data, range(len(data)))
+        images = {name + label for name, label in part.items()}
+        return replace(self, earlier=self.earlier | images | set(part.values()))
 
     def parts(self, data: LabeledImages) -> tuple[LabeledImages, LabeledImages]:
         """Take the images apart: what to learn from, and what is set aside."""

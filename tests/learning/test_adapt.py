@@ -18,7 +18,14 @@ import captcha_helpers
 from captcha_helpers import Mask, ModelSpec, Recognizer, generate, load
 from captcha_helpers.cli.main import main
 from captcha_helpers.learning import adapt as module
-from captcha_helpers.learning.adapt import LEAST, adapt, confident
+from captcha_helpers.learning.adapt import LEAST, adapt
+from captcha_helpers.learning.pseudo_labels import (
+    confident,
+    listed,
+    prepare_unlabelled,
+    pseudo_labels,
+    with_case,
+)
 
 SPEC = ModelSpec("ab", length=(1, 1), height=16, width=32)
 
@@ -39,6 +46,9 @@ def reader(what: Callable[[np.ndarray], int]) -> Recognizer:
 
 def dark(image: np.ndarray) -> int:
     return 1 if image.mean() < 128 else 2
+
+
+NAMES = [str(number) for number in range(40)]
 
 
 @pytest.fixture
@@ -81,17 +91,17 @@ def test_the_same_reader_brings_nothing(images: np.ndarray):
 
 
 def test_what_is_read_with_confidence_is_learned(images: np.ndarray):
-    data = module._choose(reader(dark), images)
+    data = pseudo_labels(reader(dark), images, NAMES, 0.95)
     assert data.labels == ["a"] * 20 + ["b"] * 20 and (data.images == images).all()
     unsure = Recognizer(lambda batch: says(batch, dark) / 18, SPEC)
-    assert len(module._choose(unsure, images)) == 0
+    assert len(pseudo_labels(unsure, images, NAMES, 0.95)) == 0
 
 
 def test_where_case_does_not_count_it_learns_the_case_that_it_sees(images: np.ndarray):
     spec = replace(SPEC, charset="aAbB1", mask=Mask("AB", ignore_case=True))
     shouting = Recognizer(lambda batch: says(batch, lambda image: 2 * dark(image), 6), spec)
-    data = module._choose(shouting, images)
-    assert set(data.labels) == {"A", "B"} and module._with_case(spec) == "aAbB"
+    data = pseudo_labels(shouting, images, NAMES, 0.95)
+    assert set(data.labels) == {"A", "B"} and with_case(spec) == "aAbB"
 
 
 def test_too_few_images_are_refused_before_anything_is_learned(images: np.ndarray):
@@ -124,9 +134,9 @@ def test_images_of_several_kinds_are_told():
     pictures = [Image.new("L", (160, 48) if number % 2 else (60, 60)) for number in range(20)]
     for number, picture in enumerate(pictures):
         picture.putpixel((number, 3), 255)
-    _, odd = module._prepare(pictures, SPEC)
+    odd = prepare_unlabelled(listed(pictures), SPEC).odd
     assert "2 different shapes" in odd[0]
-    assert module._prepare(pictures[::2], SPEC)[1] == []
+    assert prepare_unlabelled(listed(pictures[::2]), SPEC).odd == []
 
 
 @pytest.mark.parametrize("adapted", [True, False])
