@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import shutil
 import time
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -363,6 +365,63 @@ def test_labels_that_contradict_what_was_told_are_left_out_and_named(folder: Pat
     assert "is 3 characters long, not 5 to 6" in capsys.readouterr().out
     facts = reader.spec.training
     assert facts["images"] + facts["validation_images"] == 20
+
+
+def test_unlabelled_images_are_learned_as_they_are_read(tmp_path: Path, capsys):
+    """In a second training; those with a label, and what says a string of the test, are not."""
+    write_samples(tmp_path, 60, styles=["stars"])
+    folder = tmp_path / "stars"
+    pairs = read_labels(folder)
+    paths, labels = zip(*pairs[:20], strict=True)
+    for number in range(5):  # the same strings as labelled ones, of which some are set aside
+        shutil.copy(paths[number], folder / f"copy_{number}.png")
+    out = tmp_path / "r.keras"
+    reader = train(paths, labels, unlabelled=folder, epochs=1, out=out, progress=True)
+    facts = reader.spec.training
+    assert facts["unlabelled_images"] == 45 and 20 < facts["readings_learned"] <= 45
+    assert facts["images"] + facts["validation_images"] == 20
+    assert "now again with" in capsys.readouterr().out
+    with zipfile.ZipFile(out) as archive:
+        split = Split.from_json(archive.read(SPLIT_MEMBER).decode())
+    assert len(split.earlier) > 20  # a later training does not measure with these
+
+
+def test_a_second_training_that_was_killed_goes_on_with_the_same_readings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    write_samples(tmp_path, 60, styles=["stars"])
+    paths, labels = zip(*read_labels(tmp_path / "stars")[:20], strict=True)
+    options = {"unlabelled": tmp_path / "stars", "epochs": 2, "progress": False}
+    whole = train(paths, labels, **options)
+    step, left = Run._step, list[int]()
+
+    def stop(self: Run, images: np.ndarray, texts: np.ndarray) -> None:
+        if left and left.pop() == 0:
+            raise KeyboardInterrupt
+        step(self, images, texts)
+
+    monkeypatch.setattr(Run, "_step", stop)
+    first = math.ceil(2 * 17 / 10)  # steps of the first training: 10 of 32 images are not drawn
+    for stop_at in (first - 1, first + 2):
+        left[:] = range(stop_at + 1)
+        out = tmp_path / f"{stop_at}.keras"
+        assert not train(paths, labels, out=out, **options).spec.training["complete"]
+        assert not left
+        again = train(paths, labels, out=out, resume=True, **options)
+        weights = whole.keras_model.get_weights(), again.keras_model.get_weights()
+        for one, other in zip(*weights, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_the_second_training_counts_unless_it_reads_worse_beyond_chance():
+    def one(exact: float, complete: bool) -> recipe._Learned:
+        done = SimpleNamespace(state=SimpleNamespace(best=(exact, 0.0)))
+        return recipe._Learned(None, done, None, complete, 0.75, 1.0)
+
+    first = one(0.8, True)
+    for exact, complete, kept in ((0.75, True, 0.75), (0.5, True, 0.8), (0.75, False, 0.8)):
+        better = recipe._better(first, one(exact, complete), 20)
+        assert better.done.state.best[0] == kept and better.complete == complete
 
 
 def test_each_start_sees_the_images_as_it_has_learned_to():
