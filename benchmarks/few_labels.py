@@ -9,6 +9,7 @@ nothing else use about twice the time. ``benchmarks/few_labels.json`` has the ro
 calls, one for each number of labels, with two folders of real images besides, and of two folders
 with ``--typed-small``. ``benchmarks/known_characters.json`` has those of 20 labels with each
 ``--charset`` and two seeds: what it is worth to know the characters that no label has.
+``benchmarks/unlabelled.json`` has trainings of two minutes with and without ``--unlabelled 800``.
 """
 
 from __future__ import annotations
@@ -44,9 +45,11 @@ def measure(
     folder: Path, labels: int, known: str, seed: int, options: argparse.Namespace
 ) -> dict[str, Any] | None:
     """Train once and read the test images; None if the folder has too few images."""
-    training, test = parted(folder, labels, options.tested, seed)
-    if len(training) < labels:
+    training, test = parted(folder, labels + options.unlabelled, options.tested, seed)
+    if len(training) < labels + options.unlabelled:
         return None
+    more = [path for path, _ in training[labels:]]
+    training = training[:labels]
     minutes = options.minutes or MINUTES[labels]
     if options.typed_small:
         training, test = typed_small(training), typed_small(test)
@@ -54,10 +57,19 @@ def measure(
     shown = {"of-labels": strings, "of-set": strings + tuple(label for _, label in test)}
     charset = "".join(sorted(set("".join(shown.get(known, ()))))) or None
     begun, cpu = time.perf_counter(), time.process_time()
-    reader = ch.train(paths, strings, minutes=minutes, charset=charset, seed=seed, progress=False)
+    reader = ch.train(
+        paths,
+        strings,
+        unlabelled=more or None,
+        minutes=minutes,
+        charset=charset,
+        seed=seed,
+        progress=False,
+    )
     facts = reader.spec.training
     name = folder.name + " (typed small)" * options.typed_small
     row = {"set": name, "labels": labels, "minutes": minutes, "seed": seed, "charset": known}
+    row |= {"unlabelled": len(more), "readings_learned": facts["readings_learned"]}
     row |= {
         name: facts[name] for name in ("unseen", "start", "start_cer", "drawn_of_a_batch", "steps")
     }
@@ -89,6 +101,9 @@ def main() -> None:
         help="what is told of the characters: nothing, those of the labels, or all that occur",
     )
     parser.add_argument(
+        "--unlabelled", type=int, default=0, help="so many more images without their labels"
+    )
+    parser.add_argument(
         "--seed", type=int, nargs="+", default=[0], help="another seed takes other images"
     )
     parser.add_argument("--json", type=Path, help="write the figures to this file")
@@ -108,7 +123,8 @@ def main() -> None:
             f"{row['set']:22} {labels:5} labels {row['cpu_seconds']:4} CPU-s "
             f"{row['exact_match']:6.1%} ({row['ignoring_case']:.1%} ignoring case) of "
             f"{row['n']}, from {row['start']} ({row['start_cer']:.0%} wrong), "
-            f"{row['steps']} steps, {row['drawn_of_a_batch']} drawn, charset {known}",
+            f"{row['steps']} steps, {row['drawn_of_a_batch']} drawn, charset {known}, "
+            f"{row['readings_learned']} readings",
             flush=True,
         )
         if options.json:
