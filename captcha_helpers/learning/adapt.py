@@ -56,7 +56,7 @@ EXPECTED_RIGHT = 0.95  # mean confidence of what is learned from
 LEAST = 32  # confident readings that are worth a training
 REPEATED = 0.9  # least share of the old reader's confident readings that the new one repeats
 DRAWN = 16  # images of a batch that are drawn, if the weights have learned from drawn images
-CLEAR = 2.0  # standard errors by which a gain must be above zero
+CLEAR = 1.0  # standard errors by which a gain must be above zero
 
 
 @dataclass(frozen=True)
