@@ -26,6 +26,7 @@ from captcha_helpers.core.files import check_writable, refuse_existing
 from captcha_helpers.data.labels import find_labels
 from captcha_helpers.data.names import counted
 
+WORTH_READING = 50  # images without labels, of which it is said what can be done with them
 _OPTIMISM = "(slightly optimistic: these images also selected the weights)"
 
 
@@ -120,6 +121,12 @@ def train(
     changes: dict[str, Any] = {name: one for name, one in processing.items() if one is not None}
     if not as_json:
         click.echo(f"{len(labelled)} labelled images in {folder}; loading TensorFlow ...")
+        more = set(captcha_helpers.image_files(folder)) - {path for path, _ in labelled}
+        if len(more) >= WORTH_READING and unlabelled is None:
+            click.echo(
+                f"{len(more)} images have no label; --unlabelled {typed(folder)} learns from these "
+                "as well, by what it reads with confidence"
+            )
     import_keras()
     reader = captcha_helpers.train(
         folder,

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -702,6 +703,24 @@ def test_train_says_what_it_does_from_the_first_second_to_the_next_command(
     text = page.read_text("utf-8")
     assert "<svg" in text and "my reader.keras" in text and f">{share[1]}%<" in text
     assert not bar  # no bar in a pipe
+
+
+def test_train_says_what_unlabelled_images_are_good_for_and_learns_from_them(tmp_path: Path):
+    write_samples(tmp_path, 80, styles=["stars"])
+    pairs, some = read_labels(tmp_path / "stars"), tmp_path / "some"
+    some.mkdir()
+    rows = [f"{number}.png,{text}" for number, (_, text) in enumerate(pairs)]
+    for number, (path, _) in enumerate(pairs):
+        shutil.copy(path, some / f"{number}.png")
+    (some / "labels.csv").write_text("\n".join(["file,label", *rows[:25]]))
+    out = tmp_path / "m.keras"
+    command = ["train", some, "--epochs", 1, "--out", out, "--charset", "digits"]
+    alone = run_here(*command, "--length", "6")
+    assert f"55 images have no label; --unlabelled {some} learns" in alone.stdout, alone.output
+    again = run_here(*command, "--overwrite", "--unlabelled", some)
+    assert "55 images have no label" not in again.stdout and "now again with" in again.stdout
+    training = read_spec(out).training
+    assert training["unlabelled_images"] == 55 and f"unlabelled={'some'!r}" in training["command"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal to send")
