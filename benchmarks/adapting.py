@@ -1,8 +1,7 @@
 """What getting used to a folder without labels brings, on images that nothing was learned from.
 
     python benchmarks/strangers.py --count 1400 --out build/strangers1400
-    python benchmarks/adapting.py build/strangers1400/* --images 800 --minutes 2 \\
-        --json benchmarks/adapting.json
+    python benchmarks/adapting.py build/strangers1400/* --images 800 --minutes 2 --json FILE
 
 Some images of each folder are shown to `captcha_helpers.adapt` without their labels, and told are
 the characters and lengths that occur; case does not count. Other images of the folder are read by

@@ -44,8 +44,8 @@ _OPTIMISM = "(slightly optimistic: these images also selected the weights)"
     "--unlabelled",
     type=path_type,
     metavar="FOLDER",
-    help="Learn from these images as well, by confident readings of a first training. Those that "
-    "have a label are left out, so it may be FOLDER itself.",
+    help="Learn from these images as well, 1,000 of them at most, by confident readings of a first "
+    "training. Those that have a label are left out, so it may be FOLDER itself.",
 )
 @known_labels
 @click.option("--minutes", default=5.0, show_default=True, help="Time limit.")
@@ -100,16 +100,17 @@ def train(
     The labels are in the file names (LABEL.png, LABEL_anything.png) or in a labels.csv with the
     columns file and label. --charset and --length help where few images are labelled: the model
     then also reads characters that no label has. Ctrl-C keeps the best model so far, and --resume
-    continues. What
-    --no-auto-crop, --invert, --strong, --clahe and --frame change is stored with the model, which
-    then prepares images in the same way before reading. --init continues from a model that was
-    trained before, which learns new labels, characters and lengths. To keep reading the old images,
-    include them in FOLDER.
+    continues. What --no-auto-crop, --invert, --strong, --clahe and --frame change is stored with
+    the model, which then prepares images in the same way before reading. --init continues from a
+    model that was trained before, which learns new labels, characters and lengths. To keep reading
+    the old images, include them in FOLDER.
     """
     if init is not None and from_scratch:
         raise click.UsageError("Give --init or --from-scratch, not both.")
     # What is wrong with a path is told before TensorFlow is loaded, and so is that it has begun.
     labelled = find_labels(folder).pairs
+    if unlabelled is not None:
+        captcha_helpers.image_files(unlabelled)
     for path in filter(None, (out, report)):
         check_writable(path)
         refuse_existing(path, overwrite=overwrite or resume)

@@ -57,7 +57,8 @@ class LabeledImages:
         Returns:
             A new set with copies of these images.
         """
-        rows = np.arange(len(self))[np.asarray(indices)]
+        kind = None if len(indices) else np.intp  # an empty list would be one of floats
+        rows = np.arange(len(self))[np.asarray(indices, kind)]
         return LabeledImages(
             images=self.images[rows],
             labels=[self.labels[row] for row in rows],

@@ -42,9 +42,10 @@ from captcha_helpers.learning.pseudo_labels import (
     pseudo_labels,
     with_case,
 )
-from captcha_helpers.learning.recipe import earlier_trainings, first_state
+from captcha_helpers.learning.recipe import earlier_trainings
 from captcha_helpers.learning.run import Material, Run
 from captcha_helpers.learning.starts import Start, from_file
+from captcha_helpers.learning.trainings import first_state
 from captcha_helpers.reading.decoder import Reading
 from captcha_helpers.reading.model_file import ModelSpec
 from captcha_helpers.reading.recognizer import Recognizer, from_keras, load, save_model

@@ -26,9 +26,25 @@ from captcha_helpers.reading.recognizer import save_model
 
 STATE_MEMBER = "captcha_helpers_resume.json"
 KEPT_MEMBER = "captcha_helpers_best.npz"
+ALONE_MEMBER = "captcha_helpers_alone.npz"
 FIRST_MEMBER = "captcha_helpers_first.npz"
 
 Arrays = list[NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Alone:
+    """What a first training gave, with the labelled images alone.
+
+    Attributes:
+        kept: The weights.
+        state: How they came about.
+        from_start: How far from the first weights they are.
+    """
+
+    kept: Arrays
+    state: State
+    from_start: float
 
 
 @dataclass
@@ -40,12 +56,19 @@ class Progress:
         kept: The weights that the reader will have, as far as is known.
         first: The weights that it began with; None if it began with nothing.
         state: How far it is.
+        alone: What the training before this one gave, if there was one.
     """
 
     model: keras.Model
     kept: Arrays
     first: Arrays | None
     state: State = field(default_factory=State)
+    alone: Alone | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Time used, by the training before this one as well."""
+        return self.state.seconds + (self.alone.state.seconds if self.alone else 0.0)
 
 
 @dataclass(frozen=True)
@@ -57,8 +80,8 @@ class Job:
         plan: What was decided upon.
         spec: What the model takes and what its logits mean.
         split: Which images are learned from and which are set aside.
-        readings: What unlabelled images are taken to say, by their names; None while the labelled
-            ones are learned alone.
+        readings: What unlabelled images are taken to say, by fingerprints of what they show; None
+            while the labelled ones are learned alone.
     """
 
     order: dict[str, Any]
@@ -80,19 +103,20 @@ def resume_path(out: str | os.PathLike[str]) -> Path:
 
 def save_checkpoint(path: Path, job: Job, progress: Progress) -> None:
     """Write all that is needed to go on, in one step."""
-    about = {
+    about: dict[str, Any] = {
         "order": job.order,
         "plan": asdict(job.plan),
         "state": asdict(progress.state),
         "readings": job.readings,
+        "alone": None,
     }
-    members = {
-        STATE_MEMBER: json.dumps(about).encode(),
-        SPLIT_MEMBER: job.split.to_json().encode(),
-        KEPT_MEMBER: _packed(progress.kept),
-    }
+    members = {SPLIT_MEMBER: job.split.to_json().encode(), KEPT_MEMBER: _packed(progress.kept)}
     if progress.first is not None:
         members[FIRST_MEMBER] = _packed(progress.first)
+    if progress.alone is not None:
+        about["alone"] = [asdict(progress.alone.state), progress.alone.from_start]
+        members[ALONE_MEMBER] = _packed(progress.alone.kept)
+    members[STATE_MEMBER] = json.dumps(about).encode()
     save_model(progress.model, job.spec, path, members)
 
 
@@ -120,10 +144,14 @@ def load_checkpoint(path: Path, order: dict[str, Any]) -> tuple[Job, Progress]:
             kept = _unpacked(archive.read(KEPT_MEMBER))
             begun = FIRST_MEMBER in archive.namelist()
             first = _unpacked(archive.read(FIRST_MEMBER)) if begun else None
+            alone = None
+            if about["alone"] is not None:
+                state, from_start = about["alone"]
+                alone = Alone(_unpacked(archive.read(ALONE_MEMBER)), _state(state), from_start)
         before, plan, state = about["order"], about["plan"], about["state"]
         readings = about["readings"]
         plan = Plan(**plan | {"settings": TrainingSettings(**plan["settings"])})
-        state = State(**state | {"best": tuple(state["best"])})
+        state = _state(state)
     except (KeyError, TypeError, ValueError):
         raise ValueError(
             f"{str(path)!r} was written by another version; start anew without resume"
@@ -134,8 +162,12 @@ def load_checkpoint(path: Path, order: dict[str, Any]) -> tuple[Job, Progress]:
             "the training to be resumed had other settings: "
             f"{_differences(before, now)}. Use the same, or start anew without resume"
         )
-    progress = Progress(keras.models.load_model(path), kept, first, state)
+    progress = Progress(keras.models.load_model(path), kept, first, state, alone)
     return Job(order, plan, spec, split, readings), progress
+
+
+def _state(about: dict[str, Any]) -> State:
+    return State(**about | {"best": tuple(about["best"])})
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> str:

@@ -137,7 +137,7 @@ def gpu_generation() -> int:
     elif backend == "torch":
         import torch
 
-        if torch.cuda.is_available():
+        if torch.version.cuda and torch.cuda.is_available():  # those of AMD have numbers as well
             capability = str(torch.cuda.get_device_capability()[0])
     else:
         import tensorflow as tf

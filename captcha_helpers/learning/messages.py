@@ -41,7 +41,7 @@ def plan_text(job: Job, training: int, validation: int, seconds_used: float) -> 
         "the strings are in both",
     }[job.split.by]
     unseen = f"no label has {plan.unseen}: read as the weights to begin with know them"
-    if plan.unseen and job.order["charset"] is None:
+    if job.order["charset"] is None and not job.split.earlier:
         unseen += " (--charset says which characters occur)"
     then = f"then again, with readings of {job.order['unlabelled']} unlabelled images"
     rehearsal = f"; {plan.drawn} of {plan.settings.batch_size} images a batch are drawn"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +22,7 @@ from captcha_helpers.data.folders import LabeledImages
 from captcha_helpers.data.images import ImageError, ImageSource, load_image
 from captcha_helpers.data.labels import image_files
 from captcha_helpers.data.names import counted
+from captcha_helpers.learning.split import picture
 from captcha_helpers.reading.decoder import Decoder
 from captcha_helpers.reading.mask import Mask, fit
 from captcha_helpers.reading.model_file import ModelSpec
@@ -48,7 +49,7 @@ class Unlabelled(NamedTuple):
 def listed(images: str | os.PathLike[str] | Iterable[ImageSource]) -> dict[str, ImageSource]:
     """Images by their names: the files of a folder, or images in memory, which have numbers."""
     if isinstance(images, (str, os.PathLike)):
-        return {str(path): path for path in image_files(images)}
+        return {os.path.relpath(path, images): path for path in image_files(images)}
     pairs = ((str(one) if isinstance(one, (str, Path)) else "", one) for one in images)
     return {name or f"unlabelled image {row}": one for row, (name, one) in enumerate(pairs)}
 
@@ -66,6 +67,10 @@ def unlabelled_images(
         labelled: Images with labels.
         most: How many at most, drawn at random.
         seed: Another seed draws others.
+
+    Raises:
+        NotADirectoryError: If there is no such folder.
+        ValueError: If there is no image without a label.
     """
     if images is None:
         return {}
@@ -76,26 +81,11 @@ def unlabelled_images(
         for name, image in listed(images).items()
         if not isinstance(image, (str, Path)) or os.path.realpath(image) not in known
     }
+    if not named:
+        raise ValueError("none of the unlabelled images is without a label; leave `unlabelled` out")
     names = list(named)
     rows = np.random.default_rng(seed).permutation(len(names))[:most].tolist()
     return {names[row]: named[names[row]] for row in sorted(rows)}
-
-
-def read_with_confidence(
-    reader: Recognizer, images: dict[str, ImageSource], right: float, tested: Iterable[str]
-) -> LabeledImages:
-    """Read images without labels; what is left is what the reader is confident of.
-
-    Args:
-        reader: What reads.
-        images: By their names.
-        right: As for `pseudo_labels`.
-        tested: Strings that nothing is learned from, since they measure the reader.
-    """
-    found = prepare_unlabelled(images, reader.spec)
-    read = pseudo_labels(reader, found.images, found.names, right)
-    kept = set(tested)
-    return read.subset([row for row, label in enumerate(read.labels) if label not in kept])
 
 
 def prepare_unlabelled(images: dict[str, ImageSource], spec: ModelSpec) -> Unlabelled:
@@ -131,6 +121,19 @@ def _kinds(shapes: Counter[int]) -> Iterator[str]:
         )
 
 
+def as_read(found: Unlabelled, readings: Mapping[str, str]) -> LabeledImages:
+    """Those of the images that were read before, with what was read.
+
+    Args:
+        found: The images.
+        readings: By `split.picture`, which says what an image shows.
+    """
+    prints = list(map(picture, found.images))
+    rows = [row for row, print_ in enumerate(prints) if print_ in readings]
+    labels = [readings[prints[row]] for row in rows]
+    return LabeledImages(found.images[rows], labels, [found.names[row] for row in rows])
+
+
 def pseudo_labels(
     reader: Recognizer, images: NDArray[np.uint8], names: Sequence[str], right: float
 ) -> LabeledImages:
@@ -153,7 +156,7 @@ def pseudo_labels(
             same = one.text == reader.decoder.as_written(seen.text)
             texts.append(seen.text)
             confidences.append(one.confidence * (same and bool(seen.text)))
-    rows = confident(confidences, right)
+    rows = [row for row in confident(confidences, right) if confidences[row] > 0]
     return LabeledImages(images[rows], [texts[row] for row in rows], [names[row] for row in rows])
 
 

@@ -8,7 +8,7 @@ weights that read the validation part as well as any, but for chance. What it ta
 kill is in `checkpoint`.
 
 Images without labels can help as well: what a first training reads with confidence is taken for
-their labels in a second one (`pseudo_labels`), which begins anew with the same weights.
+their labels in a second one (`trainings`), which begins anew with the same weights.
 
 A few labels do not have all characters that occur. Those that were told, or that may be missing by
 chance, are read as the weights to begin with know them, and are drawn like the others.
@@ -40,12 +40,10 @@ import time
 import warnings
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
-from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -72,35 +70,22 @@ from captcha_helpers.data.processing import Processing
 from captcha_helpers.drawing.random_looks import drawable
 from captcha_helpers.learning.checkpoint import (
     Job,
-    Progress,
     load_checkpoint,
     resume_path,
-    save_checkpoint,
-)
-from captcha_helpers.learning.fitting import (
-    compile_model,
-    computed_with,
-    fix_statistics,
-    quickest_precision,
 )
 from captcha_helpers.learning.messages import (
     plan_text,
-    readings_text,
     reasons,
     trouble_text,
 )
 from captcha_helpers.learning.plan import (
-    Plan,
     TrainingSettings,
     learning_rate,
     unseen_by_chance,
 )
 from captcha_helpers.learning.pseudo_labels import (
-    prepare_unlabelled,
-    read_with_confidence,
     unlabelled_images,
 )
-from captcha_helpers.learning.run import Material, Run
 from captcha_helpers.learning.split import SPLIT_MEMBER, Split, set_aside
 from captcha_helpers.learning.starts import (
     SEEN,
@@ -111,6 +96,14 @@ from captcha_helpers.learning.starts import (
     from_builder,
     from_file,
     shipped,
+)
+from captcha_helpers.learning.trainings import (
+    Learned,
+    Parts,
+    first_state,
+    learn,
+    network,
+    plan_for,
 )
 from captcha_helpers.reading.evaluation import measure
 from captcha_helpers.reading.mask import Mask
@@ -164,8 +157,9 @@ def train(
             so many.
         out: Where to write the model, a ``.keras`` file. By default it is not written.
         unlabelled: More images of the same kind without labels: a folder, in which those that have
-            a label in `images` are left out, or images. After a first training, what it reads with
-            confidence is taken for their labels in a second one. Worth it where labels are few.
+            a label in `images` are left out, or images. After a first training, its readings of
+            these (1,000 of them at most) of which it is confident are taken for labels in a second
+            one. Worth it where labels are few.
         pretrained: Start from the weights that ship with the package; else from scratch.
         charset: The characters that occur, if that is known. With few labels, some of them are in
             none; the reader reads those too, as well as the weights it begins with did.
@@ -204,7 +198,9 @@ def train(
             set.
         FileNotFoundError: If there is no such folder, or nothing to resume.
         ImportError: If the processing takes OpenCV, which is not installed.
+        NotADirectoryError: If ``unlabelled`` is no folder.
         OSError: If ``out`` cannot be written.
+        TypeError: If one of the images is something else.
         ValueError: If there are too few usable images, an argument makes no sense, or what is to
             be resumed had other images or settings.
     """
@@ -212,9 +208,9 @@ def train(
     _check_arguments(minutes, epochs, out, resume, pretrained)
     _check_places(out, report, replaced=overwrite or resume)
     told = Mask(charset, length)
-    found, refused = _as_told(examples_of(images, labels), told)
-    settings = settings or TrainingSettings()
-    others = unlabelled_images(unlabelled, found.examples, settings.most_unlabelled, seed)
+    settings, everything = settings or TrainingSettings(), examples_of(images, labels)
+    others = unlabelled_images(unlabelled, everything.examples, settings.most_unlabelled, seed)
+    found, refused = _as_told(everything, told)
     starts = _candidates(found.examples, told, pretrained, init, build, head)
     if processing is not None:  # then it is the same for all
         starts = [replace(start, processing=processing) for start in starts]
@@ -240,39 +236,33 @@ def train(
         done = first_state(start, job.spec, job.plan)
         _warn_of_forgetting(start, job)
     training, validation = job.split.parts(data[start.takes])
-    used = time.perf_counter() - begun + done.state.seconds
+    used = time.perf_counter() - begun + done.seconds
     _say(plan_text(job, len(training), len(validation), used), progress)
-    learned = _learn(job, start, (training, validation), others, done, begun, out, progress)
-    job, done = learned.job, learned.done
-    network = getattr(build, "__name__", None)
-    name = None if init is None else Path(init).name
+    parts = Parts(training, validation, others)
+    learned = learn(job, start, parts, done, begun=begun, out=out, progress=progress)
     facts = {
         "command": _command(
             images,
             order,
-            unlabelled=_told_name(unlabelled),
+            unlabelled=None if unlabelled is None else _folder_name(unlabelled, "more_images"),
             pretrained=pretrained,
             charset=None if charset is None else repr(charset),
             length=length,
-            init=name,
-            build=network,
+            init=None if init is None else Path(init).name,
+            build=getattr(build, "__name__", None),
             processing=processing,
         ),
         "on_error": on_error,
-        "date": f"{datetime.now(timezone.utc):%Y-%m-%d}",
-        "complete": learned.complete,
-        "from_start": learned.from_start,
         "earlier": []
         if init is None or start.weights is None
         else earlier_trainings(start.weights.spec),
-        **_record(job, len(training), len(validation), done),
-        "seconds": round(learned.seconds, 1),
+        **_record(learned, parts),
     }
     facts["warnings"] = reasons(data[start.takes], job.spec, facts)
     if facts["warnings"]:
         print(trouble_text(facts), file=sys.stderr, flush=True)
     spec = replace(job.spec, training=facts)
-    model = _network(start, spec, done)
+    model = network(start, spec, learned.done)
     if out is not None:
         split = replace(job.split.with_learned(learned.read), pictures={})
         save_model(model, spec, out, {SPLIT_MEMBER: split.to_json().encode()})
@@ -282,89 +272,6 @@ def train(
     if report is not None:
         _write_page(reader, images, validation, report, out)
     return reader
-
-
-class _Learned(NamedTuple):
-    """What came of one training, or of two."""
-
-    job: Job
-    done: Progress
-    read: LabeledImages  # unlabelled images that were learned from
-    complete: bool
-    from_start: float  # how far from the first weights the reader is
-    seconds: float
-
-
-def _learn(
-    job: Job,
-    start: Start,
-    parts: tuple[LabeledImages, LabeledImages],
-    others: dict[str, ImageSource],
-    done: Progress,
-    begun: float,
-    out: str | os.PathLike[str] | None,
-    progress: bool | None,
-) -> _Learned:
-    """Learn from the labelled images, and then again with what is read of the others.
-
-    If it was cut off in the second training, it goes on there.
-    """
-    labelled, validation = parts
-    first: _Learned | None = None
-    since = begun - done.state.seconds
-    readings = job.readings or {}
-    found = prepare_unlabelled({n: others[n] for n in readings if n in others}, job.spec)
-    read = LabeledImages(found.images, [readings[name] for name in found.names], found.names)
-    while True:
-        material = Material(job.spec, _joined(labelled, read), validation, start.draw)
-        save = None if out is None else partial(save_checkpoint, resume_path(out), job)
-        run = Run(job.plan, material, done, save, show=progress)
-        complete = run.go(begun)
-        learned = _Learned(job, done, read, complete, run.go_back(), time.perf_counter() - since)
-        if not complete or not others or job.readings is not None:
-            return _better(first, learned, len(validation))
-        first = learned
-        reader = from_keras(_network(start, job.spec, done), job.spec)
-        tested = validation.labels if job.split.by == "label" else []
-        read = read_with_confidence(reader, others, job.plan.settings.readings_right, tested)
-        _say(readings_text(len(read), len(others), done.state.best[0]), progress)
-        job = _with_readings(job, start, len(labelled), read, time.perf_counter() - since)
-        done, begun = first_state(start, job.spec, job.plan), time.perf_counter()
-
-
-def _better(first: _Learned | None, second: _Learned, n: int) -> _Learned:
-    """The second training, unless it reads n images worse beyond chance, or was cut off before."""
-    if first is None:
-        return second
-    (before, _), (after, _) = first.done.state.best, second.done.state.best
-    least = metrics.wilson_interval(round(before * n), n, z=1.0)[0] if second.complete else before
-    if after >= least:
-        return second
-    return first._replace(complete=second.complete, seconds=second.seconds)
-
-
-def _joined(one: LabeledImages, other: LabeledImages) -> LabeledImages:
-    return LabeledImages(
-        np.concatenate([one.images, other.images]),
-        one.labels + other.labels,
-        one.names + other.names,
-    )
-
-
-def _network(start: Start, spec: ModelSpec, done: Progress) -> keras.Model:
-    """The network with the weights that are kept, without the optimizer and the dropout."""
-    model = start.build(Charset(spec.charset), spec.length[1], 0.0)
-    model.set_weights(done.kept)
-    return model
-
-
-def _with_readings(job: Job, start: Start, labelled: int, more: LabeledImages, used: float) -> Job:
-    """The second training, with the time that is left."""
-    minutes, settings = job.order["minutes"] or 0.0, job.plan.settings
-    seconds = max(1.0, settings.time_share * 60 * minutes - used)
-    plan = _plan(job.order, start, job.plan.error, labelled + len(more), seconds, settings)
-    readings = dict(zip(more.names, more.labels, strict=True))
-    return replace(job, plan=replace(plan, unseen=job.plan.unseen), readings=readings)
 
 
 def _write_page(
@@ -536,8 +443,9 @@ def _decide(
         charset = Charset.from_labels([charset.characters, unseen_by_chance(some.labels)])
     seconds = settings.time_share * 60 * (order["minutes"] or 0.0)
     seconds *= settings.labels_alone if order["unlabelled"] else 1
-    plan = _plan(order, start, error, len(parts[start.takes]), seconds, settings)
+    plan = plan_for(order, start, error, len(parts[start.takes]), seconds, settings)
     unseen = "".join(char for char in charset.characters if char not in seen)
+    unseen = "" if start.weights is None else unseen  # nothing is known of them
     spec = ModelSpec(
         charset.characters,
         (min(lengths), max(lengths)),
@@ -548,33 +456,6 @@ def _decide(
         channels=start.shape.channels,
     )
     return Job(order, replace(plan, unseen=unseen), spec, split), start
-
-
-def _plan(
-    order: dict[str, Any],
-    start: Start,
-    error: float,
-    images: int,
-    seconds: float,
-    settings: TrainingSettings,
-) -> Plan:
-    """How to learn from so many images in so many seconds, or in the epochs that were asked for."""
-    familiar = error < start.familiar
-    strange = not familiar and start.draw is not None and error < 1  # but the characters are known
-    rehearsal = min(1, settings.enough / images) if familiar else 0.0  # from none to all there is
-    drawn = round(rehearsal * settings.most_drawn) if start.draw is not None else 0
-    epochs, own = order["epochs"], settings.batch_size - drawn
-    return Plan(
-        start=start.name,
-        error=error,
-        seconds=seconds,
-        steps=None if epochs is None else math.ceil(epochs * images / own),
-        drawn=drawn,
-        peak=rehearsal * settings.rehearsal_rate + (1 - rehearsal) * settings.peak_rate,
-        fixed_statistics=strange and images <= settings.enough,
-        seed=order["seed"],
-        settings=settings,
-    )
 
 
 def _choose(
@@ -629,21 +510,6 @@ def _error(
     return metrics.cer(some.labels, charset.decode(indices))
 
 
-def first_state(start: Start, spec: ModelSpec, plan: Plan) -> Progress:
-    """Build the network to train, as it is before the first step."""
-    charset, length = Charset(spec.charset), spec.length[1]
-    keras.utils.set_random_seed(plan.seed)
-    with computed_with(quickest_precision()) if start.fewer_bits else nullcontext():
-        model = start.build(charset, length, plan.settings.dropout)
-    check_model(model, charset, length, start.head)
-    if plan.fixed_statistics:
-        fix_statistics(model)
-    compile_model(model, head=start.head, steps=None)  # nobody knows yet how many there will be
-    model.optimizer.build(model.trainable_variables)  # else a state of step 0 is not whole
-    weights = model.get_weights()
-    return Progress(model, weights, None if start.weights is None else weights)
-
-
 def _learned_by(init: str | os.PathLike[str] | None) -> frozenset[str]:
     """What the reader to begin with has learned from; of some nobody knows."""
     if init is None or not zipfile.is_zipfile(init):
@@ -684,15 +550,18 @@ def _check_same_images(split: Split, data: LabeledImages) -> None:
         )
 
 
-def _record(job: Job, images: int, n: int, done: Progress) -> dict[str, Any]:
+def _record(learned: Learned, parts: Parts) -> dict[str, Any]:
     """How the reader was made and how well it reads; for people."""
-    plan, state = job.plan, done.state
-    exact, cer = state.best
+    job, state, n = learned.job, learned.done.state, len(parts.validation)
+    plan, (exact, cer) = job.plan, state.best
     return {
-        "images": images,
+        "date": f"{datetime.now(timezone.utc):%Y-%m-%d}",
+        "complete": learned.complete,
+        "from_start": learned.from_start,
+        "images": len(parts.training),
         "validation_images": n,
-        "unlabelled_images": job.order["unlabelled"],
-        "readings_learned": len(job.readings or {}),
+        "unlabelled_images": len(parts.unlabelled),
+        "readings_learned": len(learned.read),
         "split_by": job.split.by,
         "minutes": job.order["minutes"],
         "epochs": job.order["epochs"],
@@ -705,6 +574,7 @@ def _record(job: Job, images: int, n: int, done: Progress) -> dict[str, Any]:
         "seed": plan.seed,
         "settings": asdict(plan.settings),
         "steps": state.step,
+        "seconds": round(learned.seconds, 1),
         "validation_exact_match": exact,
         "validation_exact_match_ci95": list(metrics.wilson_interval(round(exact * n), n)),
         "validation_cer": -cer,
@@ -717,18 +587,16 @@ def _record(job: Job, images: int, n: int, done: Progress) -> dict[str, Any]:
     }
 
 
-def _told_name(images: object) -> str | None:
-    """How `_command` calls images, without their path."""
+def _folder_name(images: object, in_memory: str) -> str:
+    """The name of a folder, without its path, as one writes it in Python."""
     if isinstance(images, (str, os.PathLike)):
         return repr(Path(images).resolve().name)
-    return None if images is None else "unlabelled"
+    return in_memory
 
 
 def _command(images: object, order: dict[str, Any], **more: object) -> str:
     """The call that trained the reader, without paths."""
-    what = "images, labels"
-    if isinstance(images, (str, os.PathLike)):
-        what = repr(Path(images).resolve().name)
+    what = _folder_name(images, "images, labels")
     limit = "minutes" if order["epochs"] is None else "epochs"
     said = [what, f"{limit}={order[limit]}"]
     said += [f"{name}={value}" for name, value in more.items() if value is not None]

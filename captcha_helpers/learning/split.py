@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+import numpy as np
+
 from captcha_helpers.data.folders import LabeledImages, split_by_label
 from captcha_helpers.learning.plan import TrainingSettings
 
@@ -213,7 +215,12 @@ def _part(data: LabeledImages, rows: Iterable[int]) -> Part:
 def _shown(data: LabeledImages) -> Part:
     """Fingerprints of the names, and of the pixels."""
     pairs = zip(data.names, data.images, strict=True)
-    return {_fingerprint(name): _fingerprint("", image.tobytes()) for name, image in pairs}
+    return {_fingerprint(name): picture(image) for name, image in pairs}
+
+
+def picture(image: np.ndarray) -> str:
+    """The fingerprint of what an image shows."""
+    return _fingerprint("", image.tobytes())
 
 
 def _learned_as(by: str, data: LabeledImages, row: int) -> str:

@@ -131,7 +131,7 @@ class Decoder:
             missing_characters(alphabet.missing) if alphabet.missing else None,
             longer_than_learned(self.length, spec.length),
         )
-        self.warnings = [doubt for doubt in doubts if doubt]  # what the mask asks in vain
+        self.warnings = [doubt for doubt in doubts if doubt]  # what of the mask it cannot do well
         groups = np.array([0, *(group_of.get(char, 0) for char in self.charset.characters)])
         alike = (groups[:, None] == groups) & (groups > 0)
         self._alike = alike & ~np.eye(len(groups), dtype=bool)

@@ -2,10 +2,10 @@
 
 Nothing of HTTP is here: `labelling` shows it as a page. An image that comes at random is a test of
 the reader that guessed it: the guess was made before the label was typed, by a reader that had not
-learned it. All others that were trained here read it too, and so show what labels bring. On those
-that were typed since the last training began, none has learned: whichever reads these best guesses,
-the newest of several that read them as well. With few labels a new reader may be worse than the one
-before; and one that took over by luck on a few images gives way as soon as more of them show it.
+learned it. All others that were trained here read it too, and so show what labels bring. From those
+that were typed since the last training began, none has learned: the newest takes over if it makes
+no more mistakes there than the one that guesses. With few labels it may be worse than the one
+before; if it took over by luck, it gives way once another makes clearly fewer mistakes.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 import threading
 import time
@@ -583,12 +584,20 @@ class LabelSession:
         return told.hexdigest()[:16]
 
     def _compare(self) -> None:
-        """Let the reader guess that makes the fewest errors on what none has learned from."""
+        """Let the newest reader guess if it makes no more mistakes, or one that makes clearly less.
+
+        Clearly is by more than the standard error of the difference of two counts.
+        """
         if len(self._readers) == 1 or len(self._recent) < FEWEST_TESTS:
             return
-        best = min(reversed(self._readers), key=self._errors)
-        if best is not self._guesser:
+        mistakes = {one.key: self._mistakes(one) for one in self._readers}
+        present, newest = mistakes[self._guesser.key], self._readers[-1]
+        best = min(self._readers, key=lambda one: mistakes[one.key])
+        fewer = present - mistakes[best.key]
+        if fewer > math.sqrt(present + mistakes[best.key]):
             self._take(best)
+        elif newest is not self._guesser and mistakes[newest.key] <= present:
+            self._take(newest)
 
     def _text(self, one: _Guesser, name: str) -> str:
         """What a reader reads, once."""
@@ -600,15 +609,15 @@ class LabelSession:
                 self._texts[place] = ""
         return self._texts[place]
 
-    def _errors(self, one: _Guesser) -> float:
-        """The character error rate of a reader on the random images since the last training."""
+    def _mistakes(self, one: _Guesser) -> float:
+        """How many characters a reader gets wrong on the random images since the last training."""
         typed = [text for _, text in self._recent]
         texts = [self._text(one, name) for name, _ in self._recent]
         if self._mask.ignore_case:
             typed, texts = (
                 ["".join(map(one_case, text)) for text in both] for both in (typed, texts)
             )
-        return cer(typed, texts)
+        return cer(typed, texts) * sum(map(len, typed))
 
     @contextmanager
     def _noting(self) -> Iterator[Notes]:

@@ -290,6 +290,7 @@ def test_subset_keeps_images_labels_and_names_together():
         assert part.skipped == []
     assert data.subset(np.array([True, False, False, True])).labels == ["a", "d"]
     assert data.subset(np.array([], int)).images.shape == (0, 1, 1, 1)
+    assert data.subset([]).labels == []
 
 
 distinct_labels = st.lists(st.text("abcé1", min_size=1), unique=True, min_size=10, max_size=30)

@@ -85,7 +85,7 @@ def test_the_sentence_about_the_result_holds_the_interval(right: int):
 )
 def test_the_plan_says_how_the_images_were_split(labels: list[str], said: str):
     plan = Plan("mixed", 0.2, 60.0, None, 22, 1e-3)
-    order = {"minutes": 1.0, "charset": None}
+    order = {"minutes": 1.0, "charset": None, "unlabelled": 0}
     text = plan_text(Job(order, plan, SPEC, set_aside(labelled(labels), seed=0)), 50, 10, 3.0)
     assert said in text and "mixed, which reads 80.0% of the characters already" in text
 
@@ -94,10 +94,11 @@ def test_the_plan_says_how_the_images_were_split(labels: list[str], said: str):
 def test_the_plan_names_characters_that_no_label_has(told: str | None, hint: bool):
     plan = Plan("general", 0.2, 60.0, None, 22, 1e-3, unseen="89")
     job = Job(
-        {"minutes": 1.0, "charset": told},
+        {"minutes": 1.0, "charset": told, "unlabelled": 30},
         plan,
         SPEC,
         set_aside(labelled(random_labels(60)), seed=0),
     )
     text = plan_text(job, 50, 10, 3.0)
+    assert "with readings of 30 unlabelled images" in text
     assert "no label has 89" in text and ("--charset" in text) == hint

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -40,10 +39,13 @@ from captcha_helpers import (
 from captcha_helpers.core.metrics import exact_match, wilson_interval
 from captcha_helpers.data import examples
 from captcha_helpers.data.examples import examples_of
-from captcha_helpers.learning import run, starts
+from captcha_helpers.learning import run, starts, trainings
+from captcha_helpers.learning.checkpoint import Alone, Progress
+from captcha_helpers.learning.plan import State
 from captcha_helpers.learning.recipe import EARLIER
 from captcha_helpers.learning.run import Run
 from captcha_helpers.learning.split import SPLIT_MEMBER, Split
+from captcha_helpers.learning.trainings import Learned
 
 SETTINGS = TrainingSettings()
 
@@ -413,15 +415,57 @@ def test_a_second_training_that_was_killed_goes_on_with_the_same_readings(
             np.testing.assert_array_equal(one, other)
 
 
-def test_the_second_training_counts_unless_it_reads_worse_beyond_chance():
-    def one(exact: float, complete: bool) -> recipe._Learned:
-        done = SimpleNamespace(state=SimpleNamespace(best=(exact, 0.0)))
-        return recipe._Learned(None, done, None, complete, 0.75, 1.0)
+@pytest.mark.parametrize(
+    ("best", "complete", "counts"),
+    [
+        ((0.75, -0.1), True, True),  # a twentieth less is chance
+        ((0.5, -0.1), True, False),
+        ((0.8, -0.2), False, False),  # cut off, it reads more characters wrongly
+        ((0.85, -0.1), False, True),
+    ],
+)
+def test_the_second_training_counts_unless_it_reads_worse_beyond_chance(
+    best: tuple[float, float], complete: bool, counts: bool
+):
+    first, second = State(best=(0.8, -0.1)), State(best=best)
+    done = Progress(None, [], None, second, Alone([], first, 0.75))
+    learned = Learned(None, done, None, complete, 1.0, 1.0)
+    assert trainings._is_better(learned, 20) == counts
 
-    first = one(0.8, True)
-    for exact, complete, kept in ((0.75, True, 0.75), (0.5, True, 0.8), (0.75, False, 0.8)):
-        better = recipe._better(first, one(exact, complete), 20)
-        assert better.done.state.best[0] == kept and better.complete == complete
+
+def test_what_the_first_training_gave_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Not by Ctrl-C between the two or in the second one, nor when that is resumed."""
+    write_samples(tmp_path, 60, styles=["stars"])
+    paths, labels = zip(*read_labels(tmp_path / "stars")[:20], strict=True)
+    options = {"unlabelled": tmp_path / "stars", "epochs": 1, "progress": False}
+    out, step = tmp_path / "r.keras", Run._step
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(trainings, "pseudo_labels", interrupted)
+        alone = train(paths, labels, out=out, **options)
+    assert not alone.spec.training["complete"] and alone.spec.training["steps"] > 0
+
+    def spoiled(self: Run, images: np.ndarray, texts: np.ndarray) -> None:
+        if self.progress.alone is None:
+            return step(self, images, texts)
+        if len(spoils) > 1:
+            raise KeyboardInterrupt
+        spoils.append(1)
+        step(self, images, texts)
+        self.progress.model.set_weights([0 * one for one in self.progress.first])
+
+    monkeypatch.setattr(Run, "_step", spoiled)
+    for _ in range(2):  # goes on, and is cut off in the second training
+        spoils = list[int]()
+        again = train(paths, labels, out=out, resume=True, **options)
+        for one, other in zip(
+            alone.keras_model.get_weights(), again.keras_model.get_weights(), strict=True
+        ):
+            np.testing.assert_array_equal(one, other)
+        assert again.spec.training["readings_learned"] == 0
 
 
 def test_each_start_sees_the_images_as_it_has_learned_to():
