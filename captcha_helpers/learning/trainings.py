@@ -246,7 +246,7 @@ def _is_better(second: Learned, n: int) -> bool:
     before, after = done.alone.state.best, done.state.best
     if not second.complete:
         return after > before
-    lowest, _ = metrics.wilson_interval(round(before[0] * n), n, z=1.0)
+    lowest, _ = metrics.wilson_interval(round(before[0] * n), n)
     return after[0] >= lowest
 
 
