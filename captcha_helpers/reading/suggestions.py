@@ -26,7 +26,7 @@ from captcha_helpers.data.labels import image_files
 from captcha_helpers.reading.decoder import Reading
 from captcha_helpers.reading.recognizer import Recognizer, load
 
-READS_MOST = 0.75  # mean confidence of a reader whose doubts are worth typing
+READS_MOST = 0.9  # mean confidence of a reader whose doubts are worth typing
 RANDOM_EVERY = 4  # from then on, one of so many images is drawn at random
 MOST_READ = 2000  # images that are looked at; more would cost more time than they teach
 

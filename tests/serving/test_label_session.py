@@ -147,8 +147,11 @@ def test_a_label_that_another_program_is_just_writing_is_not_overwritten(open_se
     assert len(refused) == 1 and session.book.labels == {"000.png": "1111"}
 
 
-def test_the_measure_is_on_images_drawn_at_random_and_not_on_the_doubtful(open_session):
+def test_the_measure_is_on_images_drawn_at_random_and_not_on_the_doubtful(
+    open_session, monkeypatch: pytest.MonkeyPatch
+):
     """The doubtful are all guessed wrong: a measure on all that was asked would be far too low."""
+    monkeypatch.setattr(suggestions, "READS_MOST", 0.8)  # so that this reader's doubts count
     unsure = {"1"}  # 1000 to 1999
     session = all_read(open_session(wrong_where(unsure), seed=1))
     asked = []
