@@ -467,22 +467,27 @@ def _choose(
 ) -> tuple[Start, float]:
     """Find what to begin with, and its character error rate on the labelled images.
 
-    The first one, which has learned most, unless another reads them far better already, and not by
-    chance only: by more than twice the standard error of the difference of two counts.
+    The first one, which has learned most, unless another reads them far better already. Other
+    weights have to do so beyond chance, by twice the standard error of the difference of two
+    counts; the same ones need not, if they only take letters for others (`SEEN`).
     """
 
     def error(start: Start) -> float:
         return _error(start, training[start.takes], charset, length, settings.looked_at)
 
     first, *others = starts
-    errors = error(first)
+    chosen, errors = first, error(first)
     if not others or errors <= settings.few_errors:
         return first, errors
-    least, other = min(((error(start), start) for start in others), key=lambda pair: pair[0])
-    labels = training[other.takes].labels[: settings.looked_at]
-    chance = 2 * math.sqrt((errors + least) / sum(map(len, labels)))
-    better = settings.more_errors * least < errors and errors - least > chance
-    return (other, least) if better else (first, errors)
+    made = [(start, error(start)) for start in others]
+    seen = training[first.takes].labels[: settings.looked_at]
+    for same_weights, deviations in ((True, 0), (False, 2)):
+        for start, least in made:
+            chance = deviations * math.sqrt((errors + least) / sum(map(len, seen)))
+            far = settings.more_errors * least < errors and errors - least > chance
+            if far and (start.weights is first.weights) == same_weights:
+                chosen, errors = start, least
+    return chosen, errors
 
 
 def _error(

@@ -283,6 +283,20 @@ def test_few_images_are_no_reason_to_begin_with_smaller_weights(
         assert start.name == chosen
 
 
+def test_few_images_are_enough_to_see_in_which_case_letters_are_shown(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Even if other weights seem to be better still, which is chance."""
+    candidates = [starts.shipped("pretrained", 6), starts.shipped("mixed", 6)]
+    candidates += [starts.shipped("pretrained", 6, seen=seen) for seen in starts.SEEN[1:]]
+    made = dict(zip([start.name for start in candidates], (0.19, 0.1, 0.3, 0.11), strict=True))
+    monkeypatch.setattr(recipe, "_error", lambda start, *_: made[start.name])
+    data = load_folder(folder, height=48, width=160).subset(range(20))
+    images = dict.fromkeys((start.takes for start in candidates), data)
+    start, error = recipe._choose(candidates, images, Charset("0123456789"), 6, SETTINGS)
+    assert (start.name, error) == ("pretrained (letters in both cases)", 0.11)
+
+
 def rehearsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Let `train` rehearse with "pretrained"; the list fills with the charsets that are drawn."""
     asked, draw = list[str](), starts.draw_images

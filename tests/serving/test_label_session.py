@@ -20,6 +20,7 @@ import pytest
 
 from captcha_helpers import Recognizer
 from captcha_helpers.core import files
+from captcha_helpers.reading import suggestions
 from captcha_helpers.reading.decoder import Character, Reading
 from captcha_helpers.reading.mask import Mask
 from captcha_helpers.serving import label_session, training
