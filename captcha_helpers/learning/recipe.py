@@ -479,7 +479,7 @@ def _choose(
     chosen, errors = first, error(first)
     if not others or errors <= settings.few_errors:
         return first, errors
-    made = [(start, error(start)) for start in others]
+    made = sorted(((start, error(start)) for start in others), key=lambda pair: pair[1])
     seen = training[first.takes].labels[: settings.looked_at]
     for same_weights, deviations in ((True, 0), (False, 2)):
         for start, least in made:
