@@ -8,7 +8,7 @@ those of `train`; how many CPU-seconds it took is measured, because two cores th
 nothing else use about twice the time. ``benchmarks/few_labels.json`` has the rows of such
 calls, one for each number of labels, with two folders of real images besides, and of two folders
 with ``--typed-small``. ``benchmarks/known_characters.json`` has those of 20 labels with each
-``--charset`` and two seeds: what it is worth to know the characters that no label has.
+``--charset``: what it is worth to know the characters that no label has.
 ``benchmarks/unlabelled.json`` has trainings of two minutes with and without ``--unlabelled 800``.
 """
 
