@@ -181,7 +181,7 @@ def test_a_gpu_is_found_on_every_backend(
     }
     modules = {
         "jax": {"local_devices": lambda: [SimpleNamespace(**there)]},
-        "torch": {"cuda": SimpleNamespace(**of_torch)},
+        "torch": {"cuda": SimpleNamespace(**of_torch), "version": SimpleNamespace(cuda="12.4")},
         "tensorflow": {"config": SimpleNamespace(**of_tensorflow)},
     }
     monkeypatch.setitem(sys.modules, backend, SimpleNamespace(**modules[backend]))

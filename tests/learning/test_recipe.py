@@ -235,7 +235,7 @@ def test_with_many_labels_fewer_images_are_drawn_and_the_rate_is_higher(
 def test_begins_with_the_start_that_reads_the_folder_best(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    write_samples(tmp_path, 80, seed=3, styles=["mixed"])
+    write_samples(tmp_path, 200, seed=3, styles=["mixed"])
     styles = []
 
     def note(count, near=None, draw=starts.draw_images, **kind):
@@ -510,7 +510,7 @@ def test_bfloat16_stays_in_the_training_and_is_gone_on_with(
         step(self, images, labels)
 
     monkeypatch.setattr(Run, "_step", note)
-    monkeypatch.setattr(recipe, "quickest_precision", lambda: "mixed_bfloat16")
+    monkeypatch.setattr(trainings, "quickest_precision", lambda: "mixed_bfloat16")
     out = tmp_path / "m.keras"
     for resume in (False, True):
         train(folder, init="general", epochs=1, out=out, resume=resume, progress=False)
