@@ -65,16 +65,19 @@ def test_an_export_that_is_stopped_leaves_the_old_one(
 ):
     out = tmp_path / "out"
     out.mkdir()
-    (out / "metadata.json").write_text("old")
-    process = start("export", "stars", "--to", "onnx", "--out", out, "--overwrite")
-    while names(tmp_path) == ["out"]:
-        assert process.poll() is None
-        time.sleep(0.005)
-    process.send_signal(getattr(signal, end))
-    said = end_of(process)
+    for _ in range(5):  # where C code imports a module, Python may lose the interrupt
+        (out / "metadata.json").write_text("old")
+        process = start("export", "stars", "--to", "onnx", "--out", out, "--overwrite")
+        while names(tmp_path) == ["out"]:
+            assert process.poll() is None
+            time.sleep(0.005)
+        process.send_signal(getattr(signal, end))
+        said = end_of(process)
+        assert process.returncode == code and names(tmp_path) == ["out"]  # in any case
+        if not said[0]:
+            break
     assert said == ("", f"Error: stopped by {name}; what was being written is as it was before\n")
-    assert process.returncode == code
-    assert names(tmp_path) == ["out"] and (out / "metadata.json").read_text() == "old"
+    assert (out / "metadata.json").read_text() == "old"
 
 
 STOPPED = """
