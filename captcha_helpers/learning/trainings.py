@@ -177,9 +177,15 @@ def learn(
         read = as_read(prepare_unlabelled(parts.unlabelled, job.spec), job.readings)
     complete, from_start = _train(job, start, parts, read, done, begun, out, progress)
     second = Learned(job, done, read, complete, from_start, time.perf_counter() - since)
-    if _is_better(second, len(parts.validation)):
+    if done.alone is None or _is_better(second, done.alone, len(parts.validation)):
         return second
-    return _of_labels_alone(second, nothing)
+    return replace(
+        second,
+        job=replace(job, readings=None),
+        done=Progress(done.model, done.alone.kept, None, done.alone.state),
+        read=nothing,
+        from_start=done.alone.from_start,
+    )
 
 
 def _train(
@@ -223,8 +229,9 @@ def _begin_again(
         if label not in strings and picture(image) not in pictures
     ]
     read = read.subset(rows)
+    said = [readings_text(len(read), len(found.images), first.done.state.best[0]), *found.odd]
     if progress is not False:
-        say(readings_text(len(read), len(found.images), first.done.state.best[0]))
+        say(". ".join(said))
     seconds = max(1.0, settings.time_share * 60 * (job.order["minutes"] or 0.0) - used)
     images = len(parts.training) + len(read)
     plan = plan_for(job.order, start, job.plan.error, images, seconds, settings)
@@ -235,26 +242,13 @@ def _begin_again(
     return job, done, read
 
 
-def _is_better(second: Learned, n: int) -> bool:
+def _is_better(second: Learned, alone: Alone, n: int) -> bool:
     """Whether the second training counts: n images are read no worse, but for chance.
 
     One that was cut off has to read them better.
     """
-    done = second.done
-    if done.alone is None:
-        return True
-    before, after = done.alone.state.best, done.state.best
+    before, after = alone.state.best, second.done.state.best
     if not second.complete:
         return after > before
     lowest, _ = metrics.wilson_interval(round(before[0] * n), n)
     return after[0] >= lowest
-
-
-def _of_labels_alone(second: Learned, nothing: LabeledImages) -> Learned:
-    """What the first training gave, instead."""
-    alone = second.done.alone
-    if alone is None:
-        return second
-    done = Progress(second.done.model, alone.kept, None, alone.state)
-    job = replace(second.job, readings=None)
-    return replace(second, job=job, done=done, read=nothing, from_start=alone.from_start)

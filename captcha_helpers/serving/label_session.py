@@ -584,7 +584,7 @@ class LabelSession:
         return told.hexdigest()[:16]
 
     def _compare(self) -> None:
-        """Let the newest reader guess if it makes no more mistakes, or one that makes clearly less.
+        """Let a reader guess that makes clearly fewer mistakes, or the newest if it makes no more.
 
         Clearly is by more than the standard error of the difference of two counts.
         """

@@ -391,12 +391,14 @@ def test_unlabelled_images_are_learned_as_they_are_read(tmp_path: Path, capsys):
     paths, labels = zip(*pairs[:20], strict=True)
     for number in range(5):  # the same strings as labelled ones, of which some are set aside
         shutil.copy(paths[number], folder / f"copy_{number}.png")
+    (folder / "broken.png").write_bytes(b"no image")
     out = tmp_path / "r.keras"
     reader = train(paths, labels, unlabelled=folder, epochs=1, out=out, progress=True)
     facts = reader.spec.training
-    assert facts["unlabelled_images"] == 45 and 20 < facts["readings_learned"] <= 45
+    assert facts["unlabelled_images"] == 46 and 20 < facts["readings_learned"] <= 45
     assert facts["images"] + facts["validation_images"] == 20
-    assert "now again with" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "now again with" in said and "1 image cannot be read" in said
     with zipfile.ZipFile(out) as archive:
         split = Split.from_json(archive.read(SPLIT_MEMBER).decode())
     assert len(split.earlier) > 20  # a later training does not measure with these
@@ -442,9 +444,8 @@ def test_the_second_training_counts_unless_it_reads_worse_beyond_chance(
     best: tuple[float, float], complete: bool, counts: bool
 ):
     first, second = State(best=(0.8, -0.1)), State(best=best)
-    done = Progress(None, [], None, second, Alone([], first, 0.75))
-    learned = Learned(None, done, None, complete, 1.0, 1.0)
-    assert trainings._is_better(learned, 20) == counts
+    learned = Learned(None, Progress(None, [], None, second), None, complete, 1.0, 1.0)
+    assert trainings._is_better(learned, Alone([], first, 0.75), 20) == counts
 
 
 def test_what_the_first_training_gave_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
