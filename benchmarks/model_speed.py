@@ -122,6 +122,16 @@ def generator_speed(count: int) -> dict[str, float]:
     return speeds | {"captcha": count / (time.process_time() - begun)}
 
 
+def processor() -> dict[str, str]:
+    """Say what this machine computes with, as Linux calls it."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    facts = {
+        name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)
+    }
+    flags = [flag for flag in facts.get("flags", "").split() if "bf16" in flag]
+    return {"name": facts.get("model name", ""), "bfloat16": " ".join(flags)}
+
+
 def main() -> None:
     """Measure, print, perhaps write a JSON file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -130,6 +140,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     report = {
+        "processor": processor(),
         "training_images_per_cpu_second": {
             name: training_speed(build, height, width, head, options.steps)
             for name, build, height, width, head in MODELS

@@ -22,6 +22,8 @@ from captcha_helpers.core.charset import BLANK_INDEX
 
 _LOWEST = -1e300  # of a logarithm that takes part in a difference
 _SMALLEST = 1e-300  # of a divisor
+_RARE_STRING = 1e-250  # below it, probabilities that are added up may have been rounded to 0
+_RARE_LENGTH = 1e-3  # below it, so may differences between them
 
 
 class LengthError(ValueError):
@@ -479,9 +481,36 @@ def _log_of_strings(
     probabilities: NDArray[np.float64], indices: NDArray[np.integer]
 ) -> NDArray[np.float64]:
     """Logarithm of the probability of strings ``(B, L)``, by CTC's forward pass."""
-    batch, labels = np.arange(len(indices))[:, None], indices.shape[1]
-    classes = np.full((len(indices), 2 * labels + 1), BLANK_INDEX)  # blanks around each character
+    classes = _with_blanks(indices)
+    gains = np.take_along_axis(probabilities, classes[:, None], axis=2)  # (B, T, 2 L + 1)
+    skips = classes[:, 2:] != classes[:, :-2]  # straight from one character to another one
+    chance = np.zeros(classes.shape)
+    chance[:, 0] = 1.0  # before the first frame
+    for gain in gains.swapaxes(0, 1):
+        ways = chance.copy()
+        ways[:, 1:] += chance[:, :-1]
+        ways[:, 2:] += chance[:, :-2] * skips
+        chance = ways * gain
+    batch, last = np.arange(len(indices)), 2 * (indices != BLANK_INDEX).sum(axis=1)
+    total = chance[batch, last] + np.where(last > 0, chance[batch, last - 1], 0.0)
+    logarithms, rare = _log(total), total < _RARE_STRING
+    if rare.any():
+        logarithms[rare] = _log_of_rare_strings(probabilities[rare], indices[rare])
+    return logarithms
+
+
+def _with_blanks(indices: NDArray[np.integer]) -> NDArray[np.integer]:
+    """Put a blank before, between and after characters ``(B, L)``: ``(B, 2 L + 1)``."""
+    classes = np.full((len(indices), 2 * indices.shape[1] + 1), BLANK_INDEX)
     classes[:, 1::2] = indices
+    return classes
+
+
+def _log_of_rare_strings(
+    probabilities: NDArray[np.float64], indices: NDArray[np.integer]
+) -> NDArray[np.float64]:
+    """The same with logarithms all the way, which is slower and rounds nothing to 0."""
+    batch, classes = np.arange(len(indices))[:, None], _with_blanks(indices)
     gains = _log(np.take_along_axis(probabilities, classes[:, None], axis=2))  # (B, T, 2 L + 1)
     no_skip = np.full(classes.shape, -np.inf)  # 0 from one character straight to another one
     no_skip[:, 3::2][indices[:, 1:] != indices[:, :-1]] = 0.0
@@ -502,6 +531,27 @@ def _log_of_lengths(
     probabilities: NDArray[np.float64], fewest: int, most: int
 ) -> NDArray[np.float64]:
     """Logarithm of the probability of all strings with so many characters."""
+    batch, _, classes = probabilities.shape
+    # chance[b, k, c]: to have written k characters and stand on class c
+    chance = np.zeros((batch, most + 1, classes))
+    chance[:, 0, BLANK_INDEX] = 1.0
+    for gain in probabilities.swapaxes(0, 1):
+        total = chance.sum(axis=2)
+        others = total[:, :-1, None] - chance[:, :-1]
+        chance[:, 1:] += others
+        chance[:, :, BLANK_INDEX] = total
+        chance *= gain[:, None]
+    total = chance[:, fewest:].sum(axis=(1, 2))
+    logarithms, rare = _log(total), total < _RARE_LENGTH
+    if rare.any():
+        logarithms[rare] = _log_of_rare_lengths(probabilities[rare], fewest, most)
+    return logarithms
+
+
+def _log_of_rare_lengths(
+    probabilities: NDArray[np.float64], fewest: int, most: int
+) -> NDArray[np.float64]:
+    """The same to a high precision, however unlikely they are, which is slower."""
     batch, _, classes = probabilities.shape
     # exp(scale[b, k]) * share[b, k, c]: the chance to have written k characters and stand on class
     # c. Each k has a scale of its own, so that an unlikely number of them does not round to 0.

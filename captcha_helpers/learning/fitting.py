@@ -155,10 +155,10 @@ def quickest_precision() -> str:
     NVIDIA's GPUs compute in bfloat16 from Ampere on, compute capability 8. An H100 pre-trained the
     general reader so; how much sooner than in float32 was not measured.
 
-    A processor with AMX, an instruction set of Intel's for products of matrices, was quicker in
-    bfloat16 (``benchmarks/model_speed.py``). With AVX-512's instructions for bfloat16 alone it was
-    not, and where they are emulated it was slower. Only one processor, with TensorFlow on Linux,
-    was tried.
+    Of processors, two were tried, with TensorFlow on Linux (``benchmarks/model_speed.py``). One of
+    Intel's was quicker in bfloat16 with AMX, its instructions for products of matrices, and not
+    with those of AVX-512; one of AMD's, which has the latter only, was quicker with them
+    (``benchmarks/model_speed.json``).
 
     Example:
         >>> quickest_precision() in ("float32", "mixed_bfloat16")
@@ -169,8 +169,11 @@ def quickest_precision() -> str:
     flags = Path("/proc/cpuinfo")
     if keras.backend.backend() != "tensorflow" or not flags.exists():
         return "float32"
-    amx = "amx_bf16" in flags.read_text(encoding="utf-8", errors="replace")
-    return "mixed_bfloat16" if amx else "float32"
+    processor = flags.read_text(encoding="utf-8", errors="replace")
+    quicker = "amx_bf16" in processor or (
+        "avx512_bf16" in processor and "AuthenticAMD" in processor
+    )
+    return "mixed_bfloat16" if quicker else "float32"
 
 
 def _one_cycle(

@@ -16,6 +16,7 @@ from captcha_helpers.core.ctc import (
     best_paths,
     frame_alignment,
     greedy_decode,
+    length_probability,
     required_time_steps,
     softmax,
     string_probability,
@@ -158,6 +159,35 @@ def test_string_probability_adds_up_all_paths(logits, label):
     for frames, found in zip(logits, string_probability(logits, indices), strict=True):
         chances = string_probabilities(frames)
         assert found == pytest.approx(chances.get(tuple(label), 0.0), rel=1e-6, abs=1e-300)
+
+
+def spoken(clearly: float) -> np.ndarray:
+    """Logits of five characters in 48 frames of twelve classes, blanks between them."""
+    logits = np.random.default_rng(0).normal(size=(1, 48, 12)) + clearly * np.eye(12)[0]
+    for place, index in enumerate((3, 1, 4, 1, 5)):
+        logits[0, 5 + 8 * place] += 2 * clearly * np.eye(12)[index]
+    return logits
+
+
+@pytest.mark.parametrize(("clearly", "rare"), [(3.0, False), (45.0, False), (45.0, True)])
+def test_string_probability_is_what_the_loss_says_also_where_it_is_next_to_nothing(clearly, rare):
+    logits = spoken(clearly)
+    indices = np.array([[2, 6, 7, 8, 9, 10, 2, 6, 7, 8] if rare else [3, 1, 4, 1, 5]])
+    loss = keras.ops.ctc_loss(indices, logits, np.array([indices.shape[1]]), np.array([48]))
+    assert (string_probability(logits, indices)[0] < 1e-250) == rare
+    chance = string_probability(logits, indices, length=(indices.shape[1],) * 2)
+    chance *= length_probability(logits, (indices.shape[1],) * 2)
+    assert -np.log(chance)[0] == pytest.approx(float(loss[0]), rel=1e-5, abs=1e-5)
+
+
+@pytest.mark.parametrize("clearly", [3.0, 5.0, 10.0])
+def test_lengths_add_up_however_rare_some_of_them_are(clearly):
+    logits = spoken(clearly)
+    alone = [length_probability(logits, (count, count))[0] for count in range(21)]
+    assert min(alone) > 0 and min(alone) < 1e-3 < max(alone)
+    for count in range(20):
+        both = length_probability(logits, (count, count + 1))[0]
+        assert both == pytest.approx(alone[count] + alone[count + 1], rel=1e-9, abs=0)
 
 
 def test_alignment_agrees_with_greedy_on_a_near_tie():

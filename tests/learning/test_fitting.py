@@ -139,6 +139,8 @@ def test_the_numbers_to_compute_with_are_as_before_even_after_an_error():
     [
         ("avx512_bf16 amx_bf16 amx_tile", 0, "mixed_bfloat16"),
         ("avx512f avx512_bf16", 0, "float32"),
+        ("avx512f avx512_bf16, of AuthenticAMD", 0, "mixed_bfloat16"),
+        ("avx512f, of AuthenticAMD", 0, "float32"),
         ("avx512_bf16 amx_bf16", 7, "float32"),  # a T4 has no such numbers
         ("avx512f", 9, "mixed_bfloat16"),
     ],
