@@ -28,6 +28,7 @@ KINDS: dict[str, tuple[float, str]] = {  # how often, and which characters
     "unambiguous_upper": (0.05, "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"),
 }
 SUM = "sum"  # a further kind, for charsets with + or -
+_OF_SUMS = "+-=?"
 
 _LENGTHS = {1: 2, 2: 3, 3: 6, 4: 27, 5: 26, 6: 22, 7: 6, 8: 4, 9: 2, 10: 2}
 
@@ -48,7 +49,8 @@ def draw_label(
         charset: The characters that it is made of.
         length: Fewest and most characters; 4 to 6 are the likeliest.
         kinds: Names of `KINDS`, or `SUM`, to choose from; by default any of `KINDS`, as often as
-            it says. Those that the charset has no characters for are passed over.
+            it says. Those that the charset has no characters for are passed over. If the charset
+            has characters that are in none of them, every other label is of all its characters.
         upper_only: Take no lower-case letters, as a font has none; unless the charset has nothing
             else.
         exclude: Labels that are not made up; a set is quick.
@@ -113,7 +115,15 @@ def _options(charset: str, kinds: tuple[str, ...]) -> list[tuple[float, str]]:
         common = "".join(char for char in charset if char in characters)
         if len(common) > 1 and (not kinds or name in kinds):
             options.append((weight, common))
+    if _has_more(charset):  # then every other label is of all of them
+        options.append((sum(weight for weight, _ in options) or 1.0, charset))
     return options
+
+
+def _has_more(charset: str) -> bool:
+    """Whether there are characters that are in none of `KINDS`, nor in sums only."""
+    more = set(charset).difference(ALPHANUMERIC)
+    return not more <= set(_OF_SUMS) or (bool(more) and not set(charset) >= set(ALPHANUMERIC))
 
 
 def _sum(rng: Rng, charset: str, length: tuple[int, int]) -> str | None:

@@ -175,6 +175,25 @@ def _missing(font: str) -> _Ink:
     return _ink(font, _IN_NO_FONT)
 
 
+def has_character(font: str, char: str) -> bool:
+    """Whether a font has a character: it draws something, and not what it draws for all it lacks.
+
+    Args:
+        font: As in :func:`font_file`.
+        char: One character.
+
+    Raises:
+        ImportError: The package that the font comes with is not installed.
+        ValueError: There is no such font.
+
+    Example:
+        >>> has_character("DejaVuSans", "я"), has_character("DejaVuSans", "字")
+        (True, False)
+    """
+    ink = _ink(font, char)
+    return bool(ink.pixels.size) and not ink.same_as(_missing(font))
+
+
 @lru_cache(maxsize=16384)
 def glyph(font: str, char: str) -> Glyph:
     """A character of a font as a distance field.

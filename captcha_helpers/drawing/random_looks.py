@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from captcha_helpers.core.charset import ALPHANUMERIC
 from captcha_helpers.data.augment import augment_batch
 from captcha_helpers.data.images import prepare
 from captcha_helpers.data.processing import Processing
-from captcha_helpers.drawing.painter import cv2, draw, sample_label
+from captcha_helpers.drawing.painter import cv2, draw, has_character, sample_label
 from captcha_helpers.drawing.styles import STYLES, Range, Stroke, Style, Wave
 
 Rng = np.random.Generator
@@ -237,6 +238,24 @@ def drawable(charset: str) -> str:
         'a1'
     """
     return "".join(char for char in charset if char in ALPHANUMERIC)
+
+
+@lru_cache(maxsize=64)
+def fonts_for(charset: str) -> tuple[str, ...]:
+    """Pick the fonts that have all of some characters.
+
+    Args:
+        charset: Any characters.
+
+    Returns:
+        Those among `FONTS`, in their order.
+
+    Example:
+        >>> len(fonts_for("añ1")), len(fonts_for("жя")), fonts_for("字")
+        (36, 23, ())
+    """
+    rare = [char for char in charset if char not in ALPHANUMERIC]  # the others are in all of them
+    return tuple(font for font in FONTS if all(has_character(font, char) for char in rare))
 
 
 def _near(preset: Style, rng: Rng, length: int, charset: str) -> Style:

@@ -31,7 +31,7 @@ from captcha_helpers.core.models import (
 from captcha_helpers.data.examples import Input, InputShape
 from captcha_helpers.data.processing import Processing
 from captcha_helpers.drawing.looks import draw_looks
-from captcha_helpers.drawing.random_looks import draw_images
+from captcha_helpers.drawing.random_looks import draw_images, fonts_for
 from captcha_helpers.drawing.styles import STYLES, Style
 from captcha_helpers.reading.model_file import Head, ModelSpec, read_spec
 from captcha_helpers.reading.runtimes import load_keras
@@ -328,8 +328,9 @@ def _wide_enough(weights: Weights, length: int) -> InputShape:
 def _draw_looks(shape: InputShape) -> Draw:
     """Draw in every look by name, as the general reader was taught."""
 
-    def draw(count: int, **kind: Any) -> tuple[NDArray[np.uint8], list[str]]:
-        return draw_looks(count, **shape._asdict(), **kind)
+    def draw(count: int, *, charset: str, **kind: Any) -> tuple[NDArray[np.uint8], list[str]]:
+        fonts = fonts_for(charset)
+        return draw_looks(count, charset=charset, fonts=fonts, **shape._asdict(), **kind)
 
     return draw
 
