@@ -24,6 +24,7 @@ from PIL import Image, ImageFont
 from tqdm import tqdm
 
 FONTS = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSerif", "DejaVuSansMono")  # matplotlib's
+CYRILLIC = "абвгдежзийклмнопрстуфхцчшщъыьэюя"
 Draw = Callable[[random.Random], tuple[Image.Image, str]]
 
 
@@ -41,12 +42,22 @@ def text(rng: random.Random, charset: str, least: int, most: int) -> str:
     return "".join(rng.choices(charset, k=rng.randint(least, most)))
 
 
+def sum_of_two(rng: random.Random) -> str:
+    """Choose a sum, a difference or a product; without a question mark, for names of files."""
+    return f"{rng.randint(0, 20)}{rng.choice('+-x')}{rng.randint(0, 9)}="
+
+
 def captcha(charset: str, least: int, most: int) -> Draw:
-    """Draw with ``captcha``, the most downloaded of them."""
+    """Draw texts with ``captcha``, the most downloaded of them."""
+    return captcha_of(lambda rng: text(rng, charset, least, most))
+
+
+def captcha_of(choose: Callable[[random.Random], str]) -> Draw:
+    """Draw with ``captcha`` what is chosen."""
     from captcha.image import ImageCaptcha
 
     def draw(rng: random.Random) -> tuple[Image.Image, str]:
-        label = text(rng, charset, least, most)
+        label = choose(rng)
         return ImageCaptcha(width=160, height=60).generate_image(label), label
 
     return draw
@@ -108,6 +119,8 @@ def claptcha(rng: random.Random) -> tuple[Image.Image, str]:
 KINDS: dict[str, Callable[[], Draw]] = {
     "captcha_digits": lambda: captcha(string.digits, 4, 4),
     "captcha_upper_digits": lambda: captcha(string.ascii_uppercase + string.digits, 4, 6),
+    "captcha_cyrillic": lambda: captcha(CYRILLIC, 4, 6),
+    "captcha_sums": lambda: captcha_of(sum_of_two),
     "wheezy_letters": lambda: wheezy(string.ascii_letters, 4, 4),
     "multicolor_1": lambda: multicolor(1),
     "multicolor_3": lambda: multicolor(3),

@@ -67,7 +67,6 @@ from captcha_helpers.data.examples import (
 from captcha_helpers.data.folders import LabeledImages, report_skipped
 from captcha_helpers.data.images import ImageSource
 from captcha_helpers.data.processing import Processing
-from captcha_helpers.drawing.random_looks import drawable
 from captcha_helpers.learning.checkpoint import (
     Job,
     load_checkpoint,
@@ -493,13 +492,10 @@ def _choose(
 def _error(
     start: Start, data: LabeledImages, charset: Charset, length: int, looked_at: int
 ) -> float:
-    """The character error rate of a start's own weights, 1 if it cannot know anything.
-
-    All that was drawn were ASCII letters and digits; of other characters such weights know nothing.
-    """
+    """The character error rate of a start's own weights, 1 if it cannot know all characters."""
     if start.weights is None:
         return 1.0
-    if start.draw is not None and drawable(charset.characters) != charset.characters:
+    if start.draw is not None and not set(charset.characters) <= set(start.weights.spec.charset):
         return 1.0
     some = data.subset(range(min(len(data), looked_at)))
     lengths = [len(label) for label in some.labels]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from captcha_helpers.core.charset import ALPHANUMERIC
 from captcha_helpers.drawing import looks
 from captcha_helpers.drawing.looks import CHARSET, LOOKS, Font, Look, draw_look, draw_looks
 from captcha_helpers.drawing.painter import cv2, font_file
@@ -165,3 +166,24 @@ def test_what_is_wrong_is_told():
         draw_looks(1, height=48, width=192, channels=4)
     with pytest.raises(ValueError, match="No font has the character"):
         draw_look(np.random.default_rng(0), charset="\U0010fffd", length=(1, 1))
+
+
+@pytest.mark.parametrize(
+    ("charset", "all_together"),
+    [("0123456789+-=", True), ("абв0123456789", True), ("01ñ", True), ("01ab", False)],
+)
+def test_characters_that_usual_texts_lack_come_up_too(charset: str, all_together: bool):
+    _, labels = draw_looks(60, height=16, width=40, charset=charset, length=(6, 6), seed=1)
+    assert set("".join(labels)) == set(charset)
+    of_digits = [label for label in labels if label.isdecimal()]
+    assert 0 < len(of_digits) < 60  # a usual kind of text for this charset, but not the only one
+    unusual = [label for label in labels if set(label) & set(charset) - set(ALPHANUMERIC)]
+    assert bool(unusual) == all_together
+
+
+def test_signs_among_all_letters_and_digits_come_up_in_sums_only():
+    _, labels = draw_looks(300, height=16, width=40, seed=1)
+    signed = [label for label in labels if set(label) & set("+-=?")]
+    assert signed and all(
+        label.strip("?=").translate({43: 48, 45: 48}).isdecimal() for label in signed
+    )

@@ -141,6 +141,12 @@ def test_a_shipped_start_draws_what_it_takes(name: str):
     assert from_file(name).name == name
 
 
+def test_general_draws_characters_that_only_some_fonts_have():
+    start, size = shipped("general"), {"length": (5, 5), "processing": None, "seed": 1, "start": 0}
+    _, labels = start.draw(40, charset="жяю19×ñ", **size)
+    assert set("".join(labels)) == set("жяю19×ñ")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["general", "pretrained"])
 def test_long_labels_make_the_images_wider_and_leave_the_weights_as_they_are(name: str):

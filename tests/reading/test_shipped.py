@@ -7,7 +7,9 @@ import hashlib
 import numpy as np
 import pytest
 
-from captcha_helpers import ImageError, export, load, shipped_models
+from captcha_helpers import ImageError, export, load, score, shipped_models
+from captcha_helpers.drawing.looks import draw_looks
+from captcha_helpers.drawing.random_looks import fonts_for
 from captcha_helpers.reading.shipped import INDEX, shipped_files, shipped_starts
 from tools import weights_index
 
@@ -51,3 +53,19 @@ def test_a_name_with_an_onnx_file_alone_goes_where_it_can(tmp_path):
     assert (tmp_path / "out" / "web" / "model.onnx").read_bytes() == made
     with pytest.raises(ValueError, match="no h5 of this model: it takes a Keras model"):
         export("slanted", tmp_path / "other", formats=["h5"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "charset",
+    ["абвгдежзиклмнопрстуфхцчшщыэюя", "αβγδεζηθικλμνξοπρστυφχψω", "äöüßabdefghk", "0123456789+×÷="],
+    ids=["Russian", "Greek", "German", "sums"],
+)
+def test_the_general_reader_knows_other_alphabets_accents_and_signs(charset: str):
+    reader = load("general", charset=charset, length=(5, 5))
+    size = {"height": 48, "width": 192, "processing": reader.spec.processing}
+    images, labels = draw_looks(
+        100, charset=charset, length=(5, 5), fonts=fonts_for(charset), look="clean", **size
+    )
+    texts = [reading.text for reading in reader.read_prepared(images)]
+    assert score(labels, texts).cer < 0.1
