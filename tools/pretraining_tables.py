@@ -9,6 +9,7 @@ from typing import Any
 
 HELD_OUT = Path("benchmarks", "held_out.json")
 STANDING = Path("benchmarks", "pretraining", "standing.json")
+MORE = Path("benchmarks", "pretraining", "more_characters.json")
 
 WORST = 12  # looks, of those that the general reader reads least of
 SEEN = {"train": "seen", "held_out": "never seen"}
@@ -19,7 +20,7 @@ MEANS = {"strangers": "Six drawn folders", "real": "Four real sets"}
 def of_the_general_reader(
     root: Path,
 ) -> dict[str, tuple[Sequence[Mapping[str, Any]], Mapping[str, str]]]:
-    """The figures of `HELD_OUT` and `STANDING`: rows and headings, by the marker."""
+    """The figures of `HELD_OUT`, `STANDING` and `MORE`: rows and headings, by the marker."""
     report = json.loads((root / HELD_OUT).read_text(encoding="utf-8"))
     groups = [row | {key: SEEN[row[key]] for key in ("looks", "fonts")} for row in report["groups"]]
     worst = [
@@ -29,7 +30,12 @@ def of_the_general_reader(
         row | {key: f"{100 * row[key]:.1f} %" for key in MEANS}
         for row in json.loads((root / STANDING).read_text(encoding="utf-8"))["rows"]
     ]
+    more = [
+        row | {"group": name, "characters": len(row["characters"])}
+        for name, row in json.loads((root / MORE).read_text(encoding="utf-8")).items()
+    ]
     return {
+        "more_characters": (more, {"group": "Group", "characters": "Characters"} | MEASURED),
         "held_out": (groups, {"looks": "Looks", "fonts": "Fonts"} | MEASURED),
         "worst_looks": (worst, {"look": "Look"} | MEASURED),
         "standing": (standing, {"weights": "Weights"} | MEANS | {"commit": "Commit"}),

@@ -121,9 +121,9 @@ def _options(charset: str, kinds: tuple[str, ...]) -> list[tuple[float, str]]:
 
 
 def _has_more(charset: str) -> bool:
-    """Whether there are characters that are in none of `KINDS`, nor in sums only."""
+    """Whether there are characters that are in none of `KINDS`, nor in sums among other texts."""
     more = set(charset).difference(ALPHANUMERIC)
-    return not more <= set(_OF_SUMS) or (bool(more) and not set(charset) >= set(ALPHANUMERIC))
+    return not more <= set(_OF_SUMS) or (bool(more) and not set(UPPER) <= set(charset))
 
 
 def _sum(rng: Rng, charset: str, length: tuple[int, int]) -> str | None:

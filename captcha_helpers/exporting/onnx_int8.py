@@ -33,10 +33,10 @@ BATCH = 32  # images that are looked at together
 def to_int8(onnx_file: bytes, images: NDArray[np.uint8]) -> bytes:
     """Let convolutions and large dense layers compute in 8 bits.
 
-    The preparation of the image, the first convolution, which sees the pixels, and dense layers of
-    up to `LARGE` numbers stay as exact as they are: little time goes there, and the readings suffer
-    most. The last layer of a CTC reader is such a one, unless it knows hundreds of characters. A
-    file in which nothing else is left stays as it is. Kernels keep one bit less than they might
+    The preparation of the image, the first convolution, which sees the pixels, the last dense
+    layer, which names the characters, and others of up to `LARGE` numbers stay as exact as they
+    are: little time goes there, and the readings suffer most. A file in which nothing else is left
+    stays as it is. Kernels keep one bit less than they might
     (-64 to 64), or sums overflow on processors without instructions for 8 bits.
 
     Args:
@@ -70,12 +70,9 @@ def _heavy_nodes(graph: onnx.GraphProto) -> list[str]:
     """Names of the nodes in which the time goes."""
     sizes = {tensor.name: int(np.prod(tensor.dims)) for tensor in graph.initializer}
     convolutions = [node.name for node in graph.node if node.op_type == "Conv"]
-    dense = [
-        node.name
-        for node in graph.node
-        if node.op_type == "MatMul" and sizes.get(node.input[1], 0) > LARGE
-    ]
-    return convolutions[1:] + dense
+    dense = [node for node in graph.node if node.op_type == "MatMul"]
+    large = [node.name for node in dense[:-1] if sizes.get(node.input[1], 0) > LARGE]
+    return convolutions[1:] + large
 
 
 class _Images(CalibrationDataReader):  # type: ignore[misc]
