@@ -374,6 +374,15 @@ def test_in_8_bits_the_heavy_layers_multiply_whole_numbers_and_the_ends_stay_exa
     assert small == to_int8(whole, images)
 
 
+def test_in_8_bits_the_last_layer_stays_exact_however_many_characters_it_names():
+    charset = Charset("".join(chr(0x4E00 + i) for i in range(600)))
+    whole = build_onnx(cnn_ctc(charset, length=2), ModelSpec(charset.characters, (2, 2), 48, 144))
+    small = to_int8(whole, np.zeros((2, 48, 144, 1), np.uint8))
+    graph = onnx.load_from_string(small).graph
+    *_, last = [node for node in graph.node if node.op_type == "MatMul"]
+    assert last.input[1] in {one.name for one in graph.initializer}
+
+
 def test_a_file_without_heavy_layers_is_left_as_it_is():
     image = keras.Input((16, 24, 1))
     x = keras.layers.Conv2D(4, 3, strides=(16, 1), padding="same")(image)  # (B, 1, 24, 4)
