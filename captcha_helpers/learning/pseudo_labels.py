@@ -22,6 +22,7 @@ from captcha_helpers.data.folders import LabeledImages
 from captcha_helpers.data.images import ImageError, ImageSource, load_image
 from captcha_helpers.data.labels import image_files
 from captcha_helpers.data.names import counted
+from captcha_helpers.learning.kinds import two_kinds
 from captcha_helpers.learning.split import picture
 from captcha_helpers.reading.decoder import Decoder
 from captcha_helpers.reading.mask import Mask, fit
@@ -104,20 +105,27 @@ def prepare_unlabelled(images: dict[str, ImageSource], spec: ModelSpec) -> Unlab
             continue
         names.append(name)
         shapes[round(4 * math.log2(pixels.shape[1] / pixels.shape[0]))] += 1
-    odd = list(_kinds(shapes))
-    if len(prepared) < len(images):
-        odd.append(f"{counted(len(images) - len(prepared), 'image')} cannot be read")
     nothing = np.empty((0, spec.height, spec.width, spec.channels), np.uint8)
-    return Unlabelled(np.stack(prepared) if prepared else nothing, names, odd)
+    found = Unlabelled(np.stack(prepared) if prepared else nothing, names, [])
+    found.odd.extend(_kinds(shapes, found))
+    if len(prepared) < len(images):
+        found.odd.append(f"{counted(len(images) - len(prepared), 'image')} cannot be read")
+    return found
 
 
-def _kinds(shapes: Counter[int]) -> Iterator[str]:
-    """Say if the images are of clearly different shapes, and so of several kinds."""
+def _kinds(shapes: Counter[int], found: Unlabelled) -> Iterator[str]:
+    """Say if the images seem to be of several kinds, by their shapes or by what they look like."""
     many = [count for count in shapes.values() if count >= SEVERAL * shapes.total()]
     if len(many) > 1:
         yield (
             f"The images have {len(many)} different shapes and may be of several kinds: a folder "
             "for each kind teaches more"
+        )
+    elif pair := two_kinds(found.images):
+        first, second = (found.names[row] for row in pair)
+        yield (
+            f"The images seem to be of two kinds, such as {first} and {second}: a folder for each "
+            "kind teaches more"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -137,6 +138,20 @@ def test_images_of_several_kinds_are_told():
     odd = prepare_unlabelled(listed(pictures), SPEC).odd
     assert "2 different shapes" in odd[0]
     assert prepare_unlabelled(listed(pictures[::2]), SPEC).odd == []
+
+
+def test_two_kinds_of_one_shape_are_told_by_what_they_look_like():
+    spec = replace(SPEC, height=48, width=192, channels=3)
+    stars, gradient, mixed = (
+        generate(style, 120, seed=1)[0] for style in ("stars", "gradient", "mixed")
+    )
+    resized = [Image.fromarray(one).resize((104, 32)) for one in gradient]
+    both = {f"{row}.png": one for row, one in enumerate([*stars, *resized])}
+    (said,) = prepare_unlabelled(both, spec).odd
+    first, second = re.findall(r"(\d+)\.png", said)
+    assert "two kinds" in said and int(first) < 120 <= int(second)
+    for one_kind in (stars, mixed):  # of which some are light on dark
+        assert prepare_unlabelled(listed(one_kind), spec).odd == []
 
 
 @pytest.mark.parametrize("adapted", [True, False])
