@@ -20,7 +20,7 @@ it reads far more.
 One thing depends on the images. If the weights to begin with read them already, more or less, up to
 two thirds of what is shown are drawn, as in the making of these weights, and the rate is low (a
 *rehearsal*: Robins, *Catastrophic Forgetting, Rehearsal and Pseudorehearsal*, 1995): there is more
-to forget than to learn, unless there are many labels. If the look is strange to all of them, only
+to forget than to learn, unless there are many labels or the look is hardly known. If the look is strange to all of them, only
 the labelled images are shown, at a higher rate. Where these are few but their characters known,
 batch normalisation keeps the statistics and the weights that it has: with few labels, less should
 change.

@@ -101,8 +101,9 @@ def plan_for(
         settings: Every other number.
     """
     familiar = error < start.familiar
-    strange = not familiar and start.draw is not None and error < 1  # but the characters are known
-    rehearsal = min(1, settings.enough / images) if familiar else 0.0  # from none to all there is
+    known = min(1.0, 2 * (1 - error / start.familiar)) if familiar else 0.0  # of the look
+    strange = known < 0.5 and start.draw is not None and error < 1  # but the characters are known
+    rehearsal = known * min(1, settings.enough / images)  # from none to all there is
     drawn = round(rehearsal * settings.most_drawn) if start.draw is not None else 0
     epochs, own = order["epochs"], settings.batch_size - drawn
     return Plan(
