@@ -20,10 +20,10 @@ it reads far more.
 One thing depends on the images. If the weights to begin with read them already, more or less, up to
 two thirds of what is shown are drawn, as in the making of these weights, and the rate is low (a
 *rehearsal*: Robins, *Catastrophic Forgetting, Rehearsal and Pseudorehearsal*, 1995): there is more
-to forget than to learn, unless there are many labels or the look is hardly known. If the look is strange to all of them, only
-the labelled images are shown, at a higher rate. Where these are few but their characters known,
-batch normalisation keeps the statistics and the weights that it has: with few labels, less should
-change.
+to forget than to learn, unless there are many labels or the look is hardly known. If the look is
+strange to all of them, only the labelled images are shown, at a higher rate. Where these are few,
+and the look strange or hardly known but the characters known, batch normalisation keeps the
+statistics and the weights that it has: with few labels, less should change.
 
 In the end the weights go a quarter of the way back to those that they began with, unless the
 validation part is then read worse, but for chance: what a few images have taught goes too far
