@@ -28,6 +28,7 @@ import captcha_helpers as ch  # sets TensorFlow's environment before Keras is im
 
 import keras  # isort: skip
 from captcha_helpers.learning.fitting import computed_with  # isort: skip
+from captcha_helpers.reading.recognizer import from_keras  # isort: skip
 from readers import keras_example  # isort: skip
 
 LENGTH, BATCH = 5, 32
@@ -82,7 +83,7 @@ def reading_speed(count: int, rounds: int) -> dict[str, float]:
     """Read PNG bytes, `count` at a time: milliseconds a call and images a second."""
     charset = ch.Charset(ch.ALPHANUMERIC)
     spec = ch.ModelSpec(charset.characters, (LENGTH, LENGTH), 48, 160)
-    reader = ch.recognizer.from_keras(
+    reader = from_keras(
         ch.pretrained_start(charset, length=LENGTH, start="pretrained"), spec
     )
     images, _ = ch.generate("gradient", count, seed=1)

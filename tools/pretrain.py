@@ -31,10 +31,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from captcha_helpers.core.charset import ALPHANUMERIC
+from captcha_helpers.core.charset import ALPHANUMERIC, BLANK_INDEX
 from captcha_helpers.core.files import write_bytes
 from captcha_helpers.reading.mask import Mask
-from captcha_helpers.reading.model_file import ModelSpec
+from captcha_helpers.reading.model_file import ModelSpec, read_spec
 from captcha_helpers.reading.weights import load_weights, save_weights
 from tools.pretrain_draw import (
     CHANNELS,
@@ -300,6 +300,27 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
+def weights_of(path: Path, characters: str) -> list[np.ndarray]:
+    """The weights in a file, with the rows of these characters only at the end.
+
+    Args:
+        path: What this program or `tools.more_characters` has written.
+        characters: All of them must be known.
+
+    Returns:
+        As ``get_weights`` gives them.
+
+    Raises:
+        ValueError: If the file does not know a character.
+    """
+    known = read_spec(path).charset
+    if unknown := [char for char in characters if char not in known]:
+        raise ValueError(f"{path} does not know {len(unknown)} of the characters: {unknown[:5]}")
+    rows = [BLANK_INDEX, *(1 + known.index(char) for char in characters)]
+    *others, kernel, bias = load_weights(path).get_weights()
+    return [*others, kernel[:, rows], bias[rows]]
+
+
 def suit_the_device(options: argparse.Namespace) -> None:
     """Set the batch and the numbers that were left open: larger ones and shorter ones on a GPU.
 
@@ -350,7 +371,7 @@ def _train(options: argparse.Namespace) -> None:
         suit_the_device(options)
         model = build_model(options.precision)
         if options.init:
-            model.set_weights(load_weights(options.init).get_weights())
+            model.set_weights(weights_of(options.init, CHARSET.characters))
         if options.fixed_statistics:
             fix_statistics(model)
         learner = make_learner(

@@ -11,6 +11,7 @@ those: it often reads better than either (Wortsman et al., *Model Soups*, 2022).
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from captcha_helpers.reading.runtimes import open_model
 from captcha_helpers.reading.weights import load_weights, save_weights
 from tools import weights_index
 from tools.fonts import FOLDER
-from tools.pretrain import TEST_SEED
+from tools.pretrain import TEST_SEED, weights_of
 from tools.pretrain_draw import CHARSET, draw_test
 from tools.weights_index import GENERAL
 
@@ -43,12 +44,18 @@ def main() -> None:
     options = parser.parse_args()
     model, spec = load_weights(options.weights), read_spec(options.weights)
     if options.mean_with is not None:
-        other = load_weights(options.mean_with).get_weights()
+        other = weights_of(options.mean_with, spec.charset)
         pairs = zip(model.get_weights(), other, strict=True)
         model.set_weights([(one + before) / 2 for one, before in pairs])
         facts = {**spec.training, "mean_with": options.mean_with.name}
         spec = replace(spec, training=facts)
     files = WEIGHTS / f"{GENERAL}.npz", WEIGHTS / f"{GENERAL}.onnx"
+    lost = len(set(read_spec(files[0]).charset).difference(spec.charset))
+    if lost:
+        sys.exit(
+            f"{options.weights} lacks {lost} characters of what ships; teach it those first: "
+            f"python -m tools.more_characters {options.weights} more.npz"
+        )
     save_weights(model, spec, files[0])
     seen = drawn_images(spec, CALIBRATION_IMAGES, seed=SEED)
     write_bytes(files[1], to_int8(build_onnx(model, spec), seen))

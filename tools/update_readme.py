@@ -4,8 +4,8 @@
 ``<!-- results:end -->`` for example: ``best`` and ``comparison`` into a README; ``results``,
 ``zero_labels``, ``few_labels``, ``readers`` and ``more_labels``, from which those are taken, into
 the page of results; ``scale``, ``calculated_from``, ``more_cores`` and ``more_gpus`` into the page
-on more than one machine; ``together``, ``held_out``, ``worst_looks`` and ``standing`` into that on
-pre-training, which is in English only.
+on more than one machine; ``together``, ``held_out``, ``worst_looks``, ``standing`` and
+``more_characters`` into that on pre-training, which is in English only.
 ``python -m tools.update_readme --check`` only says whether they are up to date.
 """
 

@@ -424,8 +424,13 @@ def models(as_json: bool) -> None:
         click.echo(
             f"{facts['name']:<12} {facts['format']:<5} {facts['bytes'] / 1e6:5.2f} MB  "
             f"{facts['width']} x {facts['height']}  {facts['head']}  "
-            f"{span(facts['length'])} characters of {facts['charset']}"
+            f"{span(facts['length'])} characters of {facts['reads']}{_and_more(facts)}"
         )
+
+
+def _and_more(facts: dict[str, Any]) -> str:
+    more = len(facts["charset"]) - len(facts["reads"])
+    return f", and {more} more if --charset names them" if more else ""
 
 
 def _about_model(name: str, path: Path) -> dict[str, Any]:
@@ -436,6 +441,7 @@ def _about_model(name: str, path: Path) -> dict[str, Any]:
         "format": path.suffix[1:],
         "bytes": path.stat().st_size,
         "charset": spec.charset,
+        "reads": spec.mask.charset or spec.charset,
         "length": spec.length,
         "width": spec.width,
         "height": spec.height,

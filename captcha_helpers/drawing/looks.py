@@ -405,7 +405,7 @@ def draw_looks(
         seed and on ``start + i`` only, and of course on what is asked for.
 
     Raises:
-        ValueError: There is no such look, or nearly every label is excluded.
+        ValueError: There is no such look, there are no fonts, or nearly every label is excluded.
 
     Example:
         >>> images, labels = draw_looks(3, height=48, width=192, seed=1)
@@ -414,6 +414,8 @@ def draw_looks(
     """
     if channels not in (1, 3):
         raise ValueError(f"channels is {channels}; give 3 for colour or 1 for grey.")
+    if not fonts:
+        raise ValueError("fonts is empty; give the names of fonts, or leave it out")
     images, labels = np.empty((count, height, width, channels), np.uint8), []
     exclude = frozenset(exclude)
     for row in range(count):

@@ -265,16 +265,15 @@ def drawn_images(spec: ModelSpec, count: int, *, seed: int) -> NDArray[np.uint8]
         (2, 48, 160, 1)
     """
     from captcha_helpers.drawing.looks import draw_looks
-    from captcha_helpers.drawing.random_looks import draw_images, drawable
+    from captcha_helpers.drawing.random_looks import draw_images, drawable, fonts_for
 
+    characters, length = _characters(spec), spec.mask.length or spec.length
+    kind = {"length": length, "seed": seed, **spec.preparation}
+    fonts = fonts_for(characters)
+    if spec.channels == 3 and fonts:
+        return draw_looks(count, charset=characters, fonts=fonts, **kind)[0]
     draw = draw_looks if spec.channels == 3 else draw_images
-    return draw(
-        count,
-        **spec.preparation,
-        charset=drawable(_characters(spec)) or ALPHANUMERIC,
-        length=spec.mask.length or spec.length,
-        seed=seed,
-    )[0]
+    return draw(count, charset=drawable(characters) or ALPHANUMERIC, **kind)[0]
 
 
 def _characters(spec: ModelSpec) -> str:
@@ -497,14 +496,17 @@ def _write_web(
 def _drawn_samples(spec: ModelSpec) -> Iterator[tuple[str, bytes]]:
     """Draw labelled images of every look, in colour."""
     from captcha_helpers.drawing.painter import draw, sample_label
-    from captcha_helpers.drawing.random_looks import drawable, random_style
+    from captcha_helpers.drawing.random_looks import drawable, fonts_for, random_style
 
-    charset = drawable(_characters(spec)) or ALPHANUMERIC
+    charset = _characters(spec)
+    plain, fonts = drawable(charset), fonts_for(charset)
     fewest, most = spec.mask.length or spec.length
     for i in range(SAMPLES):
         rng = np.random.default_rng([3, i])
         length = int(rng.integers(fewest, most + 1))
-        style = random_style(rng, length=length, charset=charset, rough=False)
+        style = random_style(rng, length=length, charset=plain or ALPHANUMERIC, rough=False)
+        if plain != charset and fonts:
+            style = replace(style, charset=charset, fonts=(str(rng.choice(fonts)),))
         label = sample_label(style, rng)
         yield label, _png(Image.fromarray(draw(style, label, rng)))
 

@@ -31,7 +31,7 @@ from captcha_helpers.core.models import (
 from captcha_helpers.data.examples import Input, InputShape
 from captcha_helpers.data.processing import Processing
 from captcha_helpers.drawing.looks import draw_looks
-from captcha_helpers.drawing.random_looks import draw_images, fonts_for
+from captcha_helpers.drawing.random_looks import FONTS, draw_images, fonts_for
 from captcha_helpers.drawing.styles import STYLES, Style
 from captcha_helpers.reading.model_file import Head, ModelSpec, read_spec
 from captcha_helpers.reading.runtimes import load_keras
@@ -329,7 +329,7 @@ def _draw_looks(shape: InputShape) -> Draw:
     """Draw in every look by name, as the general reader was taught."""
 
     def draw(count: int, *, charset: str, **kind: Any) -> tuple[NDArray[np.uint8], list[str]]:
-        fonts = fonts_for(charset)
+        fonts = fonts_for(charset) or FONTS
         return draw_looks(count, charset=charset, fonts=fonts, **shape._asdict(), **kind)
 
     return draw
@@ -350,7 +350,10 @@ def _shown_as(draw: Draw, seen: Seen) -> Draw:
 def _shown(char: str, seen: Seen) -> str:
     """What the images show where a label has this character."""
     own, other, both = SEEN
-    looks = {own: char, other: char.swapcase(), both: char + char.swapcase()}
+    swapped = char.swapcase()
+    if swapped.swapcase() != char:  # "ß" and "ς" have no capital of their own
+        swapped = char
+    looks = {own: char, other: swapped, both: char + swapped}
     return "".join(dict.fromkeys(looks[seen]))
 
 

@@ -101,7 +101,9 @@ def plan_for(
         settings: Every other number.
     """
     familiar = error < start.familiar
-    known = min(1.0, 2 * (1 - error / start.familiar)) if familiar else 0.0  # of the look
+    known = float(familiar)  # how much of the look, from none to all
+    if familiar and start.draw is not None:
+        known = min(1.0, 2 * (1 - error / start.familiar))
     strange = known < 0.5 and start.draw is not None and error < 1  # but the characters are known
     rehearsal = known * min(1, settings.enough / images)  # from none to all there is
     drawn = round(rehearsal * settings.most_drawn) if start.draw is not None else 0

@@ -116,7 +116,7 @@ class Evaluation:
         if out.by_characters:
             named = ", ".join(map(repr, out.characters))
             said.append(
-                f"{out.by_characters} of {n} labels hold characters that this model cannot read: "
+                f"{out.by_characters} of {n} labels hold characters that this model does not read: "
                 f"{named}"
             )
         if out.by_length:
@@ -126,8 +126,9 @@ class Evaluation:
             )
         if said:
             said.append(
-                f"{out.images} of {n} images cannot be read rightly by this model: choose a model "
-                "that knows these characters and lengths, or train one on such images"
+                f"{out.images} of {n} images cannot be read rightly like this: choose a model that "
+                "knows these characters and lengths, or train one on such images; general knows "
+                "more characters than it reads unless a charset names them"
             )
         doubtful = doubt([reading.confidence for reading in self.readings])
         if doubtful:

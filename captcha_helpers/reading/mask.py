@@ -8,6 +8,7 @@ compete, and what is read is the likeliest of them.
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 
 from captcha_helpers.core.charset import ALPHANUMERIC, BLANK_INDEX, DIGITS, LOWER, UPPER, Charset
@@ -179,11 +180,13 @@ def longer_than_learned(told: tuple[int, int], learned: tuple[int, int]) -> str 
 def one_case(char: str) -> str:
     """One character for both cases: the small one, if that is a single character.
 
+    A sigma at the end of a word counts as any other.
+
     Example:
-        >>> one_case("A"), one_case("a"), one_case("7")
-        ('a', 'a', '7')
+        >>> one_case("A"), one_case("a"), one_case("7"), one_case("ς")
+        ('a', 'a', '7', 'σ')
     """
-    small = char.lower()
+    small = char.lower().replace("ς", "σ")
     return small if len(small) == 1 else char
 
 
@@ -220,7 +223,7 @@ def parse_charset(text: str) -> str:
         text = "".join(WORDS.get(part, part) for part in parts)
     if not text:
         raise ValueError(f"the charset is empty; give characters, or words: {', '.join(WORDS)}")
-    return "".join(dict.fromkeys(text))
+    return "".join(dict.fromkeys(unicodedata.normalize("NFC", text)))
 
 
 def parse_length(text: str) -> tuple[int, int]:

@@ -187,7 +187,8 @@ def load(
     Args:
         path: A ``.keras``, ``.h5``, ``.npz``, ``.onnx`` or ``.tflite`` file, or a SavedModel
             folder. An ONNX file needs onnxruntime and no TensorFlow. Or the name of a model that
-            ships with the package: "general" reads letters and digits in many looks.
+            ships with the package: "general" reads letters and digits in many looks, and other
+            characters if the charset names them.
         charset: The only characters that occur in the images, if that is known: the best string of
             these is read, and its confidence is the probability among such strings. By default
             those of the file: all of the model, unless it was exported with a mask.

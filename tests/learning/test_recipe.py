@@ -195,9 +195,12 @@ def test_a_familiar_look_is_rehearsed_with_its_own_characters_and_lengths(
     assert sum(tuple(row) in known for row in labels.tolist()) == SETTINGS.batch_size - 22
 
 
-@pytest.mark.parametrize(("error", "drawn"), [(0.12, 22), (0.1875, 11), (0.26, 0)])
+@pytest.mark.parametrize(
+    ("error", "drawn", "fixed"),
+    [(0.12, 22, False), (0.1875, 11, False), (0.2, 9, True), (0.26, 0, True)],
+)
 def test_general_weights_rehearse_the_more_the_better_they_read(
-    error: float, drawn: int, folder: Path, monkeypatch: pytest.MonkeyPatch
+    error: float, drawn: int, fixed: bool, folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
     def stop(*_):
         raise KeyboardInterrupt
@@ -205,7 +208,7 @@ def test_general_weights_rehearse_the_more_the_better_they_read(
     monkeypatch.setattr(recipe, "_choose", lambda starts, *_: (starts[0], error))
     monkeypatch.setattr(Run, "_step", stop)
     facts = train(folder, init="general", epochs=1, progress=False).spec.training
-    assert facts["drawn_of_a_batch"] == drawn
+    assert (facts["drawn_of_a_batch"], facts["fixed_statistics"]) == (drawn, fixed)
 
 
 def test_only_a_network_with_float32_at_both_ends_is_computed_with_fewer_bits():

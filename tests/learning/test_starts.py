@@ -147,6 +147,16 @@ def test_general_draws_characters_that_only_some_fonts_have():
     assert set("".join(labels)) == set("жяю19×ñ")
 
 
+@pytest.mark.parametrize("charset", ["sßa", "σςα"])
+def test_a_letter_without_a_capital_of_its_own_takes_no_other_letters_place(charset: str):
+    start = shipped("general", seen="in both cases")
+    options = {"length": (6, 6), "processing": None, "seed": 1, "start": 0}
+    _, labels = start.draw(20, charset=charset, **options)
+    assert set("".join(labels)) == set(charset)
+    kernel, _ = start.build(Charset(charset), 4, 0.0).layers[-1].get_weights()
+    assert not np.allclose(kernel[:, 1], kernel[:, 2])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["general", "pretrained"])
 def test_long_labels_make_the_images_wider_and_leave_the_weights_as_they_are(name: str):

@@ -202,6 +202,7 @@ def test_what_it_could_not_tell_apart_is_named():
     [
         ("digits", "0123456789"),
         ("lower+upper", parse_charset("letters")),
+        ("и\u0306и", "йи"),  # an accent that is typed by itself
         ("upper,01", "ABCDEFGHIJKLMNOPQRSTUVWXYZ01"),
         ("a+b,c", "a+b,c"),
         ("abba", "ab"),

@@ -49,7 +49,7 @@ def test_labels_out_of_reach_are_counted_and_named(folder: Path):
     found = result(folder)
     assert found.unreachable == (1, "d", 1, (2, 3), 2)
     said = str(found)
-    assert "1 of 5 labels hold characters that this model cannot read: 'd'" in said
+    assert "1 of 5 labels hold characters that this model does not read: 'd'" in said
     assert "1 of 5 labels are shorter or longer than what this model reads, 2 to 3" in said
     assert "2 of 5 images cannot be read rightly" in said
     for name in ("abd", "abcab"):

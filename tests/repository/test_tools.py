@@ -15,7 +15,7 @@ from captcha_helpers.drawing.styles import STYLES
 from captcha_helpers.results import save_result
 from tools.languages import READMES
 from tools.markers import fill
-from tools.pretraining_tables import HELD_OUT, STANDING
+from tools.pretraining_tables import HELD_OUT, MORE, STANDING
 from tools.run_notebooks import execute, find_notebooks
 from tools.scale_tables import (
     ON_CPU,
@@ -44,7 +44,7 @@ FILLED = {
     "install.md": ("colab",),
     "results.md": ("results", "zero_labels", "few_labels", "readers", "more_labels"),
     "scale.md": ("scale", "calculated_from", "more_cores", "more_gpus"),
-    "pretraining.md": ("together", "held_out", "worst_looks", "standing"),
+    "pretraining.md": ("together", "held_out", "worst_looks", "standing", "more_characters"),
     "README": ("best", "comparison"),
 }
 BADGE = (
@@ -82,7 +82,7 @@ def clone(root: Path, tmp_path: Path) -> Path:
             path.write_text(page_with(*filled), encoding="utf-8")
     (tmp_path / "benchmarks").mkdir()
     (tmp_path / "benchmarks" / "pretraining").mkdir()
-    shown = (ZERO_LABELS, FEW_LABELS, READERS, MORE_LABELS, HELD_OUT, STANDING)
+    shown = (ZERO_LABELS, FEW_LABELS, READERS, MORE_LABELS, HELD_OUT, STANDING, MORE)
     for file in (*shown, SCALE, TOGETHER, ON_CPU, ON_GPU):
         shutil.copy(root / file, tmp_path / file)
     set_repository(tmp_path, "")

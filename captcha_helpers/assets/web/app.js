@@ -142,9 +142,11 @@ function frameBar(frame, step) {
   return bar;
 }
 
-function describeModel({ charset, length, height, width, channels, processing, training }) {
+function describeModel({ charset, mask, length, height, width, channels, processing, training }) {
+  const read = mask?.charset ?? charset;
+  const more = Array.from(charset).length - Array.from(read).length;
   const facts = {
-    Characters: charset,
+    Characters: more > 0 ? `${read}, and ${more} more if you name them` : read,
     Length: length[0] === length[1] ? `${length[0]}` : `${length[0]} to ${length[1]} characters`,
     Picture:
       `${channels === 3 ? "" : "made grey, "}${processing?.auto_crop ? "cropped to its ink, " : ""}` +

@@ -59,9 +59,9 @@ export function isLongerThanLearned(mask, learned) {
   return Boolean(mask.length) && mask.length[0] > learned[1];
 }
 
-/** One character for both cases: the small one, if that is a single character. */
+/** One character for both cases: the small one, if that is a single character; "σ" for "ς". */
 function oneCase(char) {
-  const small = char.toLowerCase();
+  const small = char.toLowerCase().replace("ς", "σ");
   return [...small].length === 1 ? small : char;
 }
 
@@ -83,7 +83,7 @@ export function parseCharset(text) {
   const parts = text.trim().split(/[+, ]/);
   const isWord = parts.some((part) => WORDS.has(part));
   const characters = isWord ? parts.map((part) => WORDS.get(part) ?? part).join("") : text.trim();
-  return [...new Set(characters)].join("") || null;
+  return [...new Set(characters.normalize("NFC"))].join("") || null;
 }
 
 /**
