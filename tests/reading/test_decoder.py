@@ -173,7 +173,7 @@ def test_ignored_case_adds_up_both_and_is_written_in_one():
 
 def test_letters_without_a_single_other_case_stay():
     alphabet = fit(Mask(ignore_case=True), "İIßΣςσı")
-    assert alphabet.charset.characters == "İißσςı"
+    assert alphabet.charset.characters == "İißσı"  # a sigma is a sigma wherever it stands
     assert fit(Mask("IıΣς", ignore_case=True), "İIßΣςσı").missing == ""
 
 
