@@ -83,9 +83,7 @@ def reading_speed(count: int, rounds: int) -> dict[str, float]:
     """Read PNG bytes, `count` at a time: milliseconds a call and images a second."""
     charset = ch.Charset(ch.ALPHANUMERIC)
     spec = ch.ModelSpec(charset.characters, (LENGTH, LENGTH), 48, 160)
-    reader = from_keras(
-        ch.pretrained_start(charset, length=LENGTH, start="pretrained"), spec
-    )
+    reader = from_keras(ch.pretrained_start(charset, length=LENGTH, start="pretrained"), spec)
     images, _ = ch.generate("gradient", count, seed=1)
     files = []
     for image in images:

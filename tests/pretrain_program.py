@@ -76,6 +76,6 @@ if __name__ == "__main__":
     else:
         pretrain.build_model, pretrain.learn = small_model, learn
         pretrain.Drawings.__init__.__kwdefaults__["function"] = stripes
-        pretrain.load_weights = saved
+        pretrain.weights_of = lambda path, characters: saved(path).get_weights()
         pretrain.save_weights = lambda model, spec, path: save(path, model, model.get_weights())
         pretrain.main(arguments, command=[__file__])

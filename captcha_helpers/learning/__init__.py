@@ -13,6 +13,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "checkpoint",
         "cross_check",
         "fitting",
+        "kinds",
         "messages",
         "plan",
         "pseudo_labels",
