@@ -29,7 +29,7 @@ from captcha_helpers.core import metrics
 from captcha_helpers.core.charset import ALPHANUMERIC, BLANK_INDEX, DIGITS, LOWER, UPPER, Charset
 from captcha_helpers.core.ctc import greedy_decode
 from captcha_helpers.core.files import write_bytes
-from captcha_helpers.core.models import keras
+from captcha_helpers.core.models import keras, residual_ctc
 from captcha_helpers.drawing.looks import draw_looks
 from captcha_helpers.drawing.random_looks import fonts_for
 from captcha_helpers.reading.mask import one_case
@@ -163,7 +163,8 @@ def features(
     return np.concatenate(seen), labels
 
 
-Rows = dict[str, tuple[NDArray[np.floating], np.floating]]  # what names a character; "" is blank
+Row = tuple[NDArray[np.floating], np.floating]  # what names a character: weights, and a bias
+Rows = dict[str, Row]  # "" is the blank
 
 
 def learn_rows(
@@ -174,8 +175,7 @@ def learn_rows(
     known = keras.layers.Dense(len(group.known) + 1, trainable=False)
     new = keras.layers.Dense(len(group.new), bias_initializer=keras.initializers.Constant(-3.0))
     model = keras.Model(image, keras.layers.Concatenate()([known(image), new(image)]))
-    kept = [rows[char] for char in ("", *group.known)]
-    known.set_weights([np.stack([row for row, _ in kept], 1), np.array([bias for _, bias in kept])])
+    known.set_weights(last_layer([rows[char] for char in ("", *group.known)]))
     steps = passes * -(-len(seen) // 128)
     rate = keras.optimizers.schedules.CosineDecay(1e-2, steps)
     model.compile(keras.optimizers.Adam(rate), loss=keras.losses.CTC(), jit_compile=False)
@@ -192,28 +192,26 @@ def test(
     texts = list[str]()
     for number in range(len(seen) // CHUNK):
         charset = Charset(group.drawn[number % len(group.drawn)])
-        kept = [rows[char] for char in ("", *charset.characters)]
+        kernel, bias = last_layer([rows[char] for char in ("", *charset.characters)])
         chunk = seen[number * CHUNK : (number + 1) * CHUNK].astype(np.float32)
-        logits = chunk @ np.stack([row for row, _ in kept], 1) + [bias for _, bias in kept]
-        texts += charset.decode(greedy_decode(logits))
+        texts += charset.decode(greedy_decode(chunk @ kernel + bias))
     lowered = [["".join(map(one_case, text)) for text in some] for some in (labels, texts)]
     return {"characters": group.new, **metrics.score(*lowered).as_dict()}
 
 
-def add_rows(
-    model: keras.Model, charset: Charset, length: int, rows: Sequence[tuple[np.ndarray, float]]
-) -> keras.Model:
+def add_rows(model: keras.Model, charset: Charset, length: int, rows: Sequence[Row]) -> keras.Model:
     """The same network with these rows at its end."""
-    from captcha_helpers.core.models import residual_ctc
-
     height, width, channels = model.input_shape[1:]
     wider = residual_ctc(charset, length=length, height=height, width=width, channels=channels)
     for layer, before in zip(wider.layers[:-1], model.layers[:-1], strict=True):
         layer.set_weights(before.get_weights())
-    wider.layers[-1].set_weights(
-        [np.stack([row for row, _ in rows], 1), np.array([bias for _, bias in rows])]
-    )
+    wider.layers[-1].set_weights(last_layer(rows))
     return wider
+
+
+def last_layer(rows: Sequence[Row]) -> list[NDArray[np.floating]]:
+    """The kernel ``(F, V)`` and the bias ``(V,)`` of a layer with these rows."""
+    return [np.stack([row for row, _ in rows], axis=1), np.array([bias for _, bias in rows])]
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 FEWEST = 100  # images
 LOOKED_AT = 300
 SEVERAL = 0.18  # least share of the images that makes a kind of its own
-APART = 7.0  # standard deviations; one kind, cut in two, is 3 to 5 apart
+APART = 7.0  # standard deviations; chosen on some kinds, none of which, cut in two, was so far
 ROUNDS = 20
 STEADY = 0.01  # added to variances, since some measures hardly vary within a kind
 
