@@ -3,6 +3,9 @@
     pip install -e '.[benchmark]'
     python benchmarks/strangers.py --count 300 --out build/strangers
 
+Characters of Chinese are drawn if there is a font that has them: `--chinese-font`, say with the file
+``/usr/share/fonts/truetype/arphic/uming.ttc`` of Debian's package fonts-arphic-uming.
+
 None of these packages takes a seed for all that it draws, so a folder is drawn once and kept: a
 folder that exists is left as it is. No reader that ships has learned from any of them.
 """
@@ -25,6 +28,12 @@ from tqdm import tqdm
 
 FONTS = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSerif", "DejaVuSansMono")  # matplotlib's
 CYRILLIC = "абвгдежзийклмнопрстуфхцчшщъыьэюя"
+COMMON = [  # the characters that the national standard GB 2312 counts among the most common
+    bytes([row, cell]).decode("gb2312")
+    for row in range(0xB0, 0xD8)
+    for cell in range(0xA1, 0xFA if row == 0xD7 else 0xFF)
+]
+CHINESE = "".join(random.Random(0).sample(COMMON, 500))
 Draw = Callable[[random.Random], tuple[Image.Image, str]]
 
 
@@ -52,13 +61,15 @@ def captcha(charset: str, least: int, most: int) -> Draw:
     return captcha_of(lambda rng: text(rng, charset, least, most))
 
 
-def captcha_of(choose: Callable[[random.Random], str]) -> Draw:
-    """Draw with ``captcha`` what is chosen."""
+def captcha_of(choose: Callable[[random.Random], str], font: str | None = None) -> Draw:
+    """Draw with ``captcha`` what is chosen; by default in its own fonts."""
     from captcha.image import ImageCaptcha
+
+    fonts = None if font is None else [font]
 
     def draw(rng: random.Random) -> tuple[Image.Image, str]:
         label = choose(rng)
-        return ImageCaptcha(width=160, height=60).generate_image(label), label
+        return ImageCaptcha(width=160, height=60, fonts=fonts).generate_image(label), label
 
     return draw
 
@@ -148,9 +159,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=300, help="images a folder")
     parser.add_argument("--out", type=Path, default=Path("build/strangers"))
+    parser.add_argument("--chinese-font", metavar="FILE", help="draw characters of Chinese with it")
     options = parser.parse_args()
+    kinds = dict(KINDS)
+    if options.chinese_font:
+        kinds["captcha_chinese"] = lambda: captcha_of(
+            lambda rng: text(rng, CHINESE, 4, 4), options.chinese_font
+        )
     options.out.mkdir(parents=True, exist_ok=True)
-    for name, make in KINDS.items():
+    for name, make in kinds.items():
         folder = options.out / name
         if folder.exists():
             print(f"{folder}: exists, left as it is")

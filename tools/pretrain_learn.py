@@ -85,7 +85,8 @@ def make_learner(
     return kind(model, pool, length, seed, strength)
 
 
-def _optimizer() -> keras.optimizers.Optimizer:
+def make_optimizer() -> keras.optimizers.Optimizer:
+    """AdamW with the numbers of the pre-training; the rate is set at each step."""
     optimizer = keras.optimizers.AdamW(
         1e-3, weight_decay=WEIGHT_DECAY, beta_2=0.98, global_clipnorm=CLIPNORM
     )
@@ -117,7 +118,7 @@ class KerasLearner:
         self.images = np.zeros((pool, *size), np.uint8)
         self.labels = np.zeros((pool, length), np.int32)
         self.generator = keras.random.SeedGenerator(0)
-        model.compile(optimizer=_optimizer(), loss=keras.losses.CTC(), jit_compile=False)
+        model.compile(optimizer=make_optimizer(), loss=keras.losses.CTC(), jit_compile=False)
         self._average = model.get_weights()
 
     def put(self, place: int, images: NDArray[np.uint8], labels: NDArray[np.int32]) -> None:
@@ -171,7 +172,7 @@ class JaxLearner:
         pixels = int(np.prod(self.size)) // 4
         self.images = [jnp.zeros((rows, pixels), "uint32", device=one) for one in self.devices]
         self.labels = [jnp.zeros((rows, length), "int32", device=one) for one in self.devices]
-        optimizer = _optimizer()
+        optimizer = make_optimizer()
         optimizer.build(model.trainable_variables)
         trainable, fixed = model.trainable_variables, model.non_trainable_variables
         state = trainable, fixed, optimizer.variables, trainable, fixed
@@ -281,6 +282,7 @@ def _jax_step(
 ) -> Any:
     """Write the training step as a function of everything that it changes."""
     import jax
+    from jax.flatten_util import ravel_pytree
 
     loss_of = keras.losses.CTC()
     generator = keras.random.SeedGenerator(0)
@@ -300,7 +302,8 @@ def _jax_step(
             images = augment(images, generator, strength=strength)
         gradient = jax.value_and_grad(loss_and_fixed, has_aux=True)
         (loss, fixed), changes = gradient(trainable, fixed, images, labels[rows])
-        changes, fixed, loss, vote = jax.lax.pmean((changes, fixed, loss, vote), DEVICES)
+        together, apart = ravel_pytree((changes, fixed, loss, vote))
+        changes, fixed, loss, vote = apart(jax.lax.pmean(together, DEVICES))
         rate = vote[Vote._fields.index("rate")]
         moments = [*moments[:rate_at], rate, *moments[rate_at + 1 :]]
         trainable, moments = optimizer.stateless_apply(moments, changes, trainable)
