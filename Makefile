@@ -24,7 +24,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install notebooks record exercises translate translate-status lab colab test check quick lowest newest stores lint types docs samples fonts picture pretrained models readme benchmark wheel constraints repository soak clean
+.PHONY: help install notebooks record exercises translate translate-status lab colab test check quick lowest newest stores lint types docs samples fonts picture pretrained chinese models readme benchmark wheel constraints repository soak clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -164,6 +164,10 @@ picture: $(STAMP)  ## Record the moving picture of the READMEs (needs npm; three
 
 pretrained: $(STAMP)  ## Pre-train the general reader for one more hour (after make fonts)
 	$(BIN)/python -m tools.pretrain --init captcha_helpers/assets/weights/general.npz --seed 1
+
+chinese: $(STAMP)  ## Pre-train the reader of Chinese for one more hour (needs npm for its fonts)
+	$(BIN)/python -m tools.fonts --chinese
+	$(BIN)/python -m tools.pretrain_chinese --init captcha_helpers/assets/weights/chinese.npz --seed 1 --short 0
 
 models: $(STAMP)  ## Make the shipped readers of the styles and their cards anew (an hour)
 	$(BIN)/python -m tools.style_models

@@ -6,7 +6,8 @@ whole label and Enter. A third of the folder's strings is held out; the reader i
 before the first label and after some. Once in the order that the page proposes, once in
 random order, and once with three doubtful images of four from the first one on, however little the
 reader reads; or, if asked for, from where its mean confidence is three quarters, instead of nine
-tenths. Without a folder, 600 images of the style `mixed` are drawn.
+tenths. Without a folder, 600 images each of the styles `mixed` and `gradient` are drawn, and of the
+set "wild" that stands for a stranger's (`drawing.strangers`).
 
 The times are those of the keystroke-level model (Card, Moran and Newell, 1980): 0.28 seconds a
 keystroke, and 1.35 seconds to look at an image and to decide.
@@ -23,9 +24,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from captcha_helpers import evaluate, read_labels, split_by_label
 from captcha_helpers.core.files import write_bytes
 from captcha_helpers.drawing.samples import write_samples
+from captcha_helpers.drawing.strangers import draw_wild
 from captcha_helpers.reading.mask import Mask
 from captcha_helpers.serving import label_session
 from captcha_helpers.serving.label_session import LabelSession
@@ -110,6 +114,15 @@ def figures(
     return row
 
 
+def drawn_folders(place: Path, count: int = 600) -> list[Path]:
+    """Draw the folders to label if none is given."""
+    write_samples(place, count, seed=7, styles=["mixed", "gradient"])
+    (place / "wild").mkdir()
+    for number, (image, label) in enumerate(zip(*draw_wild(count, seed=7), strict=True)):
+        Image.fromarray(image).save(place / "wild" / f"{label}_{number:04d}.png")
+    return [place / name for name in ("mixed", "gradient", "wild")]
+
+
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -122,8 +135,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         folders = options.folders
         if not folders:
-            write_samples(place, 600, seed=7, styles=["mixed"])
-            folders = [Path(place) / "mixed"]
+            folders = drawn_folders(Path(place))
         rows = [
             row
             for folder in folders

@@ -3,7 +3,7 @@
     pip install -e '.[benchmark]'
     python benchmarks/strangers.py --count 300 --out build/strangers
 
-Characters of Chinese are drawn if there is a font that has them: `--chinese-font`, say with the file
+Chinese is drawn if there is a font that has it: ``--chinese-font FILE``, say with the file
 ``/usr/share/fonts/truetype/arphic/uming.ttc`` of Debian's package fonts-arphic-uming.
 
 None of these packages takes a seed for all that it draws, so a folder is drawn once and kept: a

@@ -21,6 +21,7 @@ class Language(NamedTuple):
         benchmarks: Headings of the tables of benchmarks.
         scale: What the tables of the page on more than one machine say, by its name; ``more``,
             ``efficiency`` and ``assumed`` take a number.
+        labelling: Headings of the table on labelling by the name of the column, and its words.
         no_address: How to open the notebooks on Colab while the repository has no address.
     """
 
@@ -33,6 +34,7 @@ class Language(NamedTuple):
     results: dict[str, str]
     benchmarks: dict[str, str]
     scale: dict[str, str]
+    labelling: dict[str, str]
     no_address: str
 
 
@@ -80,6 +82,24 @@ READMES = {
             "train_hours": "Hours to pre-train with 100 million",
             "gpus": "GPUs",
             "train_minutes": "Minutes to pre-train with 100 million",
+        },
+        labelling={
+            "set": "Images",
+            "order": "Order",
+            "corrected": "Corrected",
+            "keys": "Keystrokes",
+            "minutes": "Minutes",
+            "before": "Reads of others before",
+            "after": "After (95 % interval)",
+            "95": "To 95 %",
+            "99": "To 99 %",
+            "proposed": "the page's",
+            "random": "random",
+            "doubtful": "doubtful from the first on",
+            "three_quarters": "doubtful from three of four on",
+            "of": "{} of {}",
+            "instead": "{} instead of {}",
+            "took": "{} labels, {} keys, {:.1f} min",
         },
         no_address="On Colab: `make colab` makes `dist/captcha-helpers-colab.zip` (it needs git, "
         "no environment). Open a notebook and run its first code cell; it asks for that file.",
@@ -138,6 +158,24 @@ READMES = {
             "train_hours": "用 1 亿张预训练所需小时",
             "gpus": "GPU 数",
             "train_minutes": "用 1 亿张预训练所需分钟",
+        },
+        labelling={
+            "set": "图片",
+            "order": "顺序",
+            "corrected": "改正",
+            "keys": "按键",
+            "minutes": "分钟",
+            "before": "标注前读对其余图片",
+            "after": "标注后（95% 区间）",
+            "95": "达到 95%",
+            "99": "达到 99%",
+            "proposed": "页面的顺序",
+            "random": "随机",
+            "doubtful": "一开始就挑最没有把握的",
+            "three_quarters": "能读对四分之三起挑没有把握的",
+            "of": "{}（共 {}）",
+            "instead": "{} 次（不用猜测时 {} 次）",
+            "took": "{} 个标签，{} 次按键，{:.1f} 分钟",
         },
         no_address="在 Colab 上：`make colab` 会生成 `dist/captcha-helpers-colab.zip`"
         "（只需要 git，不需要虚拟环境）。打开笔记本并运行第一个代码单元，它会请你上传这个文件。",

@@ -10,6 +10,7 @@ from typing import Any
 HELD_OUT = Path("benchmarks", "held_out.json")
 STANDING = Path("benchmarks", "pretraining", "standing.json")
 MORE = Path("benchmarks", "pretraining", "more_characters.json")
+CHINESE = Path("benchmarks", "pretraining", "chinese.json")
 
 WORST = 12  # looks, of those that the general reader reads least of
 SEEN = {"train": "seen", "held_out": "never seen"}
@@ -34,7 +35,12 @@ def of_the_general_reader(
         row | {"group": name, "characters": len(row["characters"])}
         for name, row in json.loads((root / MORE).read_text(encoding="utf-8")).items()
     ]
+    chinese = [
+        row | {"seen": f"{row['seen']:,}"}
+        for row in json.loads((root / CHINESE).read_text(encoding="utf-8"))[::-3][::-1]
+    ]
     return {
+        "chinese": (chinese, {"seen": "Images"} | MEASURED | {"cer": "CER"}),
         "more_characters": (more, {"group": "Group", "characters": "Characters"} | MEASURED),
         "held_out": (groups, {"looks": "Looks", "fonts": "Fonts"} | MEASURED),
         "worst_looks": (worst, {"look": "Look"} | MEASURED),

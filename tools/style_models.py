@@ -56,16 +56,18 @@ CARDS = Path("docs/models.md")
 INTRODUCTION = """# The readers that ship with the package
 
 `captcha_helpers.load("stars")` and `captcha-helpers predict stars IMAGE` read with them, without
-TensorFlow. None ever saw a real image. `general` is for every look; the others have learned from
-images drawn near one style and are for images of that look: `mixed` began with `pretrained`, the
-four others with an earlier round of it. `make models` makes these anew and writes this page. For
-another look, train your own: `captcha_helpers.train`.
+TensorFlow. None ever saw a real image. `general` is for every look, and `chinese` for characters of
+Chinese in every look; the others have learned from images drawn near one style and are for images
+of that look: `mixed` began with `pretrained`, the four others with an earlier round of it.
+`make models` makes these anew and writes this page. For another look, train your own:
+`captcha_helpers.train`.
 
 `pretrained` is an older and smaller reader of letters and digits, in grey. A training begins with
-`general`, unless `pretrained` or the weights of `mixed` read the labelled images far better.
+`general`, unless `pretrained` or the weights of `mixed` read the labelled images far better, or
+with `chinese`, if labels have characters that only that one knows.
 
 """
-GENERAL_CARD = Path("tools/general_card.md")
+GENERAL_CARD, CHINESE_CARD = Path("tools/general_card.md"), Path("tools/chinese_card.md")
 CARD = """
 ## {name}
 
@@ -209,9 +211,8 @@ def main() -> None:
     if options.out == WEIGHTS:
         weights_index.main()
         cards = [card(name, WEIGHTS / f"{name}.onnx") for name in IMAGES]
-        write_bytes(
-            CARDS, "".join([INTRODUCTION, GENERAL_CARD.read_text("utf-8"), *cards]).encode()
-        )
+        other = [path.read_text("utf-8") for path in (GENERAL_CARD, CHINESE_CARD)]
+        write_bytes(CARDS, "".join([INTRODUCTION, *other, *cards]).encode())
 
 
 if __name__ == "__main__":

@@ -3,9 +3,10 @@
 ``make readme`` writes each between two comments, ``<!-- results:start -->`` and
 ``<!-- results:end -->`` for example: ``best`` and ``comparison`` into a README; ``results``,
 ``zero_labels``, ``few_labels``, ``readers`` and ``more_labels``, from which those are taken, into
-the page of results; ``scale``, ``calculated_from``, ``more_cores`` and ``more_gpus`` into the page
-on more than one machine; ``together``, ``held_out``, ``worst_looks``, ``standing`` and
-``more_characters`` into that on pre-training, which is in English only.
+the page of results; ``labelling`` into that on labelling; ``scale``, ``calculated_from``,
+``more_cores`` and ``more_gpus`` into the page on more than one machine; ``together``, ``held_out``,
+``worst_looks``, ``standing``, ``more_characters`` and ``chinese`` into that on pre-training, which
+is in English only.
 ``python -m tools.update_readme --check`` only says whether they are up to date.
 """
 
@@ -19,6 +20,7 @@ from statistics import mean, median
 from typing import Any
 
 from captcha_helpers.results import format_table, load_results
+from tools.labelling_table import COLUMNS, labelling_table
 from tools.languages import ENGLISH, READMES
 from tools.markers import fill
 from tools.pretraining_tables import of_the_general_reader
@@ -166,6 +168,12 @@ def outdated(root: Path) -> dict[Path, str]:
                 "few_labels": (little, by_amount),
                 "readers": (trained, language.benchmarks),
                 "more_labels": (more, many),
+            },
+            f"{language.pages}/labelling.md": {
+                "labelling": (
+                    labelling_table(root, language.labelling),
+                    {name: language.labelling[name] for name in COLUMNS},
+                ),
             },
             f"{language.pages}/scale.md": _on_more_machines(root, language.scale),
         }

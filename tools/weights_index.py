@@ -13,14 +13,15 @@ from captcha_helpers.core.files import write_bytes
 from captcha_helpers.reading.shipped import INDEX, ShippedFile
 
 GENERAL = "general"  # reads every look
+CHINESE = "chinese"  # so does this one, thousands of characters
 READERS = ("slanted", "stars", "gradient", "mixed", "classic")  # each reads the style of its name
 # The style that the weights to begin with have learned from; None is every look.
-STARTS = {GENERAL: None, "pretrained": None, "mixed": "mixed"}
+STARTS = {GENERAL: None, "pretrained": None, "mixed": "mixed", CHINESE: None}
 
 
 def listed() -> list[ShippedFile]:
     """The files, with their checksums of now."""
-    files = [ShippedFile(GENERAL, "reader", None, f"{GENERAL}.onnx", "")]
+    files = [ShippedFile(name, "reader", None, f"{name}.onnx", "") for name in (GENERAL, CHINESE)]
     files += [ShippedFile(name, "reader", name, f"{name}.onnx", "") for name in READERS]
     files += [
         ShippedFile(name, "start", style, f"{name}.npz", "") for name, style in STARTS.items()

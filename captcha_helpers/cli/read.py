@@ -31,6 +31,7 @@ from captcha_helpers.cli.options import (
     span,
 )
 from captcha_helpers.cli.readings import Table, as_row, summary, tell_line, write_csv
+from captcha_helpers.core.charset import shortened
 from captcha_helpers.core.files import check_writable, refuse_existing
 from captcha_helpers.data.names import counted
 
@@ -424,7 +425,7 @@ def models(as_json: bool) -> None:
         click.echo(
             f"{facts['name']:<12} {facts['format']:<5} {facts['bytes'] / 1e6:5.2f} MB  "
             f"{facts['width']} x {facts['height']}  {facts['head']}  "
-            f"{span(facts['length'])} characters of {facts['reads']}{_and_more(facts)}"
+            f"{span(facts['length'])} characters of {shortened(facts['reads'])}{_and_more(facts)}"
         )
 
 

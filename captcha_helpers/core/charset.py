@@ -198,6 +198,35 @@ class Charset:
         return ["".join(row) for row in self._lookup[indices]]
 
 
+def is_chinese(char: str) -> bool:
+    """Whether a character is one of Chinese.
+
+    Example:
+        >>> is_chinese("字"), is_chinese("a")
+        (True, False)
+    """
+    return "\u4e00" <= char <= "\u9fff"
+
+
+def shortened(characters: str, most: int = 100) -> str:
+    """Characters as a message shows them: of thousands only the first ones.
+
+    Args:
+        characters: Any number of them.
+        most: How many are shown.
+
+    Returns:
+        All of them, or the first ones and how many more there are.
+
+    Example:
+        >>> shortened("0123456789"), shortened("0123456789", most=3)
+        ('0123456789', '012 and 7 more')
+    """
+    if len(characters) <= most:
+        return characters
+    return f"{characters[:most]} and {len(characters) - most:,} more"
+
+
 def _several(labels: Iterable[str]) -> list[str]:
     """The labels as a list; catches the easy mistake of passing one."""
     if isinstance(labels, str):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from captcha_helpers.core.charset import is_chinese, shortened
 from captcha_helpers.data.examples import NO_LABEL, Example, decoded, examples_of
 from captcha_helpers.data.images import ImageSource
 from captcha_helpers.data.names import FEWEST, counted, kind_of
@@ -49,7 +50,7 @@ class FolderCheck:
 
     def __str__(self) -> str:
         lengths = ", ".join(map(str, sorted(self.lengths)))
-        charset = "".join(sorted(self.characters))
+        charset = shortened("".join(sorted(self.characters)))
         lines = [
             f"{self.images} images, labels of {lengths} characters, "
             f"{len(self.characters)} different ones: {charset}"
@@ -337,7 +338,8 @@ def _on_labels(lengths: Counter[int], characters: Counter[str]) -> Iterator[str]
             f"{length} characters ({counted(n, 'label')})" for length, n in sorted(odd.items())
         )
         yield f"Hardly any label is as long as these: {few}. Typing mistakes?"
-    rare = sorted(c for c, n in characters.items() if n < RARE)
+    # Those of Chinese, thousands of which are known, come up seldom in any folder.
+    rare = sorted(c for c, n in characters.items() if n < RARE and not is_chinese(c))
     if rare:
         yield (
             f"Characters that occur fewer than {RARE} times can hardly be learned: "

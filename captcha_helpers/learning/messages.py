@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from captcha_helpers.core.charset import Charset
+from captcha_helpers.core.charset import Charset, shortened
 from captcha_helpers.data.checks import ENOUGH_IMAGES, MOST, TWO_ROWS, doubts, has_two_rows
 from captcha_helpers.data.folders import LabeledImages
 from captcha_helpers.learning.checkpoint import Job
@@ -40,16 +40,17 @@ def plan_text(job: Job, training: int, validation: int, seconds_used: float) -> 
         "image": "there are few strings, each in several images, so they are split by image and "
         "the strings are in both",
     }[job.split.by]
-    unseen = f"no label has {plan.unseen}: read as the weights to begin with know them"
+    missing = plan.unseen + plan.left_out
+    unseen = f"no label has {shortened(missing)}: read as the weights to begin with know them"
     if job.order["charset"] is None and not job.split.earlier:
         unseen += " (--charset says which characters occur)"
     then = f"then again, with readings of {job.order['unlabelled']} unlabelled images"
     rehearsal = f"; {plan.drawn} of {plan.settings.batch_size} images a batch are drawn"
     return "\n".join(
         [
-            f"learning to read {length} characters of {spec.charset} from {training} images; "
-            f"{validation} are set aside to measure with ({apart})",
-            *([unseen] if plan.unseen else []),
+            f"learning to read {length} characters of {shortened(spec.charset)} from {training} "
+            f"images; {validation} are set aside to measure with ({apart})",
+            *([unseen] if missing else []),
             *([then] if job.order["unlabelled"] and job.readings is None else []),
             f"beginning with {plan.start}{_knows(plan.error)}{rehearsal if plan.drawn else ''}",
             f"until {_end(job, seconds_used)}; Ctrl-C ends it earlier and keeps what was learned",

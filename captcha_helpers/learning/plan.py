@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
-
-from captcha_helpers.core.charset import DIGITS, LOWER, UPPER
-
-SURELY_SEEN = 4.0  # times that a character that occurs should have come up
 
 
 @dataclass(frozen=True)
@@ -97,32 +91,6 @@ def learning_rate(
     return peak * 0.5 * (1 + math.cos(math.pi * min(1.0, (share - warmup) / (1 - warmup))))
 
 
-def unseen_by_chance(labels: Iterable[str]) -> str:
-    """Digits, capitals or small letters that may occur although no label has them.
-
-    If all characters of a kind are equally frequent, one that should have come up x times does not
-    come up at all with a probability of exp(-x). Below one in 50 (`SURELY_SEEN`) it probably does
-    not occur; nor do the others of a kind of which fewer than half came up.
-
-    Args:
-        labels: What the labelled images say.
-
-    Returns:
-        The characters; of a kind of which no label has any, none.
-
-    Example:
-        >>> unseen_by_chance(["3141", "5926", "27"]), unseen_by_chance(["11", "00"])
-        ('08', '')
-    """
-    counts, unseen = Counter("".join(labels)), ""
-    for kind in (DIGITS, UPPER, LOWER):
-        rest = [char for char in kind if char not in counts]
-        expected = sum(counts[char] for char in kind) / len(kind)
-        if 2 * len(rest) <= len(kind) and expected < SURELY_SEEN:
-            unseen += "".join(rest)
-    return unseen
-
-
 @dataclass
 class State:
     """How far a training has come.
@@ -156,6 +124,7 @@ class Plan:
         fixed_statistics: Whether batch normalisation keeps the means and variances of the weights
             to begin with, its scales and shifts too, instead of those of each batch.
         unseen: Characters that the reader shall know although no label has them.
+        left_out: More of them, which the training leaves out; see `learning.unseen`.
         seed: Where its random numbers come from.
         settings: Every other number.
 
@@ -173,6 +142,7 @@ class Plan:
     peak: float
     fixed_statistics: bool = False
     unseen: str = ""
+    left_out: str = ""
     seed: int = 0
     settings: TrainingSettings = TrainingSettings()
 

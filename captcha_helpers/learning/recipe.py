@@ -49,10 +49,10 @@ import numpy as np
 
 from captcha_helpers import __version__
 from captcha_helpers.core import metrics
-from captcha_helpers.core.charset import Charset
+from captcha_helpers.core.charset import Charset, is_chinese
 from captcha_helpers.core.ctc import greedy_decode
 from captcha_helpers.core.files import check_writable, refuse_existing
-from captcha_helpers.core.models import keras
+from captcha_helpers.core.models import keras, residual_ctc
 from captcha_helpers.core.output import say
 from captcha_helpers.data.checks import Inspection
 from captcha_helpers.data.examples import (
@@ -80,13 +80,14 @@ from captcha_helpers.learning.messages import (
 from captcha_helpers.learning.plan import (
     TrainingSettings,
     learning_rate,
-    unseen_by_chance,
 )
 from captcha_helpers.learning.pseudo_labels import (
     unlabelled_images,
 )
+from captcha_helpers.learning.run import read_images
 from captcha_helpers.learning.split import SPLIT_MEMBER, Split, set_aside
 from captcha_helpers.learning.starts import (
+    CHINESE,
     SEEN,
     STARTS,
     Builder,
@@ -94,6 +95,7 @@ from captcha_helpers.learning.starts import (
     check_model,
     from_builder,
     from_file,
+    only_chinese_knows,
     shipped,
 )
 from captcha_helpers.learning.trainings import (
@@ -104,11 +106,13 @@ from captcha_helpers.learning.trainings import (
     network,
     plan_for,
 )
+from captcha_helpers.learning.unseen import left_out, put_back, unseen_by_chance
 from captcha_helpers.reading.evaluation import measure
 from captcha_helpers.reading.mask import Mask
 from captcha_helpers.reading.model_file import Head, ModelSpec
 from captcha_helpers.reading.recognizer import Recognizer, from_keras, save_model
 from captcha_helpers.reading.report import write_report
+from captcha_helpers.reading.shipped import shipped_starts
 
 __all__ = ["TrainingSettings", "learning_rate", "train"]
 
@@ -239,6 +243,11 @@ def train(
     _say(plan_text(job, len(training), len(validation), used), progress)
     parts = Parts(training, validation, others)
     learned = learn(job, start, parts, done, begun=begun, out=out, progress=progress)
+    model, spec = network(start, job.spec, learned.done), job.spec
+    if job.plan.left_out:
+        model, spec = put_back(model, spec, start, job.plan.left_out, training.labels)
+        exact, cer = read_images(model, spec, validation)
+        learned.done.state.best = exact, -cer
     facts = {
         "command": _command(
             images,
@@ -257,11 +266,10 @@ def train(
         else earlier_trainings(start.weights.spec),
         **_record(learned, parts),
     }
-    facts["warnings"] = reasons(data[start.takes], job.spec, facts)
+    facts["warnings"] = reasons(data[start.takes], spec, facts)
     if facts["warnings"]:
         print(trouble_text(facts), file=sys.stderr, flush=True)
-    spec = replace(job.spec, training=facts)
-    model = network(start, spec, learned.done)
+    spec = replace(spec, training=facts)
     if out is not None:
         split = replace(job.split.with_learned(learned.read), pictures={})
         save_model(model, spec, out, {SPLIT_MEMBER: split.to_json().encode()})
@@ -367,6 +375,8 @@ def _candidates(
     if init is not None:
         return [from_file(init, build, length)]
     if pretrained and build is None:
+        if only_chinese_knows(text):
+            return [shipped(CHINESE, length)]
         known = [shipped(name, length) for name in STARTS]
         if text.islower() or text.isupper():  # which may be how people type, not what they see
             known += [shipped(STARTS[0], length, seen=seen) for seen in SEEN[1:]]
@@ -429,17 +439,23 @@ def _decide(
 ) -> tuple[Job, Start]:
     """Set images aside, choose what to begin with, and plan the training."""
     some = next(iter(data.values()))
-    split = set_aside(some, seed=order["seed"], settings=settings, learned=_learned_by(init))
+    learned, known = _learned_by(init), _chinese_known_to(starts[0])
+    split = set_aside(some, seed=order["seed"], settings=settings, learned=learned, known=known)
     parts = {takes: split.parts(images)[0] for takes, images in data.items()}
     kept = starts[0].weights.spec if init is not None and starts[0].weights else None
-    if kept is not None and init in STARTS:  # these read everything, which nobody asks for
-        kept = None
-    seen, known = set("".join(some.labels)), [kept.charset if kept else "", told.charset or ""]
-    charset = Charset.from_labels(some.labels + known)
+    if kept is not None and init in shipped_starts():
+        kept = None  # these read everything, which nobody asks for
+    seen, more = set("".join(some.labels)), [kept.charset if kept else "", told.charset or ""]
+    charset = Charset.from_labels(some.labels + more)
     lengths = [*map(len, some.labels), *(kept.length if kept else ()), *(told.length or ())]
     start, error = _choose(starts, parts, charset, max(lengths), settings)
     if told.charset is None and kept is None and start.draw is not None:
         charset = Charset.from_labels([charset.characters, unseen_by_chance(some.labels)])
+    of_training, may_occur = parts[start.takes].labels, charset.characters
+    later = left_out(
+        of_training, _chinese_known_to(start), may_occur if kept or told.charset else None
+    )
+    charset = Charset("".join(char for char in charset.characters if char not in later))
     seconds = settings.time_share * 60 * (order["minutes"] or 0.0)
     seconds *= settings.labels_alone if order["unlabelled"] else 1
     plan = plan_for(order, start, error, len(parts[start.takes]), seconds, settings)
@@ -454,7 +470,14 @@ def _decide(
         processing=start.processing,
         channels=start.shape.channels,
     )
-    return Job(order, replace(plan, unseen=unseen), spec, split), start
+    return Job(order, replace(plan, unseen=unseen, left_out=later), spec, split), start
+
+
+def _chinese_known_to(start: Start) -> str:
+    """The characters of Chinese that it knows; only of networks that can be put together again."""
+    if start.weights is None or start.weights.model.name != residual_ctc.__name__:
+        return ""
+    return "".join(filter(is_chinese, start.weights.spec.charset))
 
 
 def _choose(
@@ -572,6 +595,7 @@ def _record(learned: Learned, parts: Parts) -> dict[str, Any]:
         "peak_rate": plan.peak,
         "fixed_statistics": plan.fixed_statistics,
         "unseen": plan.unseen,
+        "left_out": len(plan.left_out),
         "seed": plan.seed,
         "settings": asdict(plan.settings),
         "steps": state.step,

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from captcha_helpers.core import metrics
 from captcha_helpers.core.charset import Charset
+from captcha_helpers.core.models import keras
 from captcha_helpers.data.folders import LabeledImages
 from captcha_helpers.learning.batches import augmented_batch
 from captcha_helpers.learning.checkpoint import Arrays, Progress
@@ -204,16 +205,7 @@ class Run:
             state.best, progress.kept = (exact, -cer), progress.model.get_weights()
 
     def _read_validation(self) -> tuple[float, float]:
-        """Exact match and character error rate of the validation part."""
-        spec, validation = self.material.spec, self.material.validation
-        texts = predict_labels(
-            self.progress.model,
-            validation.images,
-            self.charset,
-            head=spec.head,
-            length=spec.length,
-        )
-        return metrics.exact_match(validation.labels, texts), metrics.cer(validation.labels, texts)
+        return read_images(self.progress.model, self.material.spec, self.material.validation)
 
     def _save_now_and_then(self) -> None:
         if self.save is None:
@@ -221,6 +213,13 @@ class Run:
         if self.progress.state.seconds - self.saved_at >= self.plan.settings.save_every:
             self.save(self.progress)
             self.saved_at = self.progress.state.seconds
+
+
+def read_images(model: keras.Model, spec: ModelSpec, data: LabeledImages) -> tuple[float, float]:
+    """Exact match and character error rate of images, both 0–1."""
+    charset = Charset(spec.charset)
+    texts = predict_labels(model, data.images, charset, head=spec.head, length=spec.length)
+    return metrics.exact_match(data.labels, texts), metrics.cer(data.labels, texts)
 
 
 def _between(first: Arrays, last: Arrays, share: float) -> Arrays:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -115,13 +115,15 @@ def set_aside(
     seed: int,
     settings: TrainingSettings | None = None,
     learned: frozenset[str] = frozenset(),
+    known: Collection[str] = (),
 ) -> Split:
     """Set a part of the images aside, to see how well strings are read that nobody has learned.
 
     As a rule no string is in both parts. Where there are few strings with several images each
     (words, single characters), other images will show the same strings, and one left out would
     never be learned: there only no image is in both. What occurs in one place only (a character in
-    one string, a word in one image) stays in the training, whatever chance says.
+    one string, a word in one image) stays in the training, whatever chance says, unless it is a
+    character that is known already.
 
     Args:
         data: The images.
@@ -129,6 +131,7 @@ def set_aside(
         settings: How many.
         learned: Fingerprints of what the reader to begin with has learned from already, see
             `Split.learned`; this is never set aside.
+        known: Characters that need not be learned.
 
     Returns:
         Both parts.
@@ -149,7 +152,7 @@ def set_aside(
     if learned:  # else nothing might be left to learn from what is new
         number = min(number, math.ceil(len(fresh) / 2))
     pairs = zip(keys, data.labels, strict=True)
-    units = {key: (label if by == "label" else [label]) for key, label in pairs}
+    units = {key: (set(label) - set(known) if by == "label" else [label]) for key, label in pairs}
     aside = set(_spared(fresh, units, number))
     if not aside:
         raise ValueError(_NOTHING_ASIDE["learned" if learned and not fresh else "rare"])

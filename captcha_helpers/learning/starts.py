@@ -1,9 +1,10 @@
 """What a training begins with: a network, and weights that it may have learned already.
 
-A `Start` is all that `captcha_helpers.train` has to know about it. Three ship with the package and
+A `Start` is all that `captcha_helpers.train` has to know about it. Four ship with the package and
 have learned from drawn images only: "general", in colour, from every look (`drawing.looks`);
 "pretrained", smaller and in grey, from looks made up at random (`drawing.random_looks`); "mixed",
-as small, from many more of one style. `from_file` makes one of a reader that somebody
+as small, from many more of one style; and "chinese", which went on from "general" with thousands of
+characters that the others do not know. `from_file` makes one of a reader that somebody
 has already, `from_builder` one of a network that knows nothing yet.
 """
 
@@ -37,13 +38,14 @@ from captcha_helpers.reading.model_file import Head, ModelSpec, read_spec
 from captcha_helpers.reading.runtimes import load_keras
 from captcha_helpers.reading.shipped import model_path, shipped_starts
 
-STARTS = tuple(shipped_starts())
+CHINESE = "chinese"
+STARTS = tuple(name for name in shipped_starts() if name != CHINESE)  # for all that they know
 HEIGHT, WIDTH = 48, 160  # of the images that they read
 PIXELS_A_CHARACTER = 12  # three frames, of images that are made wider because the labels are long
 # A start knows a look if its character error rate is below this; then drawn images help. Those of
 # "general" are in all the looks it knows, those near one style help even if it is read badly, and
 # those of "pretrained", in any look, only take time unless nearly all is read.
-FAMILIAR = {"general": 0.25, "pretrained": 0.05, "mixed": 0.15}
+FAMILIAR = {"general": 0.25, "pretrained": 0.05, "mixed": 0.15, CHINESE: 0.25}
 OWN_FAMILIAR = 0.15  # for readers of one's own, which were made for a look too
 Seen = Literal["as labelled", "in their other case", "in both cases"]
 SEEN: tuple[Seen, ...] = get_args(Seen)
@@ -129,9 +131,10 @@ def start_file(name: str) -> Path:
         >>> start_file("pretrained").name
         'pretrained.npz'
     """
-    if name not in STARTS:
-        raise ValueError(f"there is no start {name!r}; choose one of {', '.join(STARTS)}")
-    return shipped_starts()[name]
+    files = shipped_starts()
+    if name not in files:
+        raise ValueError(f"there is no start {name!r}; choose one of {', '.join(files)}")
+    return files[name]
 
 
 def shipped(name: str, length: int = 1, *, seen: Seen = SEEN[0]) -> Start:
@@ -154,11 +157,27 @@ def shipped(name: str, length: int = 1, *, seen: Seen = SEEN[0]) -> Start:
     """
     weights = _read(start_file(name))
     shape = _wide_enough(weights, length)
+    draw: Draw | None
     draw = _draw_looks(shape) if shape.channels == 3 else _draw_near(STYLES.get(name), shape)
+    if name == CHINESE:
+        draw = None  # no font that comes with the package has its characters
     familiar = FAMILIAR[name]
     if seen != SEEN[0]:
-        name, draw = f"{name} (letters {seen})", _shown_as(draw, seen)
+        name, draw = f"{name} (letters {seen})", draw and _shown_as(draw, seen)
     return _with_weights(name, weights, shape, familiar, draw, seen=seen)
+
+
+def only_chinese_knows(text: str) -> bool:
+    """Whether a text has characters that "chinese" knows and the other shipped weights do not.
+
+    Example:
+        >>> only_chinese_knows("3+5=?"), only_chinese_knows("汉字")
+        (False, True)
+    """
+    if text.isascii():
+        return False
+    more, known = (set(read_spec(start_file(name)).charset) for name in (CHINESE, STARTS[0]))
+    return not set(text).isdisjoint(more - known)
 
 
 def from_file(path: str | os.PathLike[str], build: Builder | None = None, length: int = 1) -> Start:
@@ -179,7 +198,7 @@ def from_file(path: str | os.PathLike[str], build: Builder | None = None, length
         FileNotFoundError: If there is no such file.
         ValueError: If it is no Keras model that can be trained, or one without a specification.
     """
-    if os.fspath(path) in STARTS:
+    if os.fspath(path) in shipped_starts():
         return shipped(os.fspath(path), length)
     path = model_path(path)
     if path.suffix != ".keras" and path.exists():
@@ -260,9 +279,9 @@ def pretrained_start(
     Args:
         charset: The characters to read.
         length: Characters of the longest label.
-        start: Which weights, one of `STARTS`. "general" is a `residual_ctc` that takes colour
-            images of 48 x 192 pixels that were cropped (``Processing(auto_crop=True)``); the others
-            are a `cnn_ctc` each, for grey ones of 48 x 160.
+        start: Which weights. "general" and "chinese" are a `residual_ctc` each that takes colour
+            images of 48 x 192 pixels that were cropped (``Processing(auto_crop=True)``);
+            "pretrained" and "mixed" are a `cnn_ctc` each, for grey ones of 48 x 160.
         dropout: As for the builders in :mod:`captcha_helpers.core.models`.
 
     Returns:

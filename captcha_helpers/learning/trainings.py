@@ -42,6 +42,7 @@ from captcha_helpers.learning.pseudo_labels import as_read, prepare_unlabelled, 
 from captcha_helpers.learning.run import Material, Run
 from captcha_helpers.learning.split import picture
 from captcha_helpers.learning.starts import Start, check_model
+from captcha_helpers.learning.unseen import put_back
 from captcha_helpers.reading.model_file import ModelSpec
 from captcha_helpers.reading.recognizer import from_keras
 
@@ -222,14 +223,17 @@ def _begin_again(
     """Read the unlabelled images, and plan a training with the time that is left."""
     job, settings = first.job, first.job.plan.settings
     found = prepare_unlabelled(parts.unlabelled, job.spec)
-    reader = from_keras(network(start, job.spec, first.done), job.spec)
+    later, model, spec = job.plan.left_out, network(start, job.spec, first.done), job.spec
+    if later:
+        model, spec = put_back(model, spec, start, later, parts.training.labels)
+    reader = from_keras(model, spec)
     read = pseudo_labels(reader, found.images, found.names, settings.readings_right)
     strings = set(parts.validation.labels) if job.split.by == "label" else set()
     pictures = set(map(picture, parts.validation.images))  # nor is what measures it, elsewhere
     rows = [
         row
         for row, (label, image) in enumerate(zip(read.labels, read.images, strict=True))
-        if label not in strings and picture(image) not in pictures
+        if label not in strings and picture(image) not in pictures and not set(label) & set(later)
     ]
     read = read.subset(rows)
     said = [readings_text(len(read), len(found.images), first.done.state.best[0]), *found.odd]
@@ -239,7 +243,8 @@ def _begin_again(
     images = len(parts.training) + len(read)
     plan = plan_for(job.order, start, job.plan.error, images, seconds, settings)
     readings = dict(zip(map(picture, read.images), read.labels, strict=True))
-    job = replace(job, plan=replace(plan, unseen=job.plan.unseen), readings=readings)
+    plan = replace(plan, unseen=job.plan.unseen, left_out=job.plan.left_out)
+    job = replace(job, plan=plan, readings=readings)
     done = first_state(start, job.spec, job.plan)
     done.alone = Alone(first.done.kept, first.done.state, first.from_start)
     return job, done, read

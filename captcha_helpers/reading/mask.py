@@ -11,7 +11,16 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from captcha_helpers.core.charset import ALPHANUMERIC, BLANK_INDEX, DIGITS, LOWER, UPPER, Charset
+from captcha_helpers.core.charset import (
+    ALPHANUMERIC,
+    BLANK_INDEX,
+    DIGITS,
+    LOWER,
+    UPPER,
+    Charset,
+    is_chinese,
+    shortened,
+)
 
 WORDS = {
     "digits": DIGITS,
@@ -126,7 +135,8 @@ def fit(mask: Mask, characters: str) -> Alphabet:
             groups.setdefault(key, []).append(index)
     if not groups:
         raise ValueError(
-            f"the model has none of the characters {mask.charset!r}; it reads {characters!r}"
+            f"the model has none of the characters {mask.charset!r}; it reads "
+            f"{shortened(characters)!r}{_who_reads(told)}"
         )
     return Alphabet(
         Charset("".join(map(_capital, groups) if mask.ignore_case and _shouts(told) else groups)),
@@ -147,9 +157,17 @@ def missing_characters(missing: str) -> str:
     Example:
         >>> missing_characters("é7")
         "the model does not have 'é', '7' and reads the other characters of the charset only"
+        >>> missing_characters("字").rpartition("; ")[2]
+        "'chinese' reads Chinese"
     """
     named = ", ".join(map(repr, missing))
-    return f"the model does not have {named} and reads the other characters of the charset only"
+    others = "reads the other characters of the charset only"
+    return f"the model does not have {named} and {others}{_who_reads(missing)}"
+
+
+def _who_reads(missing: str) -> str:
+    """Which model that ships reads characters that another one lacks, if any does."""
+    return "; 'chinese' reads Chinese" if any(map(is_chinese, missing)) else ""
 
 
 def longer_than_learned(told: tuple[int, int], learned: tuple[int, int]) -> str | None:

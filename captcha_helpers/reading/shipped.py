@@ -73,7 +73,7 @@ def shipped_starts() -> dict[str, Path]:
 
     Example:
         >>> list(shipped_starts())
-        ['general', 'pretrained', 'mixed']
+        ['general', 'pretrained', 'mixed', 'chinese']
     """
     return {file.name: file.path for file in shipped_files() if file.role == "start"}
 

@@ -964,3 +964,22 @@ def test_too_few_labels(tmp_path: Path):
     write_samples(tmp_path, 5, styles=["stars"])
     with pytest.raises(ValueError, match="only 5 different labels"):
         train(tmp_path / "stars", progress=False)
+
+
+def test_labels_in_chinese_begin_with_the_weights_that_know_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    images = Path(__file__).parents[1] / "reading" / "chinese"
+    reader = train(images, epochs=1, out=tmp_path / "my.keras", progress=True)
+    said, facts, spec = capsys.readouterr().out, reader.spec.training, reader.spec
+    assert facts["start"] == "chinese" and facts["unseen"] == ""
+    seen = set("".join(label for _, label in read_labels(images)))
+    assert seen < set(spec.charset) and len(spec.charset) > 3_700
+    assert facts["left_out"] > 3_600 and " more: read as the weights to begin with" in said
+    again = load(tmp_path / "my.keras")
+    assert again.spec.charset == spec.charset
+    # More labels do not make it forget what it was told of, and what it kept.
+    more = train(images, epochs=1, init=tmp_path / "my.keras", progress=False)
+    assert set(more.spec.charset) == set(spec.charset)
+    told = train(images, epochs=1, charset="".join(seen) + "火", progress=False)
+    assert set(told.spec.charset) == seen | {"火"} and told.spec.training["left_out"] >= 1

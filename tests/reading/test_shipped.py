@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from captcha_helpers import ImageError, export, load, score, shipped_models
+from captcha_helpers import ImageError, evaluate, export, load, score, shipped_models
 from captcha_helpers.drawing.looks import draw_looks
 from captcha_helpers.drawing.random_looks import fonts_for
+from captcha_helpers.reading.mask import MaskWarning
 from captcha_helpers.reading.shipped import INDEX, shipped_files, shipped_starts
 from tools import weights_index
 
@@ -69,3 +71,21 @@ def test_the_general_reader_knows_other_alphabets_accents_and_signs(charset: str
     )
     texts = [reading.text for reading in reader.read_prepared(images)]
     assert score(labels, texts).cer < 0.1
+
+
+CHINESE = Path(__file__).with_name("chinese")  # look "clean", in a font that no training has seen
+
+
+@pytest.mark.slow
+def test_the_reader_of_chinese_reads_a_font_that_it_never_saw():
+    result = evaluate(load("chinese"), CHINESE, progress=False)
+    assert result.score.n == 20 and result.score.cer < 0.4
+    known = load("chinese").spec.charset
+    assert set("0aZ+=一汉字") < set(known) and len(known) > 3_800
+
+
+def test_a_reader_without_chinese_names_the_one_that_has_it():
+    with pytest.raises(ValueError, match="'chinese' reads Chinese"):
+        load("slanted", charset="汉字")
+    with pytest.warns(MaskWarning, match="'chinese' reads Chinese"):
+        load("slanted", charset="A汉")

@@ -15,6 +15,7 @@ import venv
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 
 from tools.setup_cell import setup_cell
@@ -156,6 +157,7 @@ def test_numpy_that_was_loaded_before_needs_a_restart(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     copy_project(root, tmp_path / "captcha-helpers")
+    assert sys.modules["numpy"] is np  # loaded, as Colab has it from the beginning
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     monkeypatch.setattr("subprocess.run", lambda command, check: None)
     monkeypatch.setattr("importlib.metadata.version", lambda name: "99.0")

@@ -27,8 +27,9 @@ def pack(path: Path, licence: str, files: dict[str, bytes]) -> Path:
     return path
 
 
-def test_every_family_is_pinned_open_and_named_once():
-    families = read_families()
+@pytest.mark.parametrize("table", [fonts.LATIN.table, fonts.FOR_CHINESE.table])
+def test_every_family_is_pinned_open_and_named_once(table: Path):
+    families = read_families(table)
     for family in families:
         assert re.fullmatch(r"@fontsource/[a-z0-9-]+", family.package)
         assert re.fullmatch(r"\d+\.\d+\.\d+", family.version), family
@@ -51,8 +52,17 @@ def test_about_15_percent_of_the_families_are_held_out_some_of_every_large_categ
 def test_fonts_that_are_not_there_name_the_command_that_fetches_them(tmp_path: Path):
     with pytest.raises(FileNotFoundError, match=r"python -m tools\.fonts"):
         load_fonts("train", tmp_path / "missing")
+    with pytest.raises(FileNotFoundError, match=r"python -m tools\.fonts --chinese"):
+        load_fonts("train", tmp_path / "missing", fonts.FOR_CHINESE.table)
     with pytest.raises(ValueError, match="held_out"):
         load_fonts("test", tmp_path)
+
+
+def test_the_file_with_all_characters_of_chinese_is_taken():
+    names = [f"x-{subset}-400-normal.woff2" for subset in ("5", "latin", "chinese-simplified")]
+    subset = fonts.FOR_CHINESE.subset
+    assert fonts.choose_files(names, subset) == {"400-normal": names[2]}
+    assert fonts.choose_files(names[:2], subset) == {"400-normal": names[1]}
 
 
 def test_fonts_are_loaded_by_role(tmp_path: Path):
