@@ -79,14 +79,10 @@ def of_a_training(root: Path) -> Training:
 
 def _efficiency(report: Mapping[str, Any]) -> float:
     """What each of two processes on a core each does, as a share of what one does alone."""
-    on_one = [row for row in report.get("fast", ()) if row["cores_of_each"] == 1]
+    on_one = [row for row in report["fast"] if row["cores_of_each"] == 1]
     alone, both = ([row for row in on_one if row["processes"] == count] for count in (1, 2))
-    if alone and both:
-        one, two = (max(row["steps_a_second"] for row in rows) for rows in (alone, both))
-        return float(two / (2 * one))
-    # Nobody has timed them with a core each yet: by their processor time.
-    work = {row["processes"]: row["core_seconds_a_step"] for row in report["learned"]}
-    return float(work[1] / work[2])
+    one, two = (max(row["steps_a_second"] for row in rows) for rows in (alone, both))
+    return float(two / (2 * one))
 
 
 def scale_table(jobs: Mapping[str, OnCluster], words: Mapping[str, str]) -> list[dict[str, str]]:
@@ -161,7 +157,7 @@ def together_table(root: Path) -> list[dict[str, Any]]:
         for row in report["learned"]
     ]
     best: dict[tuple[int, int], Mapping[str, Any]] = {}
-    for row in sorted(report.get("fast", ()), key=lambda row: row["steps_a_second"]):
+    for row in sorted(report["fast"], key=lambda row: row["steps_a_second"]):
         best[row["processes"], row["cores_of_each"]] = row
     timed = [
         _together_row("general", processes * cores, best[processes, cores])
