@@ -13,9 +13,10 @@ from nbformat import v4
 from benchmarks import generator_speed
 from captcha_helpers.drawing.styles import STYLES
 from captcha_helpers.results import save_result
+from tools.labelling_table import LABELLING
 from tools.languages import READMES
 from tools.markers import fill
-from tools.pretraining_tables import HELD_OUT, MORE, STANDING
+from tools.pretraining_tables import CHINESE, HELD_OUT, MORE, STANDING
 from tools.run_notebooks import execute, find_notebooks
 from tools.scale_tables import (
     ON_CPU,
@@ -34,6 +35,7 @@ from tools.setup_cell import setup_cell
 from tools.update_readme import (
     FEW_LABELS,
     MORE_LABELS,
+    OF_CHINESE,
     READERS,
     ZERO_LABELS,
     outdated,
@@ -42,9 +44,16 @@ from tools.update_readme import (
 STYLES_TIMED = ["slanted", "stars", "stars3"]
 FILLED = {
     "install.md": ("colab",),
-    "results.md": ("results", "zero_labels", "few_labels", "readers", "more_labels"),
+    "results.md": (
+        *("results", "zero_labels", "zero_labels_chinese"),
+        *("few_labels", "readers", "more_labels"),
+    ),
+    "labelling.md": ("labelling",),
     "scale.md": ("scale", "calculated_from", "more_cores", "more_gpus"),
-    "pretraining.md": ("together", "held_out", "worst_looks", "standing", "more_characters"),
+    "pretraining.md": (
+        *("together", "held_out", "worst_looks", "standing"),
+        *("more_characters", "chinese"),
+    ),
     "README": ("best", "comparison"),
 }
 BADGE = (
@@ -82,8 +91,9 @@ def clone(root: Path, tmp_path: Path) -> Path:
             path.write_text(page_with(*filled), encoding="utf-8")
     (tmp_path / "benchmarks").mkdir()
     (tmp_path / "benchmarks" / "pretraining").mkdir()
-    shown = (ZERO_LABELS, FEW_LABELS, READERS, MORE_LABELS, HELD_OUT, STANDING, MORE)
-    for file in (*shown, SCALE, TOGETHER, ON_CPU, ON_GPU):
+    shown = (ZERO_LABELS, OF_CHINESE, FEW_LABELS, READERS, MORE_LABELS, LABELLING)
+    of_pretraining = (HELD_OUT, STANDING, MORE, CHINESE)
+    for file in (*shown, *of_pretraining, SCALE, TOGETHER, ON_CPU, ON_GPU):
         shutil.copy(root / file, tmp_path / file)
     set_repository(tmp_path, "")
     return tmp_path
@@ -176,7 +186,7 @@ def test_readme_tables_follow_the_results(clone: Path):
     row |= {"exact_match": 0.95, "exact_match_ci95": [0.93, 0.96]}
     save_result("02_cnn", row, clone / "results")
     stale = outdated(clone)
-    filled = ("results.md", "scale.md")
+    filled = ("results.md", "labelling.md", "scale.md")
     pages = {f"{one.pages}/{page}" for one in READMES.values() for page in filled}
     changed = {path.relative_to(clone).as_posix() for path in stale}
     assert changed == {*READMES, *pages, "docs/pretraining.md"}
