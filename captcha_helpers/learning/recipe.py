@@ -103,10 +103,10 @@ from captcha_helpers.learning.trainings import (
     Parts,
     first_state,
     learn,
-    network,
     plan_for,
+    reader_of,
 )
-from captcha_helpers.learning.unseen import left_out, put_back, unseen_by_chance
+from captcha_helpers.learning.unseen import left_out, unseen_by_chance
 from captcha_helpers.reading.evaluation import measure
 from captcha_helpers.reading.mask import Mask
 from captcha_helpers.reading.model_file import Head, ModelSpec
@@ -243,9 +243,8 @@ def train(
     _say(plan_text(job, len(training), len(validation), used), progress)
     parts = Parts(training, validation, others)
     learned = learn(job, start, parts, done, begun=begun, out=out, progress=progress)
-    model, spec = network(start, job.spec, learned.done), job.spec
-    if job.plan.left_out:
-        model, spec = put_back(model, spec, start, job.plan.left_out, training.labels)
+    model, spec = reader_of(job, start, learned.done, training.labels)
+    if job.plan.left_out:  # they have not been read so far
         exact, cer = read_images(model, spec, validation)
         learned.done.state.best = exact, -cer
     facts = {

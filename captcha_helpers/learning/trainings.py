@@ -10,6 +10,7 @@ import math
 import os
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -144,6 +145,21 @@ def network(start: Start, spec: ModelSpec, done: Progress) -> keras.Model:
     return model
 
 
+def reader_of(
+    job: Job, start: Start, done: Progress, labels: Sequence[str]
+) -> tuple[keras.Model, ModelSpec]:
+    """The network with the weights that are kept, and what it reads.
+
+    Args:
+        job: What was decided.
+        start: What it began with.
+        done: How far it is.
+        labels: What was learned from; says how rare the characters are that were left out.
+    """
+    model, later = network(start, job.spec, done), job.plan.left_out
+    return put_back(model, job.spec, start, later, labels) if later else (model, job.spec)
+
+
 def learn(
     job: Job,
     start: Start,
@@ -223,17 +239,15 @@ def _begin_again(
     """Read the unlabelled images, and plan a training with the time that is left."""
     job, settings = first.job, first.job.plan.settings
     found = prepare_unlabelled(parts.unlabelled, job.spec)
-    later, model, spec = job.plan.left_out, network(start, job.spec, first.done), job.spec
-    if later:
-        model, spec = put_back(model, spec, start, later, parts.training.labels)
-    reader = from_keras(model, spec)
+    reader = from_keras(*reader_of(job, start, first.done, parts.training.labels))
     read = pseudo_labels(reader, found.images, found.names, settings.readings_right)
     strings = set(parts.validation.labels) if job.split.by == "label" else set()
     pictures = set(map(picture, parts.validation.images))  # nor is what measures it, elsewhere
+    later = set(job.plan.left_out)  # no row of theirs is trained
     rows = [
         row
         for row, (label, image) in enumerate(zip(read.labels, read.images, strict=True))
-        if label not in strings and picture(image) not in pictures and not set(label) & set(later)
+        if label not in strings and picture(image) not in pictures and not later & set(label)
     ]
     read = read.subset(rows)
     said = [readings_text(len(read), len(found.images), first.done.state.best[0]), *found.odd]

@@ -158,7 +158,7 @@ def missing_characters(missing: str) -> str:
         >>> missing_characters("é7")
         "the model does not have 'é', '7' and reads the other characters of the charset only"
         >>> missing_characters("字").rpartition("; ")[2]
-        "'chinese' reads Chinese"
+        "the model 'chinese' has the common characters of Chinese"
     """
     named = ", ".join(map(repr, missing))
     others = "reads the other characters of the charset only"
@@ -167,7 +167,8 @@ def missing_characters(missing: str) -> str:
 
 def _who_reads(missing: str) -> str:
     """Which model that ships reads characters that another one lacks, if any does."""
-    return "; 'chinese' reads Chinese" if any(map(is_chinese, missing)) else ""
+    said = "; the model 'chinese' has the common characters of Chinese"
+    return said if any(map(is_chinese, missing)) else ""
 
 
 def longer_than_learned(told: tuple[int, int], learned: tuple[int, int]) -> str | None:

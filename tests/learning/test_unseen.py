@@ -35,10 +35,8 @@ def test_chinese_begins_with_the_weights_that_know_it():
 
 @pytest.mark.slow
 def test_rows_that_are_put_back_say_what_they_said_only_less_likely():
-    start, labels = (
-        shipped("chinese"),
-        ["天地", "天人", "地人", "人火"],
-    )  # one of eight came up once
+    start = shipped("chinese")
+    labels = ["天地", "天人", "地人", "人火"]  # one of the eight came up once
     spec = ModelSpec("天地人火", (2, 2), 48, 192, channels=3)
     model = start.build(Charset(spec.charset), 2, 0.0)
     whole, wider = put_back(model, spec, start, "日月", labels)
